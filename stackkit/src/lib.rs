@@ -1,0 +1,25 @@
+//! Infrastructure as code as an ordinary Rust library.
+
+pub mod context;
+pub mod error;
+pub mod input;
+pub mod output;
+pub mod property;
+pub mod provider;
+pub mod resource;
+pub mod schema;
+mod secret;
+pub mod urn;
+pub mod value;
+
+pub use context::Context;
+pub use error::{Error, ErrorKind, ProviderError};
+pub use input::{Input, IntoInput};
+pub use output::{Output, join};
+pub use property::Property;
+pub use provider::Provider;
+pub use resource::{Created, Found, Intent, Managed, Ops, Outcome, Resource};
+pub use secret::Secret;
+pub use stackkit_macros::*;
+pub use urn::Urn;
+pub use value::Value;

@@ -1,0 +1,334 @@
+//! The dynamic value tree that inputs and outputs are erased to: known data, secrets, references and unknowns.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretBox};
+use zeroize::Zeroize;
+
+/// A dynamic value.
+///
+/// It does not implement `Serialize`, and it never will: what reaches a disk goes through
+/// [`crate::seal::Sealer`], which is the only maker of the persisted form.
+#[derive(Clone, Default)]
+pub enum Value {
+    /// Nothing: an optional input that is unset.
+    #[default]
+    Null,
+    /// A truth value.
+    Bool(bool),
+    /// A whole number that fits `i64`.
+    Int(i64),
+    /// A whole number above `i64::MAX`.
+    UInt(u64),
+    /// A floating point number.
+    Float(f64),
+    /// Text.
+    Text(String),
+    /// An ordered list.
+    List(Vec<Value>),
+    /// A map; a derived struct is a map of its field names.
+    Map(BTreeMap<String, Value>),
+    /// A value that must not be shown or stored in plain text.
+    Secret(SecretValue),
+    /// Something that is computed from other resources; gone once the value is resolved.
+    Expr(Expr),
+    /// A value that is not known before apply.
+    Unknown {
+        /// Whether the value will be secret.
+        secret: bool,
+    },
+}
+
+/// The content of [`Value::Secret`]: wiped when the last clone is dropped.
+#[derive(Clone)]
+pub struct SecretValue(Arc<SecretBox<Value>>);
+
+impl SecretValue {
+    /// Wraps a value; a value that is already secret is not wrapped twice.
+    pub fn new(value: Value) -> Self {
+        match value {
+            Value::Secret(secret) => secret,
+            other => Self(Arc::new(SecretBox::new(Box::new(other)))),
+        }
+    }
+
+    /// The plain content.
+    pub fn reveal(&self) -> &Value {
+        self.0.expose_secret()
+    }
+}
+
+impl Zeroize for Value {
+    fn zeroize(&mut self) {
+        match self {
+            Value::Text(text) => text.zeroize(),
+            Value::List(items) => items.iter_mut().for_each(Zeroize::zeroize),
+            Value::Map(map) => map.values_mut().for_each(Zeroize::zeroize),
+            Value::Int(n) => n.zeroize(),
+            Value::UInt(n) => n.zeroize(),
+            Value::Float(n) => n.zeroize(),
+            Value::Bool(b) => b.zeroize(),
+            Value::Null | Value::Secret(_) | Value::Expr(_) | Value::Unknown { .. } => {}
+        }
+        *self = Value::Null;
+    }
+}
+
+/// A reference to what a resource has, or a computation over such references.
+#[derive(Clone)]
+pub enum Expr {
+    /// One field of one declared resource, both by index.
+    Attr {
+        /// Index of the resource in its stack.
+        resource: u32,
+        /// Index of the field in the type's schema.
+        field: u16,
+    },
+    /// A pure function of other values.
+    Computed(Arc<Computed>),
+}
+
+/// A pure function of values, evaluated once all of them are known.
+pub struct Computed {
+    pub(crate) inputs: Vec<Value>,
+    pub(crate) secret: bool,
+    pub(crate) at: &'static Location<'static>,
+    #[allow(clippy::type_complexity, reason = "the one place where this shape is named")]
+    pub(crate) run: Box<dyn Fn(Vec<Value>) -> Result<Value, String> + Send + Sync>,
+}
+
+/// What values are resolved against.
+pub trait Lookup {
+    /// The present value of a field of a resource; [`Value::Unknown`] when it is not known yet.
+    fn attr(&self, resource: u32, field: u16) -> Value;
+}
+
+/// A computation that failed, with the place in the program where it was declared.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message} (in the closure at {at})")]
+pub struct EvalError {
+    /// What went wrong.
+    pub message: String,
+    /// Where the closure stands in the user's program.
+    pub at: &'static Location<'static>,
+}
+
+impl Value {
+    /// Text from anything that converts to a string.
+    pub fn text(text: impl Into<String>) -> Self {
+        Value::Text(text.into())
+    }
+
+    /// The same value, marked secret; null stays null.
+    pub fn into_secret(self) -> Self {
+        match self {
+            Value::Null => Value::Null,
+            Value::Unknown { .. } => Value::Unknown { secret: true },
+            Value::Expr(expr) => Value::Expr(Expr::Computed(Arc::new(Computed {
+                inputs: vec![Value::Expr(expr)],
+                secret: true,
+                at: Location::caller(),
+                run: Box::new(|mut inputs| Ok(inputs.pop().unwrap_or_default().into_secret())),
+            }))),
+            other => Value::Secret(SecretValue::new(other)),
+        }
+    }
+
+    /// Whether this is [`Value::Null`].
+    pub fn is_null(&self) -> bool {
+        matches!(self, Value::Null)
+    }
+
+    /// Looks through a secret mark. The caller is about to use a secret: keep the result out of messages.
+    pub fn reveal(&self) -> &Value {
+        match self {
+            Value::Secret(secret) => secret.reveal(),
+            other => other,
+        }
+    }
+
+    /// The text, if this is plain text.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Whether every part of it is known: neither a reference nor an unknown is left.
+    pub fn is_known(&self) -> bool {
+        match self {
+            Value::Expr(_) | Value::Unknown { .. } => false,
+            Value::List(items) => items.iter().all(Value::is_known),
+            Value::Map(map) => map.values().all(Value::is_known),
+            Value::Secret(secret) => secret.reveal().is_known(),
+            _ => true,
+        }
+    }
+
+    /// Whether any part of it is marked secret.
+    pub fn has_secret(&self) -> bool {
+        match self {
+            Value::Secret(_) | Value::Unknown { secret: true } => true,
+            Value::List(items) => items.iter().any(Value::has_secret),
+            Value::Map(map) => map.values().any(Value::has_secret),
+            Value::Expr(Expr::Computed(computed)) => computed.secret,
+            _ => false,
+        }
+    }
+
+    /// Calls `visit` with the index of every resource that this value refers to.
+    pub fn references(&self, visit: &mut dyn FnMut(u32)) {
+        match self {
+            Value::Expr(Expr::Attr { resource, .. }) => visit(*resource),
+            Value::Expr(Expr::Computed(computed)) => {
+                computed.inputs.iter().for_each(|input| input.references(visit));
+            }
+            Value::List(items) => items.iter().for_each(|item| item.references(visit)),
+            Value::Map(map) => map.values().for_each(|item| item.references(visit)),
+            Value::Secret(secret) => secret.reveal().references(visit),
+            _ => {}
+        }
+    }
+
+    /// Whether a reference stands anywhere in it.
+    pub fn has_references(&self) -> bool {
+        match self {
+            Value::Expr(_) => true,
+            Value::List(items) => items.iter().any(Value::has_references),
+            Value::Map(map) => map.values().any(Value::has_references),
+            Value::Secret(secret) => secret.reveal().has_references(),
+            _ => false,
+        }
+    }
+
+    /// Calls `visit` with the content of every secret in it.
+    pub fn secrets(&self, visit: &mut dyn FnMut(&SecretValue)) {
+        match self {
+            Value::Secret(secret) => visit(secret),
+            Value::List(items) => items.iter().for_each(|item| item.secrets(visit)),
+            Value::Map(map) => map.values().for_each(|item| item.secrets(visit)),
+            _ => {}
+        }
+    }
+
+    /// Calls `visit` with every piece of text in it, secret marks looked through.
+    pub(crate) fn texts(&self, visit: &mut dyn FnMut(&str)) {
+        match self {
+            Value::Text(text) => visit(text),
+            Value::List(items) => items.iter().for_each(|item| item.texts(visit)),
+            Value::Map(map) => map.values().for_each(|item| item.texts(visit)),
+            Value::Secret(secret) => secret.reveal().texts(visit),
+            _ => {}
+        }
+    }
+
+    /// Replaces references by what `lookup` knows. Closures run only when all their inputs are known.
+    ///
+    /// # Errors
+    /// When a closure of the program fails or panics.
+    pub fn resolve(&self, lookup: &dyn Lookup) -> Result<Value, EvalError> {
+        Ok(match self {
+            Value::Expr(Expr::Attr { resource, field }) => lookup.attr(*resource, *field),
+            Value::Expr(Expr::Computed(computed)) => computed.evaluate(lookup)?,
+            Value::List(items) => Value::List(items.iter().map(|item| item.resolve(lookup)).collect::<Result<_, _>>()?),
+            Value::Map(map) => {
+                Value::Map(map.iter().map(|(key, item)| Ok((key.clone(), item.resolve(lookup)?))).collect::<Result<
+                    _,
+                    EvalError,
+                >>(
+                )?)
+            }
+            Value::Secret(secret) if secret.reveal().has_references() => secret.reveal().resolve(lookup)?.into_secret(),
+            other => other.clone(),
+        })
+    }
+}
+
+impl Computed {
+    fn evaluate(&self, lookup: &dyn Lookup) -> Result<Value, EvalError> {
+        let inputs = self.inputs.iter().map(|input| input.resolve(lookup)).collect::<Result<Vec<_>, _>>()?;
+        if !inputs.iter().all(Value::is_known) {
+            return Ok(Value::Unknown { secret: self.secret });
+        }
+        let run = std::panic::AssertUnwindSafe(|| (self.run)(inputs));
+        let result = std::panic::catch_unwind(run)
+            .unwrap_or_else(|_| Err("a closure over outputs panicked".to_owned()))
+            .map_err(|message| EvalError { message, at: self.at })?;
+        Ok(if self.secret && !result.has_secret() { result.into_secret() } else { result })
+    }
+}
+
+impl PartialEq for Value {
+    /// Deep equality. A secret equals only a secret; expressions and unknowns equal nothing.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Value::Null, Value::Null) => true,
+            (Value::Bool(a), Value::Bool(b)) => a == b,
+            (Value::Int(a), Value::Int(b)) => a == b,
+            (Value::UInt(a), Value::UInt(b)) => a == b,
+            (Value::Float(a), Value::Float(b)) => a.to_bits() == b.to_bits(),
+            (Value::Text(a), Value::Text(b)) => a == b,
+            (Value::List(a), Value::List(b)) => a == b,
+            (Value::Map(a), Value::Map(b)) => a == b,
+            (Value::Secret(a), Value::Secret(b)) => Arc::ptr_eq(&a.0, &b.0) || a.reveal() == b.reveal(),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Null => f.write_str("null"),
+            Value::Bool(b) => write!(f, "{b}"),
+            Value::Int(n) => write!(f, "{n}"),
+            Value::UInt(n) => write!(f, "{n}"),
+            Value::Float(n) => write!(f, "{n}"),
+            Value::Text(text) => write!(f, "{text:?}"),
+            Value::List(items) => f.debug_list().entries(items).finish(),
+            Value::Map(map) => f.debug_map().entries(map).finish(),
+            Value::Secret(_) => f.write_str("[secret]"),
+            Value::Expr(_) => f.write_str("[reference]"),
+            Value::Unknown { secret: false } => f.write_str("[unknown]"),
+            Value::Unknown { secret: true } => f.write_str("[unknown, secret]"),
+        }
+    }
+}
+
+impl fmt::Debug for SecretValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+impl fmt::Debug for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[reference]")
+    }
+}
+
+impl fmt::Debug for Computed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Computed").field("at", &self.at).field("secret", &self.secret).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_stays_small() {
+        assert!(std::mem::size_of::<Value>() <= 32, "{}", std::mem::size_of::<Value>());
+    }
+
+    #[test]
+    fn debug_never_shows_a_secret() {
+        let value = Value::List(vec![Value::text("hunter2").into_secret()]);
+        assert_eq!(format!("{value:?}"), "[[secret]]");
+    }
+}
