@@ -9,6 +9,7 @@ pub mod provider;
 pub mod resource;
 pub mod schema;
 mod secret;
+pub mod state;
 pub mod urn;
 pub mod value;
 
