@@ -1,11 +1,14 @@
 //! Infrastructure as code as an ordinary Rust library.
 
+mod apply;
 mod catalog;
 mod config;
+pub mod connections;
 pub mod context;
 pub mod diagnostic;
 pub mod error;
 pub mod event;
+mod ids;
 pub mod input;
 pub mod local;
 mod options;
@@ -16,6 +19,7 @@ pub mod property;
 pub mod provider;
 pub mod resource;
 pub mod schema;
+mod scrub;
 mod secret;
 pub mod stack;
 pub mod state;
