@@ -8,6 +8,7 @@ pub mod property;
 pub mod provider;
 pub mod resource;
 pub mod schema;
+pub mod seal;
 mod secret;
 pub mod state;
 pub mod urn;
