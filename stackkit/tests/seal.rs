@@ -6,8 +6,8 @@ use std::path::Path;
 use secrecy::SecretString;
 use stackkit::Value;
 use stackkit::seal::{
-    Cost, DataKey, Header, KeyFile, KeyOptions, KeyProvider as _, Passphrase, Place, SealError, Sealer, Section, Setting,
-    create, create_with, unlock,
+    Cost, DataKey, Header, KeyFile, KeyOptions, KeyProvider as _, Passphrase, Place, SealError, Sealer, Section,
+    Setting, create, create_with, unlock,
 };
 use stackkit::state::model::Instance;
 
@@ -179,7 +179,10 @@ async fn every_trouble_with_a_key_file_has_its_message() {
         for mode in [0o640, 0o604, 0o660] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             let open = refusal(&path).await;
-            assert!(open.contains(&format!("chmod 600 '{}'", path.display())) && open.contains(&format!("{mode:03o}")), "{open}");
+            assert!(
+                open.contains(&format!("chmod 600 '{}'", path.display())) && open.contains(&format!("{mode:03o}")),
+                "{open}"
+            );
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     }
@@ -318,7 +321,11 @@ async fn every_trouble_with_a_header_has_its_message() {
         edited[at] ^= 1;
         let Ok(edited) = String::from_utf8(edited) else { continue };
         let Ok(Some(edited)) = Header::parse(&edited, "here") else { continue };
-        if edited.keys.iter().all(|key| key.number("memory").unwrap_or(0) < 1000 && key.number("passes").unwrap_or(0) < 10) {
+        if edited
+            .keys
+            .iter()
+            .all(|key| key.number("memory").unwrap_or(0) < 1000 && key.number("passes").unwrap_or(0) < 10)
+        {
             let opened = unlock(&edited, &options).await.is_ok();
             assert_eq!(opened, edited == header, "byte {at}");
         }
