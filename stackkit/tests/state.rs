@@ -156,15 +156,15 @@ async fn every_flipped_bit_is_detected_or_harmless() {
             file.seek(SeekFrom::Start(at as u64)).unwrap();
             file.write_all(&[byte]).unwrap();
         };
-        for at in 0..whole.len() {
+        for (at, byte) in whole.iter().enumerate() {
             for mask in [0x01, 0x20, 0x0a, 0x80] {
-                put(at, whole[at] ^ mask);
+                put(at, byte ^ mask);
                 match disk.open().await {
                     Ok((_, opened)) => assert_eq!(opened, state, "byte {at} ^ {mask:#x} of file {which}"),
                     Err(_) => refused[which] += 1,
                 }
             }
-            put(at, whole[at]);
+            put(at, *byte);
         }
     }
     // Only blanks between the fields of the snapshot's head can be other blanks.
