@@ -155,11 +155,28 @@ impl<V, U: FromItems<(String, V)>> IntoInput<U> for BTreeMap<String, V> {
     }
 }
 
+/// An element of [`list!`](crate::list) or [`map!`](crate::map). It fits an element of type `T` and nothing else: that
+/// is how the compiler knows from the input what `T` is.
+#[doc(hidden)]
+pub struct Item<T>(Value, PhantomData<fn() -> T>);
+
+impl<T> Item<T> {
+    /// From anything that fits.
+    pub fn new(value: impl IntoInput<T>) -> Self {
+        Self(value.into_value(), PhantomData)
+    }
+}
+impl<T> IntoInput<T> for Item<T> {
+    fn into_value(self) -> Value {
+        self.0
+    }
+}
+
 /// A list of elements of different shapes: `list![&subnet.id, "subnet-1"]`.
 #[macro_export]
 macro_rules! list {
     ($($item:expr),* $(,)?) => {
-        ::std::vec::Vec::from([$($crate::Input::new($item)),*])
+        ::std::vec::Vec::from([$($crate::input::Item::new($item)),*])
     };
 }
 
@@ -167,6 +184,6 @@ macro_rules! list {
 #[macro_export]
 macro_rules! map {
     ($($key:expr => $value:expr),* $(,)?) => {
-        ::std::vec::Vec::from([$(($key, $crate::Input::new($value))),*])
+        ::std::vec::Vec::from([$(($key, $crate::input::Item::new($value))),*])
     };
 }
