@@ -26,6 +26,7 @@ pub mod provider;
 pub mod resource;
 pub mod schema;
 mod scrub;
+pub mod seal;
 mod secret;
 pub mod stack;
 pub mod state;
