@@ -5,7 +5,9 @@ use std::marker::PhantomData;
 
 use crate::output::Output;
 use crate::property::{Flows, FromText, Plain, Property};
+use crate::resource::Resource;
 use crate::secret::Secret;
+use crate::stack::Handle;
 use crate::value::Value;
 
 /// A value for a field: a literal, an output of a resource, or something computed from outputs. Erased at once.
@@ -39,7 +41,8 @@ impl<T> std::fmt::Debug for Input<T> {
 /// `&other.output`, and lists and maps of these.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not fit an input of type `{T}`",
-    label = "expected something that gives `{T}`"
+    label = "expected something that gives `{T}`",
+    note = "what fits: a plain value, `&other.field` of a declared resource, a collection of these, a builder"
 )]
 pub trait IntoInput<T>: Sized {
     /// The erased value.
@@ -111,6 +114,23 @@ impl<T: FromText> IntoInput<T> for &String {
 impl<T, V: IntoInput<T>> IntoInput<Option<T>> for Option<V> {
     fn into_value(self) -> Value {
         self.map_or(Value::Null, IntoInput::into_value)
+    }
+}
+
+/// Implemented by nothing: it carries the message for a resource that is passed where one of its outputs is meant.
+#[diagnostic::on_unimplemented(
+    message = "the resource `{Self}` is not a value: pass one of its outputs, such as `&….id`",
+    label = "this is the whole resource"
+)]
+pub trait ResourceAsValue {}
+impl<R: Resource + ResourceAsValue, U> IntoInput<U> for Handle<R> {
+    fn into_value(self) -> Value {
+        Value::Null
+    }
+}
+impl<R: Resource + ResourceAsValue, U> IntoInput<U> for &Handle<R> {
+    fn into_value(self) -> Value {
+        Value::Null
     }
 }
 

@@ -270,6 +270,8 @@ impl<T: NotSecret> Flows<Option<Secret<T>>> for Option<T> {
     }
 }
 impl<T: Property + Declassified> Flows<T> for Secret<T> {}
+impl<T: Property + Declassified> Flows<Option<T>> for Secret<T> {}
+impl<T: Property + Declassified> Flows<Option<T>> for Option<Secret<T>> {}
 
 /// Implemented by nothing: it carries the message for a secret that is put into a plain input.
 #[diagnostic::on_unimplemented(
