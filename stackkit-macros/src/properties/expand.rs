@@ -103,7 +103,7 @@ fn builder(model: &StructModel) -> TokenStream {
     let required: Vec<&Field> = fields.iter().filter(|field| field.is_required()).collect();
     let parameters = required.iter().map(|Field { ident, ty, .. }| {
         let private = private_at(root, ident.span());
-        quote! { #ident: impl #private::IntoInput<#ty> }
+        quote_spanned! { here(ident.span()) => #ident: impl #private::IntoInput<#ty> }
     });
     let assignments = required.iter().map(|Field { ident, key, ty, .. }| {
         quote! { #private::put(&mut __fields, #key, #private::IntoInput::<#ty>::into_value(#ident)); }

@@ -26,7 +26,7 @@ fn draft(model: &Model) -> TokenStream {
     let required: Vec<_> = model.inputs().filter(|(_, field)| field.is_required()).collect();
     let parameters = required.iter().map(|(_, Field { ident, ty, .. })| {
         let private = private_at(root, ident.span());
-        quote! { #ident: impl #private::IntoInput<#ty> }
+        quote_spanned! { here(ident.span()) => #ident: impl #private::IntoInput<#ty> }
     });
     let assignments = required.iter().map(|(index, Field { ident, ty, .. })| {
         quote! { __values[#index] = #private::IntoInput::<#ty>::into_value(#ident); }
