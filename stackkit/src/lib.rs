@@ -19,6 +19,7 @@ pub mod schema;
 mod secret;
 pub mod stack;
 pub mod state;
+pub mod ui;
 pub mod urn;
 pub mod value;
 
