@@ -1,5 +1,11 @@
 //! Infrastructure as code as an ordinary Rust library.
 
+// The macros name this crate by `::stackkit`, within it too.
+extern crate self as stackkit;
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
 mod catalog;
 mod config;
 pub mod context;
@@ -19,6 +25,7 @@ pub mod schema;
 mod secret;
 pub mod stack;
 pub mod state;
+pub mod types;
 pub mod urn;
 pub mod value;
 
@@ -35,6 +42,7 @@ pub use provider::Provider;
 pub use resource::{Created, Found, Intent, Managed, Ops, Outcome, Resource};
 pub use secret::Secret;
 pub use stack::{Handle, Stack};
-pub use stackkit_macros::*;
+pub use stackkit_macros::{Properties, cidr, main, program, resource, test, text};
+pub use types::{CaselessText, Cidr, Id, Json, JsonPolicy, Set};
 pub use urn::Urn;
 pub use value::Value;
