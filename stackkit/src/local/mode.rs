@@ -41,7 +41,10 @@ impl Property for Mode {
             return Err(DecodeError::expected("permission bits as octal text, such as \"0644\"", value));
         };
         Self::parse(text).ok_or_else(|| {
-            DecodeError::new(format!("`{}` is no permission bits: write them in octal, such as \"0644\"", text.escape_debug()))
+            DecodeError::new(format!(
+                "`{}` is no permission bits: write them in octal, such as \"0644\"",
+                text.escape_debug()
+            ))
         })
     }
     fn canonical(value: Value) -> Value {

@@ -15,7 +15,7 @@ use stackkit_macros::resource;
 /// [`RandomPassword`](super::RandomPassword).
 ///
 /// It can be imported by its hexadecimal form.
-#[resource("local:RandomId", pure, immutable, crate = "crate")]
+#[resource("local:RandomId", pure, immutable)]
 pub struct RandomId {
     /// Number of random bytes, 1 to 1024.
     pub byte_length: u32,
@@ -54,7 +54,10 @@ impl Managed for RandomId {
             return Ok(Some(prior.clone()));
         }
         let bytes = from_hex(id).ok_or_else(|| {
-            Error::invalid(format!("`{}` is not a random id: expected hexadecimal digits, two a byte", id.escape_debug()))
+            Error::invalid(format!(
+                "`{}` is not a random id: expected hexadecimal digits, two a byte",
+                id.escape_debug()
+            ))
         })?;
         let args = RandomIdArgs { byte_length: bytes.len() as u32, keepers: BTreeMap::new() };
         Ok(Some(RandomIdState::of(args, &bytes)))

@@ -18,7 +18,7 @@ const DIGITS: &str = "0123456789";
 /// A random password. Its value is a secret: sealed in the state and shown nowhere.
 ///
 /// A change of any input makes a new password. An existing one is imported by the path of a file that holds it.
-#[resource("local:RandomPassword", pure, immutable, crate = "crate")]
+#[resource("local:RandomPassword", pure, immutable)]
 pub struct RandomPassword {
     /// Number of characters, 1 to 4096.
     pub length: u32,
