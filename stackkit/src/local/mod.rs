@@ -3,23 +3,38 @@
 //! Relative paths are taken from the stack's folder, so that a project can be moved as a whole. None of these types is
 //! stateful: what they make is either in the state or can be made again.
 
+mod cert_request;
+mod certificate;
+mod command;
 mod directory;
 mod disk;
 mod file;
 mod mode;
+mod process;
 mod random;
 mod random_id;
 mod random_password;
 mod secret_file;
+mod self_signed_cert;
+mod signed_cert;
+mod tls_private_key;
 
 use std::time::SystemTime;
 
+pub use self::cert_request::{CertRequest, CertRequestArgs, CertRequestOutputs, CertRequestState};
+pub use self::certificate::KeyPurpose;
+pub use self::command::{Command, CommandArgs, CommandOutputs, CommandState};
 pub use self::directory::{Directory, DirectoryArgs, DirectoryOutputs, DirectoryState};
 pub use self::file::{File, FileArgs, FileOutputs, FileState};
 pub use self::mode::Mode;
 pub use self::random_id::{RandomId, RandomIdArgs, RandomIdOutputs, RandomIdState};
 pub use self::random_password::{RandomPassword, RandomPasswordArgs, RandomPasswordOutputs, RandomPasswordState};
 pub use self::secret_file::{SecretFile, SecretFileArgs, SecretFileOutputs, SecretFileState};
+pub use self::self_signed_cert::{SelfSignedCert, SelfSignedCertArgs, SelfSignedCertOutputs, SelfSignedCertState};
+pub use self::signed_cert::{SignedCert, SignedCertArgs, SignedCertOutputs, SignedCertState};
+pub use self::tls_private_key::{
+    KeyAlgorithm, TlsPrivateKey, TlsPrivateKeyArgs, TlsPrivateKeyOutputs, TlsPrivateKeyState,
+};
 
 use crate::error::Error;
 use crate::provider::{NoSettings, Provider};
@@ -63,6 +78,11 @@ impl Provider for Local {
         File,
         SecretFile,
         Directory,
+        TlsPrivateKey,
+        SelfSignedCert,
+        CertRequest,
+        SignedCert,
+        Command,
     ];
     type Settings = NoSettings;
     type Error = Error;
