@@ -2,8 +2,8 @@
 
 use stackkit_macros::resource;
 
-use super::certificate::{self, Names};
 use super::Local;
+use super::certificate::{self, Names};
 use crate::context::Context;
 use crate::error::Error;
 use crate::resource::{Created, Managed, Problem};

@@ -218,7 +218,9 @@ pub(super) fn issue(
 /// Reads a private key. `what` is the field or file that it stands in.
 pub(super) fn key_pair(pem: &Secret<String>, what: &str) -> Result<KeyPair, Error> {
     KeyPair::from_pem(pem.reveal()).map_err(|_| {
-        Error::invalid(format!("`{what}` holds no private key that can be read: expected PEM with `PRIVATE KEY` (PKCS #8)"))
+        Error::invalid(format!(
+            "`{what}` holds no private key that can be read: expected PEM with `PRIVATE KEY` (PKCS #8)"
+        ))
     })
 }
 

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::process::Call;
 use super::{Local, disk};
 use crate::context::Context;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::resource::{Created, Found, Intent, Managed, Problem};
 use crate::secret::Secret;
 
@@ -64,9 +64,11 @@ pub struct Command {
 impl CommandArgs {
     fn call<'a>(&'a self, cx: &'a Context, argv: &[String]) -> Call<'a> {
         let argv = match argv.split_first() {
-            Some((script, arguments)) if self.shell => {
-                ["sh", "-c", script, "sh"].into_iter().chain(arguments.iter().map(String::as_str)).map(Into::into).collect()
-            }
+            Some((script, arguments)) if self.shell => ["sh", "-c", script, "sh"]
+                .into_iter()
+                .chain(arguments.iter().map(String::as_str))
+                .map(Into::into)
+                .collect(),
             _ => argv.to_vec(),
         };
         let mut environment = vec![("STACKKIT_TOKEN", cx.token())];
@@ -141,7 +143,9 @@ impl Managed for Command {
         prior: Option<&CommandState>,
     ) -> Result<Option<CommandState>, Error> {
         let prior = prior.ok_or_else(|| {
-            Error::invalid("a command cannot be imported: declare it with `creates`, and it is not run where that is there")
+            Error::invalid(
+                "a command cannot be imported: declare it with `creates`, and it is not run where that is there",
+            )
         })?;
         Ok((prior.is_there(cx)? != Some(false)).then(|| prior.clone()))
     }
@@ -182,7 +186,8 @@ impl Managed for Command {
 
     fn validate(args: &CommandArgs) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let lists = [("create", Some(&args.create)), ("update", args.update.as_ref()), ("delete", args.delete.as_ref())];
+        let lists =
+            [("create", Some(&args.create)), ("update", args.update.as_ref()), ("delete", args.delete.as_ref())];
         for (field, list) in lists {
             if list.is_some_and(|list| list.first().is_none_or(String::is_empty)) {
                 problems.push(Problem::new(field, "there is no program in it: the first element names it"));
@@ -210,17 +215,13 @@ impl Managed for Command {
     }
 }
 
-/// The kind of error that a program's failure is: trying again the same way would fail the same way.
-#[cfg(test)]
-const FAILED: ErrorKind = ErrorKind::Invalid;
-
 #[cfg(test)]
 mod tests {
     use std::fs;
 
     use super::*;
+    use crate::error::ErrorKind;
     use crate::local::testing::{args, context, intent};
-    use crate::map;
 
     fn sh(script: &str) -> Command {
         Command::new([script]).shell(true)
@@ -243,7 +244,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_made_of_secrets_is_secret() {
         let dir = tempfile::tempdir().unwrap();
-        let draft = sh("echo $PASSWORD; cat").secret_environment(map! { "PASSWORD" => "hunter2" }).stdin("from stdin");
+        let draft = sh("echo $PASSWORD; cat").secret_environment([("PASSWORD", "hunter2")]).stdin("from stdin");
         let made = create(dir.path(), draft).await.unwrap();
         assert_eq!(made.state.stdout, "");
         assert_eq!(made.state.secret_stdout.reveal(), "hunter2\nfrom stdin");
@@ -253,9 +254,9 @@ mod tests {
     #[tokio::test]
     async fn a_failure_tells_its_last_lines_without_secrets() {
         let dir = tempfile::tempdir().unwrap();
-        let draft = sh("echo wrong: $PASSWORD >&2; exit 3").secret_environment(map! { "PASSWORD" => "hunter2" });
+        let draft = sh("echo wrong: $PASSWORD >&2; exit 3").secret_environment([("PASSWORD", "hunter2")]);
         let error = create(dir.path(), draft).await.unwrap_err();
-        assert_eq!(error.kind(), FAILED);
+        assert_eq!(error.kind(), ErrorKind::Invalid);
         assert_eq!(error.message(), "`sh` failed with exit status: 3:\nwrong: [secret]");
         let error = create(dir.path(), Command::new(["no-such-program-anywhere"])).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
@@ -275,9 +276,9 @@ mod tests {
         let found = Command::find(&local, &cx, &intent(&wanted, None)).await.unwrap();
         assert!(matches!(found, Found::Ours(_)), "{found:?}");
         assert!(Command::read(&local, &cx, &made.id, Some(&made.state)).await.unwrap().is_some());
-        Command::delete(&local, &cx, &made.id, &made.state).await.unwrap();
+        <Command as Managed>::delete(&local, &cx, &made.id, &made.state).await.unwrap();
         assert!(Command::read(&local, &cx, &made.id, Some(&made.state)).await.unwrap().is_none());
-        Command::delete(&local, &cx, &made.id, &made.state).await.unwrap();
+        <Command as Managed>::delete(&local, &cx, &made.id, &made.state).await.unwrap();
 
         let error = create(dir.path(), Command::new(["true"]).creates("never")).await.unwrap_err();
         assert!(error.message().contains("`never` is not there"), "{error}");
@@ -293,12 +294,13 @@ mod tests {
             sh("echo create $SIZE").update(["echo update $SIZE after $STACKKIT_STDOUT"]).environment([("SIZE", size)])
         };
         let made = Command::create(&local, &cx, &args(draft("1"))).await.unwrap();
-        let changed = Command::update(&local, &cx, &made.id, &made.state, &args(draft("2"))).await.unwrap();
+        let changed =
+            <Command as Managed>::update(&local, &cx, &made.id, &made.state, &args(draft("2"))).await.unwrap();
         assert_eq!(changed.stdout, "update 2 after create 1");
         let other_delete = args(draft("2").delete(["exit 1"]));
-        let kept = Command::update(&local, &cx, &made.id, &changed, &other_delete).await.unwrap();
+        let kept = <Command as Managed>::update(&local, &cx, &made.id, &changed, &other_delete).await.unwrap();
         assert_eq!((kept.stdout.as_str(), kept.delete.is_some()), ("update 2 after create 1", true));
-        let error = Command::delete(&local, &cx, &made.id, &kept).await.unwrap_err();
+        let error = <Command as Managed>::delete(&local, &cx, &made.id, &kept).await.unwrap_err();
         assert!(error.message().contains("exit status: 1"), "{error}");
     }
 

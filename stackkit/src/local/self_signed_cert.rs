@@ -2,8 +2,8 @@
 
 use stackkit_macros::resource;
 
-use super::certificate::{self, DUE, Issued, KeyPurpose, Names, Validity};
 use super::Local;
+use super::certificate::{self, DUE, Issued, KeyPurpose, Names, Validity};
 use crate::context::Context;
 use crate::error::Error;
 use crate::resource::{Created, Managed, Problem};

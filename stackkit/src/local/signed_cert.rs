@@ -3,8 +3,8 @@
 use rcgen::{CertificateSigningRequestParams, Issuer, KeyPair, PublicKeyData as _};
 use stackkit_macros::resource;
 
-use super::certificate::{self, DUE, Issued, KeyPurpose, Validity};
 use super::Local;
+use super::certificate::{self, DUE, Issued, KeyPurpose, Validity};
 use crate::context::Context;
 use crate::error::Error;
 use crate::resource::{Created, Managed, Problem};
