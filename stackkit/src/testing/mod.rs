@@ -214,8 +214,8 @@ impl TestRun {
     ///
     /// # Panics
     /// When it did not; the message says why, failed steps included.
-    #[must_use]
     #[track_caller]
+    #[allow(clippy::return_self_not_must_use, reason = "often the last thing that a test does")]
     pub fn expect_ok(self) -> Self {
         if let Err(error) = &self.result {
             panic!("the run did not end well: {error}\n{}", self.failures().join("\n"));
