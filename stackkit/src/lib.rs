@@ -1,26 +1,40 @@
 //! Infrastructure as code as an ordinary Rust library.
 
+mod catalog;
+mod config;
 pub mod context;
+pub mod diagnostic;
 pub mod error;
+pub mod event;
 pub mod input;
+pub mod local;
+mod options;
 pub mod output;
+pub mod plan;
+mod program;
 pub mod property;
 pub mod provider;
 pub mod resource;
 pub mod schema;
 mod secret;
+pub mod stack;
 pub mod state;
 pub mod urn;
 pub mod value;
 
+pub use catalog::{Catalog, TypeEntry};
 pub use context::Context;
+pub use diagnostic::{Diagnostic, Diagnostics};
 pub use error::{Error, ErrorKind, ProviderError};
 pub use input::{Input, IntoInput};
+pub use options::Options;
 pub use output::{Output, join};
+pub use program::{Program, ProgramError, Result};
 pub use property::Property;
 pub use provider::Provider;
 pub use resource::{Created, Found, Intent, Managed, Ops, Outcome, Resource};
 pub use secret::Secret;
+pub use stack::{Handle, Stack};
 pub use stackkit_macros::*;
 pub use urn::Urn;
 pub use value::Value;

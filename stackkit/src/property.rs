@@ -157,6 +157,26 @@ pub trait Property: Sized + Clone + fmt::Debug + Send + Sync + 'static {
 
     /// Overwrites what it holds in memory.
     fn wipe(&mut self) {}
+
+    /// The fields of a struct, for configuration: which keys there are, and which must be given.
+    fn describe() -> Option<&'static [PropertyField]> {
+        None
+    }
+}
+
+/// One field of a struct with `#[derive(Properties)]`.
+#[derive(Debug, Clone, Copy)]
+pub struct PropertyField {
+    /// Its name in the value tree.
+    pub name: &'static str,
+    /// Its documentation comment.
+    pub docs: &'static str,
+    /// Whether it may be left out.
+    pub optional: bool,
+    /// Whether it is secret.
+    pub secret: bool,
+    /// Its type.
+    pub type_name: fn() -> String,
 }
 
 /// A property type whose plain values may stand for an input as they are. Never `Vec`, `Option`, `Secret` or maps:

@@ -1,0 +1,61 @@
+//! Options of a declared resource: what is said on its handle, beside its inputs.
+
+use std::time::Duration;
+
+use crate::value::Value;
+
+/// The options of one declaration. Set through the methods of [`crate::Handle`].
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Whether deletion and replacement are refused; the type's default where unset.
+    pub protect: Option<bool>,
+    /// Names that the resource had before: a URN, or a name of the same type.
+    pub aliases: Vec<String>,
+    /// Id of something that exists already and is to be adopted.
+    pub import: Option<String>,
+    /// Paths of inputs whose changes are ignored.
+    pub ignore_changes: Vec<String>,
+    /// Inputs whose change forces a replacement, beyond those that the type says.
+    pub replace_on_changes: Vec<String>,
+    /// A value whose change forces a replacement.
+    pub replace_trigger: Option<Value>,
+    /// Resources that must be there first, by index in the stack.
+    pub depends_on: Vec<u32>,
+    /// The same, by name or URN.
+    pub depends_on_named: Vec<String>,
+    /// Forget instead of delete.
+    pub retain_on_delete: bool,
+    /// The resource whose deletion takes this one along, by index in the stack.
+    pub deleted_with: Option<u32>,
+    /// Delete before replace; the type's default where unset.
+    pub delete_before_replace: Option<bool>,
+    /// How long a create may take.
+    pub create_timeout: Option<Duration>,
+    /// How long an update may take.
+    pub update_timeout: Option<Duration>,
+    /// How long a delete may take.
+    pub delete_timeout: Option<Duration>,
+    /// Name of the provider instance; the provider's default one where unset.
+    pub provider: Option<String>,
+}
+
+impl Options {
+    /// The options of a declaration that says nothing.
+    pub const NONE: &'static Options = &Options {
+        protect: None,
+        aliases: Vec::new(),
+        import: None,
+        ignore_changes: Vec::new(),
+        replace_on_changes: Vec::new(),
+        replace_trigger: None,
+        depends_on: Vec::new(),
+        depends_on_named: Vec::new(),
+        retain_on_delete: false,
+        deleted_with: None,
+        delete_before_replace: None,
+        create_timeout: None,
+        update_timeout: None,
+        delete_timeout: None,
+        provider: None,
+    };
+}

@@ -1,0 +1,192 @@
+//! The plan: a pure, deterministic function of declarations, state and options. No I/O happens here.
+
+mod decide;
+mod ignore;
+mod order;
+mod values;
+
+use petgraph::graph::DiGraph;
+
+pub(crate) use decide::{DesiredError, delete_first, desired_inputs, diff, names, protected, recorded_options};
+pub use decide::{FieldChange, plan};
+pub(crate) use values::{absorb, field_value, named_inputs, record_values, state_values};
+
+use crate::catalog::Catalog;
+use crate::diagnostic::Diagnostic;
+use crate::event::{Operation, Summary};
+use crate::stack::Declarations;
+use crate::state::model::{Instance, ResourceRecord, State};
+use crate::urn::Urn;
+use crate::value::Value;
+
+/// Everything that a plan is made from.
+pub struct PlanInput<'a> {
+    /// What the program declares; empty for a destroy.
+    pub declared: &'a Declarations,
+    /// The state, refreshed as far as the user wished.
+    pub state: &'a State,
+    /// The linked types.
+    pub catalog: &'a Catalog,
+    /// What was read of things to be adopted, by index of the declaration.
+    pub imports: &'a std::collections::BTreeMap<u32, ResourceRecord>,
+    /// Limits and selections.
+    pub options: &'a PlanOptions,
+}
+
+/// Limits and selections of a plan.
+#[derive(Debug, Clone, Default)]
+pub struct PlanOptions {
+    /// What the plan is for.
+    pub operation: Option<Operation>,
+    /// Refuse a plan that deletes or replaces anything.
+    pub no_destroy: bool,
+    /// Refuse a plan that deletes or replaces more than this.
+    pub max_deletes: Option<usize>,
+    /// Refuse a plan that changes anything.
+    pub expect_no_changes: bool,
+    /// URNs (or names) to replace even if nothing changed.
+    pub replace: Vec<String>,
+}
+
+/// What will be done to a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing.
+    Same,
+    /// Nothing in the cloud; dependencies or options in the state change.
+    Record,
+    /// Make it.
+    Create,
+    /// Adopt what has this id, and update it where it differs.
+    Import {
+        /// The id.
+        id: String,
+    },
+    /// Change it in place.
+    Update,
+    /// Make a successor and delete the old one.
+    Replace {
+        /// Whether the old one is deleted first.
+        delete_first: bool,
+    },
+    /// Delete it.
+    Delete,
+    /// Drop it from the state without a call.
+    Forget,
+}
+
+impl Action {
+    /// The verb on screen and in JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Action::Same => "same",
+            Action::Record => "record",
+            Action::Create => "create",
+            Action::Import { .. } => "import",
+            Action::Update => "update",
+            Action::Replace { .. } => "replace",
+            Action::Delete => "delete",
+            Action::Forget => "forget",
+        }
+    }
+}
+
+/// What the plan says of one resource, or of one old instance.
+#[derive(Debug, Clone)]
+pub struct PlanNode {
+    /// The resource.
+    pub urn: Urn,
+    /// Index of its declaration; none when it left the program.
+    pub declared: Option<u32>,
+    /// The instance that is there now.
+    pub prior: Option<Instance>,
+    /// What will be done.
+    pub action: Action,
+    /// Whether it will certainly be done. Where an input is known only after apply, the action is the most that may
+    /// happen: "may replace" can turn out to be an update or nothing.
+    pub certain: bool,
+    /// Why, in whole sentences for people.
+    pub reasons: Vec<String>,
+    /// What changes, field by field.
+    pub changes: Vec<FieldChange>,
+    /// The node from whose replacement this one's deletion follows, when that is not certain: it is decided there.
+    pub(crate) follows: Option<usize>,
+}
+
+/// One step of the apply graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Bring the declared resource to what the program says. Index into [`Plan::nodes`].
+    Ensure(usize),
+    /// Delete (or forget) the old instance of that node.
+    Delete(usize, Instance),
+}
+
+/// Why one step comes after another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// It refers to it.
+    Refers,
+    /// What still uses the old instance goes or changes first.
+    StillUsed,
+    /// The successor is made first.
+    CreateFirst,
+    /// The old one is deleted first.
+    DeleteFirst,
+}
+
+/// A planned output of the stack.
+#[derive(Debug, Clone)]
+pub struct PlannedOutput {
+    /// Its name.
+    pub name: String,
+    /// Its value now.
+    pub before: Option<Value>,
+    /// Its value afterwards; none when it goes away.
+    pub after: Option<Value>,
+}
+
+/// What a run will do, in what order, and why.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// One node a resource: declared ones in their order, then what left the program.
+    pub nodes: Vec<PlanNode>,
+    /// The steps and their order.
+    pub steps: DiGraph<Step, Why>,
+    /// The stack's outputs.
+    pub outputs: Vec<PlannedOutput>,
+    /// Everything wrong or refused; a plan with any cannot be applied.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Values of the declared resources as far as they are known, one vector a resource.
+    pub(crate) known: Vec<Vec<Value>>,
+    /// Edges between declared resources.
+    pub(crate) dependencies: Vec<Vec<u32>>,
+}
+
+impl Plan {
+    /// How many resources it creates, updates and so on.
+    pub fn summary(&self) -> Summary {
+        let mut summary = Summary::default();
+        for node in &self.nodes {
+            summary.count(&node.action);
+        }
+        summary
+    }
+
+    /// Whether applying it would change anything in the cloud or in the outputs.
+    pub fn has_changes(&self) -> bool {
+        self.summary().has_changes() || self.outputs.iter().any(PlannedOutput::changes)
+    }
+
+    /// Edges between declared resources: for each, the indices of what it refers to.
+    pub fn dependencies(&self) -> &[Vec<u32>] {
+        &self.dependencies
+    }
+}
+
+impl PlannedOutput {
+    /// Whether it will be another one.
+    pub fn changes(&self) -> bool {
+        self.before != self.after
+    }
+}

@@ -1,0 +1,105 @@
+//! Between the records of the state, which go by field name, and value vectors, which go by field index.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::resource::Values;
+use crate::schema::{Role, Schema};
+use crate::state::model::ResourceRecord;
+use crate::value::Value;
+
+/// The fields of a record as a provider would have returned them: inputs as seen, and outputs.
+pub(crate) fn state_values(schema: &Schema, record: &ResourceRecord) -> Values {
+    schema
+        .fields
+        .iter()
+        .map(|field| match field.role {
+            Role::Input => record.seen.get(field.name).or_else(|| record.inputs.get(field.name)),
+            Role::Output => record.outputs.get(field.name),
+        })
+        .map(|value| value.cloned().unwrap_or_default())
+        .collect()
+}
+
+/// The fields of a record as references see them: inputs as they were given, computed ones as seen, and outputs.
+pub(crate) fn record_values(schema: &Schema, record: &ResourceRecord) -> Values {
+    schema.fields.iter().map(|field| field_value(field, record)).collect()
+}
+
+/// One field of a record as a reference sees it.
+pub(crate) fn field_value(field: &crate::schema::Field, record: &ResourceRecord) -> Value {
+    match field.role {
+        Role::Input => record.inputs.get(field.name).or_else(|| record.seen.get(field.name)),
+        Role::Output => record.outputs.get(field.name),
+    }
+    .cloned()
+    .unwrap_or_default()
+}
+
+/// The named inputs out of a value vector; unset ones are left out.
+pub(crate) fn named_inputs(schema: &Schema, values: &[Value]) -> BTreeMap<String, Value> {
+    named(schema, values, Role::Input)
+}
+
+fn named(schema: &Schema, values: &[Value], role: Role) -> BTreeMap<String, Value> {
+    schema
+        .fields
+        .iter()
+        .zip(values)
+        .filter(|(field, value)| field.role == role && !value.is_null())
+        .map(|(field, value)| (field.name.to_owned(), value.clone()))
+        .collect()
+}
+
+/// Puts what a provider returned into a record. `args` are the inputs that it was called with; none when it was only
+/// read, and then the record's own inputs stay and every managed difference counts as drift.
+pub(crate) fn absorb(
+    schema: &Schema,
+    record: &mut ResourceRecord,
+    args: Option<&[Value]>,
+    returned: &[Value],
+) -> BTreeSet<String> {
+    let mut drifted = BTreeSet::new();
+    if let Some(args) = args {
+        record.inputs = named_inputs(schema, args);
+        record.schema_version = schema.version;
+        record.drifted.clear();
+    }
+    let before = std::mem::take(&mut record.seen);
+    let outputs = named(schema, returned, Role::Output);
+    for (index, field) in schema.inputs() {
+        let Some(now) = returned.get(index) else { continue };
+        let given = record.inputs.get(field.name);
+        if field.write_only {
+            continue;
+        }
+        if given.is_none() && !field.computed {
+            // Not managed: whatever it is, it is none of ours.
+            continue;
+        }
+        let same = |a: Option<&Value>| {
+            let a = a.cloned().unwrap_or_default();
+            (field.ty.canonical)(a) == (field.ty.canonical)(now.clone())
+        };
+        if args.is_none() {
+            let last_seen = before.get(field.name).or(given);
+            if given.is_some() && !same(last_seen) {
+                drifted.insert(field.name.to_owned());
+                record.drifted.insert(field.name.to_owned());
+            } else if record.drifted.contains(field.name) && same(given) {
+                record.drifted.remove(field.name);
+            }
+        }
+        if !same(given) {
+            record.seen.insert(field.name.to_owned(), now.clone());
+        }
+    }
+    if args.is_none() {
+        for (name, value) in &outputs {
+            if record.outputs.get(name) != Some(value) {
+                drifted.insert(name.clone());
+            }
+        }
+    }
+    record.outputs = outputs;
+    drifted
+}

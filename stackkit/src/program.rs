@@ -1,0 +1,107 @@
+//! `Program`: a user's function with the providers linked to it, and the error type that it returns.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use crate::context::BoxFuture;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::provider::Linked;
+use crate::stack::{Declarations, Stack};
+use crate::value::Value;
+
+/// What a program returns.
+pub type Result<T, E = ProgramError> = std::result::Result<T, E>;
+
+/// An error of a program: any error converts to it with `?`.
+pub struct ProgramError(Diagnostics);
+
+impl ProgramError {
+    /// From a message.
+    pub fn msg(message: impl Into<String>) -> Self {
+        Self(Diagnostics(vec![Diagnostic::invalid(message)]))
+    }
+
+    pub(crate) fn from_diagnostics(diagnostics: Vec<Diagnostic>) -> Self {
+        Self(Diagnostics(diagnostics))
+    }
+}
+
+impl fmt::Debug for ProgramError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for ProgramError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl<E: std::error::Error> From<E> for ProgramError {
+    fn from(error: E) -> Self {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            message.push_str(": ");
+            message.push_str(&inner.to_string());
+            cause = inner.source();
+        }
+        Self::msg(message)
+    }
+}
+
+type Run = for<'a> fn(&'a mut Stack) -> BoxFuture<'a, Result<()>>;
+
+/// A program: made by `#[stackkit::main]` or `#[stackkit::program]` out of an `async fn` that takes `&mut Stack`.
+#[derive(Clone, Copy)]
+pub struct Program {
+    name: &'static str,
+    run: Run,
+    providers: &'static [Linked],
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Program {
+    /// From a name, a function and the linked providers. The local provider is always linked.
+    pub const fn new(name: &'static str, run: Run, providers: &'static [Linked]) -> Self {
+        Self { name, run, providers }
+    }
+
+    /// Name of the package that the program is in: a stack belongs to one program.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Its providers, the local one included.
+    pub fn providers(&self) -> Vec<Linked> {
+        let mut all = vec![Linked::of::<crate::local::Local>()];
+        all.extend(self.providers.iter().copied().filter(|linked| linked.name != "local"));
+        all
+    }
+
+    /// Runs the program to its end and returns what it declared.
+    ///
+    /// # Errors
+    /// All diagnostics together, those of the program's own error included. A panic is one of them.
+    pub async fn declare(
+        &self,
+        stack: &str,
+        dir: &Path,
+        config: BTreeMap<String, Value>,
+    ) -> std::result::Result<Declarations, Diagnostics> {
+        let mut target = Stack::new(stack, dir, config);
+        let result = (self.run)(&mut target).await;
+        let mut declared = target.finish();
+        if let Err(ProgramError(Diagnostics(mut more))) = result {
+            declared.diagnostics.append(&mut more);
+        }
+        if declared.diagnostics.is_empty() { Ok(declared) } else { Err(Diagnostics(declared.diagnostics)) }
+    }
+}

@@ -1,0 +1,371 @@
+//! `Stack`: what a program declares its resources on, and the handles that it gets back.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Deref;
+use std::panic::Location;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::diagnostic::Diagnostic;
+use crate::input::{Input, IntoInput};
+use crate::options::Options;
+use crate::output::Output;
+use crate::program::ProgramError;
+use crate::property::Property;
+use crate::provider::Provider;
+use crate::resource::{Managed, Resource, Values};
+use crate::schema::Schema;
+use crate::urn::Urn;
+use crate::value::Value;
+
+/// One declared resource.
+#[derive(Debug)]
+pub struct Declared {
+    /// Its URN.
+    pub urn: Urn,
+    /// Its type.
+    pub schema: &'static Schema,
+    /// What the program filled in, references included.
+    pub values: Values,
+    /// What was said on the handle.
+    options: Option<Box<Options>>,
+    /// Where in the program it was declared.
+    pub at: &'static Location<'static>,
+}
+
+impl Declared {
+    /// Its options.
+    pub fn options(&self) -> &Options {
+        self.options.as_deref().unwrap_or(Options::NONE)
+    }
+
+    /// Name of its provider instance.
+    pub fn provider_instance(&self) -> &str {
+        self.options().provider.as_deref().unwrap_or_else(|| self.schema.provider())
+    }
+}
+
+/// A provider instance that the program declared.
+#[derive(Debug)]
+pub struct DeclaredProvider {
+    /// Its name: the provider's own for the default instance, else `aws/frankfurt`.
+    pub name: String,
+    /// The provider's name.
+    pub provider: &'static str,
+    /// Its settings, references included.
+    pub settings: Value,
+    /// Where in the program it was declared.
+    pub at: &'static Location<'static>,
+}
+
+/// A declared output of the stack.
+#[derive(Debug)]
+pub struct DeclaredOutput {
+    /// Its name.
+    pub name: String,
+    /// Its value, references included.
+    pub value: Value,
+    /// Where in the program it was declared.
+    pub at: &'static Location<'static>,
+}
+
+/// Everything that a program declared.
+#[derive(Debug, Default)]
+pub struct Declarations {
+    /// Resources; their index is what references name.
+    pub resources: Vec<Declared>,
+    /// Provider instances.
+    pub providers: Vec<DeclaredProvider>,
+    /// Outputs.
+    pub outputs: Vec<DeclaredOutput>,
+    /// What was wrong.
+    pub diagnostics: Vec<Diagnostic>,
+    by_urn: HashMap<Urn, u32>,
+}
+
+impl Declarations {
+    /// Index of the resource with that URN.
+    pub fn index(&self, urn: &Urn) -> Option<u32> {
+        self.by_urn.get(urn).copied()
+    }
+}
+
+type Shared = Arc<Mutex<Declarations>>;
+
+fn lock(shared: &Shared) -> MutexGuard<'_, Declarations> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The stack that a program declares its resources on. It does no I/O on any cloud.
+pub struct Stack {
+    name: String,
+    dir: std::path::PathBuf,
+    config: BTreeMap<String, Value>,
+    shared: Shared,
+}
+
+impl Stack {
+    pub(crate) fn new(name: &str, dir: &std::path::Path, config: BTreeMap<String, Value>) -> Self {
+        Self { name: name.into(), dir: dir.into(), config, shared: Shared::default() }
+    }
+
+    /// Takes what was declared. Handles that are still around refer to nothing afterwards.
+    pub(crate) fn finish(self) -> Declarations {
+        std::mem::take(&mut *lock(&self.shared))
+    }
+
+    /// The stack's name, such as `dev`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The folder of the stack's files; relative paths of local resources are taken from here.
+    pub fn dir(&self) -> &std::path::Path {
+        &self.dir
+    }
+
+    /// Declares a resource. It does not fail: a duplicate or invalid declaration is recorded with its place and
+    /// reported with all others when the program has ended.
+    #[track_caller]
+    pub fn add<R: Managed>(&mut self, name: impl Into<String>, resource: R) -> Handle<R> {
+        let index = self.declare(R::SCHEMA, name.into(), resource.into_values());
+        Handle { outputs: R::outputs(index), index, shared: Arc::clone(&self.shared) }
+    }
+
+    #[track_caller]
+    fn declare(&mut self, schema: &'static Schema, name: String, values: Values) -> u32 {
+        let at = Location::caller();
+        let mut declared = lock(&self.shared);
+        let urn = Urn::new(schema.type_name, &name);
+        if name.is_empty() || name.contains(['/', ':']) || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            declared.diagnostics.push(
+                Diagnostic::invalid(format!("`{}` cannot be the name of a resource", name.escape_debug()))
+                    .on(&urn)
+                    .help("use letters, digits, `-`, `_` and `.`")
+                    .at(at),
+            );
+        }
+        let index = declared.resources.len() as u32;
+        if let Some(first) = declared.by_urn.get(&urn).copied() {
+            let place = declared.resources.get(first as usize).map(|r| r.at.to_string()).unwrap_or_default();
+            declared.diagnostics.push(
+                Diagnostic::invalid(format!("declared twice; the first is at {place}"))
+                    .on(&urn)
+                    .help("give one of them another name")
+                    .at(at),
+            );
+        } else {
+            declared.by_urn.insert(urn.clone(), index);
+        }
+        declared.resources.push(Declared { urn, schema, values, options: None, at });
+        index
+    }
+
+    /// Declares a provider instance: settings for all resources of that provider (`name` is `"default"`), or a second
+    /// one of a kind that resources choose with [`Handle::provider`].
+    #[track_caller]
+    pub fn provider<P: Provider>(&mut self, name: &str, settings: impl IntoInput<P::Settings>) -> ProviderHandle<P> {
+        let at = Location::caller();
+        let full = if name == "default" { P::NAME.to_owned() } else { format!("{}/{name}", P::NAME) };
+        let mut declared = lock(&self.shared);
+        if declared.providers.iter().any(|p| p.name == full) {
+            declared.diagnostics.push(
+                Diagnostic::invalid(format!("the provider instance `{full}` is declared twice"))
+                    .help("give one of them another name")
+                    .at(at),
+            );
+        }
+        let settings = Input::<P::Settings>::new(settings).0;
+        declared.providers.push(DeclaredProvider { name: full.clone(), provider: P::NAME, settings, at });
+        ProviderHandle { name: full, provider: std::marker::PhantomData }
+    }
+
+    /// Declares an output of the stack. It stays secret if the value is.
+    #[track_caller]
+    pub fn output<T: Property>(&mut self, name: impl Into<String>, value: impl IntoOutput<T>) {
+        let (name, at) = (name.into(), Location::caller());
+        let mut declared = lock(&self.shared);
+        if declared.outputs.iter().any(|output| output.name == name) {
+            declared.diagnostics.push(Diagnostic::invalid(format!("the output `{name}` is declared twice")).at(at));
+        }
+        declared.outputs.push(DeclaredOutput { name, value: value.into_tree(), at });
+    }
+
+    /// The typed configuration of this stack, from the `[config]` table of `stackkit.<stack>.toml`.
+    ///
+    /// # Errors
+    /// One error that names every key that is missing, unknown or of the wrong type, with the command that sets it.
+    pub fn config<C: Property>(&self) -> Result<C, ProgramError> {
+        crate::config::decode(&self.config, &self.name)
+    }
+
+    /// Reports something wrong that only the program can see. The run stops before anything is planned.
+    #[track_caller]
+    pub fn error(&mut self, message: impl Into<String>) {
+        lock(&self.shared).diagnostics.push(Diagnostic::invalid(message).at(Location::caller()));
+    }
+}
+
+impl std::fmt::Debug for Stack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stack").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// What can be an output of a stack: an output of a resource, or a plain value.
+pub trait IntoOutput<T: Property> {
+    /// The erased value.
+    fn into_tree(self) -> Value;
+}
+impl<T: Property> IntoOutput<T> for Output<T> {
+    fn into_tree(self) -> Value {
+        Output::into_tree(self)
+    }
+}
+impl<T: Property> IntoOutput<T> for &Output<T> {
+    fn into_tree(self) -> Value {
+        self.tree().clone()
+    }
+}
+impl<T: crate::property::Plain> IntoOutput<T> for T {
+    fn into_tree(self) -> Value {
+        self.to_value()
+    }
+}
+impl IntoOutput<String> for &str {
+    fn into_tree(self) -> Value {
+        Value::text(self)
+    }
+}
+
+/// A declared resource. Its fields are outputs, reached as `handle.field`; its methods set options.
+pub struct Handle<R: Resource> {
+    outputs: R::Outputs,
+    index: u32,
+    shared: Shared,
+}
+
+impl<R: Resource> Deref for Handle<R> {
+    type Target = R::Outputs;
+    fn deref(&self) -> &R::Outputs {
+        &self.outputs
+    }
+}
+
+impl<R: Resource> std::fmt::Debug for Handle<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Handle<{}>", R::SCHEMA.type_name)
+    }
+}
+
+impl<R: Resource> Handle<R> {
+    #[must_use]
+    fn with(self, set: impl FnOnce(&mut Options)) -> Self {
+        if let Some(declared) = lock(&self.shared).resources.get_mut(self.index as usize) {
+            set(declared.options.get_or_insert_with(Box::default));
+        }
+        self
+    }
+
+    pub(crate) fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// The resource's URN.
+    pub fn urn(&self) -> Option<Urn> {
+        lock(&self.shared).resources.get(self.index as usize).map(|declared| declared.urn.clone())
+    }
+
+    /// Refuses deletion and replacement.
+    #[allow(clippy::return_self_not_must_use, reason = "the declaration stands already")]
+    pub fn protect(self) -> Self {
+        self.with(|o| o.protect = Some(true))
+    }
+
+    /// Takes protection off, also off a type that is protected by default because it holds data.
+    pub fn unprotected(self) -> Self {
+        self.with(|o| o.protect = Some(false))
+    }
+
+    /// [`Handle::protect`] or [`Handle::unprotected`], as a config value says.
+    pub fn protected(self, protected: bool) -> Self {
+        self.with(|o| o.protect = Some(protected))
+    }
+
+    /// A name (or whole URN) that this resource had before: it is renamed, not replaced.
+    pub fn alias(self, old: impl Into<String>) -> Self {
+        self.with(|o| o.aliases.push(old.into()))
+    }
+
+    /// Adopts something that exists already, by the provider's id.
+    pub fn import(self, id: impl Into<String>) -> Self {
+        self.with(|o| o.import = Some(id.into()))
+    }
+
+    /// Ignores changes of these inputs: `"tags"`, `"tags.owner"`, `"rules[0].port"`, `"rules[*].port"`.
+    pub fn ignore_changes<S: Into<String>>(self, paths: impl IntoIterator<Item = S>) -> Self {
+        self.with(|o| o.ignore_changes.extend(paths.into_iter().map(Into::into)))
+    }
+
+    /// A change of these inputs forces a replacement.
+    pub fn replace_on_changes<S: Into<String>>(self, fields: impl IntoIterator<Item = S>) -> Self {
+        self.with(|o| o.replace_on_changes.extend(fields.into_iter().map(Into::into)))
+    }
+
+    /// This resource comes after another one, for a reason that no reference shows.
+    pub fn depends_on<O: Resource>(self, other: &Handle<O>) -> Self {
+        let other = other.index();
+        self.with(|o| o.depends_on.push(other))
+    }
+
+    /// [`Handle::depends_on`] by name, for a resource that is declared later or elsewhere: a name or a URN.
+    pub fn depends_on_named(self, other: impl Into<String>) -> Self {
+        self.with(|o| o.depends_on_named.push(other.into()))
+    }
+
+    /// When it leaves the program it is forgotten, not deleted.
+    pub fn retain_on_delete(self) -> Self {
+        self.with(|o| o.retain_on_delete = true)
+    }
+
+    /// Deleting the other resource deletes this one too, so no delete call is made when both go.
+    pub fn deleted_with<O: Resource>(self, other: &Handle<O>) -> Self {
+        let other = other.index();
+        self.with(|o| o.deleted_with = Some(other))
+    }
+
+    /// Whether a replacement deletes the old instance first.
+    pub fn delete_before_replace(self, first: bool) -> Self {
+        self.with(|o| o.delete_before_replace = Some(first))
+    }
+
+    /// How long create, update and delete may each take.
+    pub fn timeout(self, limit: Duration) -> Self {
+        self.with(|o| {
+            o.create_timeout = Some(limit);
+            o.update_timeout = Some(limit);
+            o.delete_timeout = Some(limit);
+        })
+    }
+
+    /// Which provider instance manages it.
+    pub fn provider<P: Provider>(self, provider: &ProviderHandle<P>) -> Self
+    where
+        R: Managed<Provider = P>,
+    {
+        let name = provider.name.clone();
+        self.with(|o| o.provider = Some(name))
+    }
+}
+
+/// A declared provider instance.
+pub struct ProviderHandle<P> {
+    name: String,
+    provider: std::marker::PhantomData<fn() -> P>,
+}
+
+impl<P> std::fmt::Debug for ProviderHandle<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ProviderHandle({})", self.name)
+    }
+}
