@@ -31,7 +31,7 @@ impl PartialEq for Quantity {
 }
 
 /// Billionths of a quantity, the finest that the server keeps; finer parts are rounded away from zero, as there.
-fn parse(text: &str) -> Option<i128> {
+pub(crate) fn parse(text: &str) -> Option<i128> {
     let digits = text.find(|c: char| !matches!(c, '0'..='9' | '.' | '+' | '-')).unwrap_or(text.len());
     let (number, suffix) = text.split_at(digits);
     let (sign, number) = match number.strip_prefix('-') {
