@@ -93,12 +93,6 @@ pub(crate) async fn of(
     live: &Wire,
     missing: Verdict,
 ) -> Result<Verdict, Error> {
-    if target.kind.kind == "Pod" {
-        return Ok(match missing {
-            Verdict::Trouble(why, _) => Verdict::Trouble(why, k8s.patience),
-            other => other,
-        });
-    }
     if !matches!(target.kind.kind, "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" | "Job") {
         return Ok(missing);
     }

@@ -80,7 +80,7 @@ pub(crate) async fn until_ready(
             Verdict::Trouble(reason, patience) => {
                 // The same trouble counts on under changing words: pods of one set fail in turns.
                 let since = trouble.as_ref().map_or_else(Instant::now, |(_, since)| *since);
-                if since.elapsed() >= patience {
+                if since.elapsed() >= patience.min(k8s.patience) {
                     return Err(not_ready(reason));
                 }
                 trouble = Some((reason.clone(), since));

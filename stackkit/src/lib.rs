@@ -1,11 +1,20 @@
 //! Infrastructure as code as an ordinary Rust library.
 
+// The macros name this crate by `::stackkit`, within it too.
+extern crate self as stackkit;
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+mod apply;
 mod catalog;
 mod config;
+pub mod connections;
 pub mod context;
 pub mod diagnostic;
 pub mod error;
 pub mod event;
+mod ids;
 pub mod input;
 pub mod local;
 mod options;
@@ -16,9 +25,12 @@ pub mod property;
 pub mod provider;
 pub mod resource;
 pub mod schema;
+mod scrub;
+pub mod seal;
 mod secret;
 pub mod stack;
 pub mod state;
+pub mod types;
 pub mod urn;
 pub mod value;
 
@@ -35,6 +47,7 @@ pub use provider::Provider;
 pub use resource::{Created, Found, Intent, Managed, Ops, Outcome, Resource};
 pub use secret::Secret;
 pub use stack::{Handle, Stack};
-pub use stackkit_macros::*;
+pub use stackkit_macros::{Properties, cidr, main, program, resource, test, text};
+pub use types::{CaselessText, Cidr, Id, Json, JsonPolicy, Set};
 pub use urn::Urn;
 pub use value::Value;

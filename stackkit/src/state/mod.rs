@@ -1,4 +1,19 @@
 //! State: what the engine knows of what it made, as a keyed set of records over an append-only log.
 
 pub mod backend;
+mod codec;
+mod error;
+mod format;
+pub mod local;
+mod lock;
+pub mod memory;
 pub mod model;
+mod store;
+mod verify;
+
+pub use error::StateError;
+pub use local::LocalBackend;
+pub use memory::MemoryBackend;
+pub use model::State;
+pub use store::Store;
+pub use verify::verify;

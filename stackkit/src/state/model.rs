@@ -24,6 +24,11 @@ impl fmt::Debug for Instance {
 }
 
 impl Instance {
+    /// The sixteen digits.
+    pub(crate) fn digits(self) -> [u8; 16] {
+        std::array::from_fn(|index| b"0123456789abcdef"[(self.0 >> (60 - 4 * index)) as usize & 15])
+    }
+
     /// Reads the sixteen digits back.
     pub fn parse(text: &str) -> Option<Self> {
         (text.len() == 16).then(|| u64::from_str_radix(text, 16).ok()).flatten().map(Self)

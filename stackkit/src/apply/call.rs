@@ -1,0 +1,195 @@
+//! One provider call as a task of its own: retried while that helps, bounded in time, and told apart by outcome.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::context::{BoxFuture, Context, Reports, RunInfo};
+use crate::error::{Error, ErrorKind};
+use crate::provider::Connection;
+use crate::resource::{FoundValues, IntentValues, Values};
+use crate::schema::Schema;
+use crate::state::model::Instance;
+use crate::urn::Urn;
+
+/// How long a call may take where nothing else is said.
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+/// How often a call that fails in passing is tried.
+const ATTEMPTS: u32 = 8;
+
+/// What a running call says to the coordinator.
+pub(crate) enum Message {
+    /// The id is known; the sender waits until it is durable.
+    Created { instance: Instance, id: String, durable: oneshot::Sender<Result<(), Error>> },
+    /// A line for the screen.
+    Progress { urn: Urn, message: String },
+    /// It failed in passing.
+    Retrying { urn: Urn, attempt: u32, delay: Duration, error: String },
+}
+
+/// What is asked of the provider.
+#[derive(Clone)]
+pub(crate) enum Ask {
+    IsNameFree { args: Values },
+    Create { args: Values, name_was_free: Option<bool> },
+    Update { id: String, prior: Values, args: Values },
+    Delete { id: String, prior: Values },
+}
+
+/// What came of it.
+pub(crate) enum Answer {
+    NameIsFree(Option<bool>),
+    Created { id: String, values: Values },
+    Updated(Values),
+    Deleted,
+}
+
+/// A call, ready to run.
+#[derive(Clone)]
+pub(crate) struct Call {
+    pub(crate) connection: Arc<dyn Connection>,
+    pub(crate) ty: usize,
+    pub(crate) schema: &'static Schema,
+    pub(crate) urn: Urn,
+    pub(crate) instance: Instance,
+    pub(crate) token: Arc<str>,
+    pub(crate) timeout: Duration,
+    pub(crate) info: Arc<RunInfo>,
+    pub(crate) messages: mpsc::UnboundedSender<Message>,
+}
+
+struct Channel {
+    urn: Urn,
+    instance: Instance,
+    messages: mpsc::UnboundedSender<Message>,
+}
+
+impl Reports for Channel {
+    fn created<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            let (durable, wait) = oneshot::channel();
+            let message = Message::Created { instance: self.instance, id: id.to_owned(), durable };
+            let gone = || Error::new(ErrorKind::UnknownOutcome, "the run stopped before the id was durable");
+            self.messages.send(message).map_err(|_| gone())?;
+            wait.await.map_err(|_| gone())?
+        })
+    }
+
+    fn progress(&self, message: String) {
+        // Nobody is left to tell when the coordinator is gone, and that is no failure of the call.
+        let _ = self.messages.send(Message::Progress { urn: self.urn.clone(), message });
+    }
+}
+
+impl Call {
+    /// Runs the call to its end.
+    pub(crate) async fn run(self, ask: Ask) -> Result<Answer, Error> {
+        let limit = self.timeout;
+        match tokio::time::timeout(limit, self.attempts(ask)).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::new(
+                ErrorKind::UnknownOutcome,
+                format!("no answer within {} s; the next run looks what became of it", limit.as_secs()),
+            )),
+        }
+    }
+
+    fn context(&self) -> Context {
+        Context {
+            shared: Arc::clone(&self.info),
+            urn: self.urn.clone(),
+            token: Arc::clone(&self.token),
+            timeout: self.timeout,
+            reports: Arc::new(Channel {
+                urn: self.urn.clone(),
+                instance: self.instance,
+                messages: self.messages.clone(),
+            }),
+        }
+    }
+
+    async fn attempts(&self, ask: Ask) -> Result<Answer, Error> {
+        let cx = self.context();
+        let mut attempt = 1;
+        loop {
+            let started = Instant::now();
+            let error = match self.once(&cx, &ask).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let retry = match error.kind() {
+                ErrorKind::Throttled | ErrorKind::Transient => true,
+                // Repeating an update or a delete has the same effect; a create is looked for first.
+                ErrorKind::UnknownOutcome => match &ask {
+                    Ask::Create { args, name_was_free } => {
+                        match self.look_for(&cx, args, *name_was_free, started).await? {
+                            Some(found) => return Ok(found),
+                            None => true,
+                        }
+                    }
+                    _ => true,
+                },
+                _ => false,
+            };
+            if !retry || attempt >= ATTEMPTS {
+                return Err(error);
+            }
+            let delay = error.retry_after().unwrap_or_else(|| back_off(attempt, &self.token));
+            let _ = self.messages.send(Message::Retrying {
+                urn: self.urn.clone(),
+                attempt,
+                delay,
+                error: error.message().to_owned(),
+            });
+            tokio::time::sleep(delay).await;
+            attempt += 1;
+        }
+    }
+
+    async fn once(&self, cx: &Context, ask: &Ask) -> Result<Answer, Error> {
+        match ask {
+            Ask::IsNameFree { args } => {
+                self.connection.is_name_free(self.ty, cx, args).await.map(Answer::NameIsFree)
+            }
+            Ask::Create { args, .. } => {
+                let (id, values) = self.connection.create(self.ty, cx, args).await?;
+                Ok(Answer::Created { id, values })
+            }
+            Ask::Update { id, prior, args } => {
+                self.connection.update(self.ty, cx, id, prior, args).await.map(Answer::Updated)
+            }
+            Ask::Delete { id, prior } => {
+                self.connection.delete(self.ty, cx, id, prior).await.map(|()| Answer::Deleted)
+            }
+        }
+    }
+
+    /// Looks for what a create with an unknown outcome made. `None` says that it certainly made nothing.
+    async fn look_for(&self, cx: &Context, args: &Values, name_was_free: Option<bool>, since: Instant) -> Result<Option<Answer>, Error> {
+        let intent = IntentValues { args: args.clone(), token: self.token.to_string(), name_was_free };
+        loop {
+            match self.connection.find(self.ty, cx, &intent).await? {
+                FoundValues::Ours(id, values) => return Ok(Some(Answer::Created { id, values })),
+                FoundValues::Nothing if since.elapsed() >= self.schema.settle => return Ok(None),
+                FoundValues::Nothing => tokio::time::sleep(Duration::from_millis(500)).await,
+                FoundValues::CannotTell if self.schema.pure => return Ok(None),
+                FoundValues::CannotTell => {
+                    return Err(Error::new(
+                        ErrorKind::UnknownOutcome,
+                        "nobody can tell whether the create had its effect",
+                    ));
+                }
+            }
+        }
+    }
+}
+
+/// Exponential back-off with jitter: between half and the whole of 0.2 s doubled per attempt, 20 s at most.
+fn back_off(attempt: u32, token: &str) -> Duration {
+    let ceiling = 200u64.saturating_mul(1 << attempt.min(10)).min(20_000);
+    let seed = token.bytes().fold(u64::from(attempt), |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    Duration::from_millis(ceiling / 2 + seed % (ceiling / 2).max(1))
+}

@@ -1,0 +1,392 @@
+//! The executor: runs a plan's steps as soon as their predecessors are done, and makes every step durable.
+//!
+//! One task coordinates; provider calls are tasks of their own. What becomes ready together, and what ended together,
+//! shares one durable write: the results of a step and the intents of what follows it are in the same record, and no
+//! call starts before its intent is durable.
+
+pub(crate) mod call;
+mod prepare;
+mod schedule;
+mod settle;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use petgraph::graph::NodeIndex;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{Id, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::apply::call::{Answer, Ask, Call, Message};
+use crate::apply::schedule::Schedule;
+use crate::catalog::Catalog;
+use crate::connections::Connections;
+use crate::context::{BoxFuture, RunInfo};
+use crate::error::{Error, ErrorKind};
+use crate::event::{Event, Listener, Summary, Verb};
+use crate::ids::Ids;
+use crate::plan::{Action, Plan, Step};
+use crate::resource::Values;
+use crate::scrub::Scrubber;
+use crate::stack::Declarations;
+use crate::state::model::{Change, Instance, IntentRecord, Record, ResourceRecord, State};
+use crate::urn::Urn;
+use crate::value::{Lookup, Value};
+
+/// Makes changes durable. The state store implements it; simulations wrap it.
+pub(crate) trait Durable: Send {
+    /// Durable as a whole on return, or not at all.
+    fn commit<'a>(&'a mut self, changes: &'a [Change]) -> BoxFuture<'a, Result<(), String>>;
+}
+
+/// Limits of an apply.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// How many calls run at once.
+    pub(crate) parallel: usize,
+    /// Whether the first failure stops everything.
+    pub(crate) fail_fast: bool,
+}
+
+/// Everything an apply needs.
+pub(crate) struct Apply<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) declared: &'a Declarations,
+    pub(crate) imports: &'a BTreeMap<u32, ResourceRecord>,
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) connections: &'a mut Connections,
+    pub(crate) state: &'a mut State,
+    pub(crate) durable: &'a mut dyn Durable,
+    pub(crate) listener: &'a dyn Listener,
+    pub(crate) scrubber: &'a Scrubber,
+    pub(crate) info: Arc<RunInfo>,
+    pub(crate) ids: &'a Ids,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) limits: Limits,
+    pub(crate) program: &'a str,
+}
+
+/// How an apply ended.
+pub(crate) struct Applied {
+    pub(crate) summary: Summary,
+    /// What could not be made durable, and why the state could not be written.
+    pub(crate) unsaved: Option<(Vec<Change>, String)>,
+}
+
+/// A call that is on its way.
+struct Running {
+    step: NodeIndex,
+    node: usize,
+    instance: Instance,
+    verb: Verb,
+    started: Instant,
+    ask: Ask,
+    /// Inputs that the call was made with.
+    args: Values,
+    call: Call,
+    /// What becomes durable before the call; taken when it is on its way there.
+    intent: Option<IntentRecord>,
+}
+
+/// What a step turned out to need.
+enum Prepared {
+    /// Nothing more: it is done, with what must become durable.
+    Done(Vec<Change>, Option<Verb>),
+    /// A provider call, after what must become durable first.
+    Call(Vec<Change>, Box<Running>),
+    /// It failed before anything was called.
+    Failed(Verb, String),
+}
+
+struct Executor<'a> {
+    job: Apply<'a>,
+    schedule: Schedule,
+    /// Present values of every declared resource; empty while they are not known.
+    values: Vec<Values>,
+    dependents: HashMap<Instance, BTreeSet<Instance>>,
+    /// The instance that each node has now, once its step is done.
+    instances: Vec<Option<Instance>>,
+    messages: mpsc::UnboundedSender<Message>,
+    running: HashMap<Id, Running>,
+    tasks: JoinSet<Result<Answer, Error>>,
+    /// Changes that are in the state already and durable at the next commit.
+    pending: Vec<Change>,
+    /// Events to emit, acknowledgements to give and calls to start once `pending` is durable.
+    events: Vec<Event>,
+    acks: Vec<oneshot::Sender<Result<(), Error>>>,
+    starts: Vec<Box<Running>>,
+    summary: Summary,
+    stopping: Option<&'static str>,
+    unsaved: Option<String>,
+}
+
+/// Applies a plan.
+pub(crate) async fn apply(job: Apply<'_>) -> Applied {
+    let (messages, mut inbox) = mpsc::unbounded_channel();
+    let mut dependents: HashMap<Instance, BTreeSet<Instance>> = HashMap::new();
+    for record in job.state.resources.values() {
+        for used in &record.dependencies {
+            dependents.entry(*used).or_default().insert(record.instance);
+        }
+    }
+    for known in &job.plan.known {
+        job.scrubber.learn_all(known);
+    }
+    let instances = job.plan.nodes.iter().map(|node| node.prior.filter(|_| node.declared.is_some())).collect();
+    let mut executor = Executor {
+        schedule: Schedule::new(&job.plan.steps),
+        values: job.plan.known.clone(),
+        dependents,
+        instances,
+        messages,
+        running: HashMap::new(),
+        tasks: JoinSet::new(),
+        pending: Vec::new(),
+        events: Vec::new(),
+        acks: Vec::new(),
+        starts: Vec::new(),
+        summary: Summary::default(),
+        stopping: None,
+        unsaved: None,
+        job,
+    };
+    executor.run(&mut inbox).await;
+    executor.finish().await
+}
+
+impl Executor<'_> {
+    async fn run(&mut self, inbox: &mut mpsc::UnboundedReceiver<Message>) {
+        loop {
+            if self.stopping.is_none() {
+                self.fill().await;
+            }
+            self.flush().await;
+            if self.stopping.is_none() && self.schedule.has_ready() && self.running.len() < self.job.limits.parallel {
+                continue;
+            }
+            if self.running.is_empty() {
+                return;
+            }
+            let cancel = self.job.cancel.clone();
+            tokio::select! {
+                biased;
+                Some(message) = inbox.recv() => self.heard(message),
+                Some(ended) = self.tasks.join_next_with_id() => self.ended(ended).await,
+                () = cancel.cancelled(), if self.stopping.is_none() => {
+                    self.stopping = Some("the run was cancelled");
+                    self.summary.cancelled = true;
+                    self.emit(Event::Cancelling { running: self.running.len() });
+                }
+            }
+            // Whatever else has come by now shares the next durable write.
+            while let Ok(message) = inbox.try_recv() {
+                self.heard(message);
+            }
+            while let Some(ended) = self.tasks.try_join_next_with_id() {
+                self.ended(ended).await;
+            }
+        }
+    }
+
+    /// Prepares ready steps until all slots are taken.
+    async fn fill(&mut self) {
+        while self.running.len() + self.starts.len() < self.job.limits.parallel {
+            if self.job.cancel.is_cancelled() || self.stopping.is_some() {
+                return;
+            }
+            let Some(step) = self.schedule.next() else { return };
+            let node = self.schedule.node_of(&self.job.plan.steps, step);
+            match self.prepare(step, node).await {
+                Prepared::Done(changes, verb) => {
+                    self.record(changes);
+                    self.settled(step, node, verb, None);
+                }
+                Prepared::Call(changes, running) => {
+                    self.record(changes);
+                    self.starts.push(running);
+                }
+                Prepared::Failed(verb, error) => {
+                    let urn = self.urn(node);
+                    self.fail(step, urn, verb, std::time::Duration::ZERO, &error);
+                }
+            }
+        }
+    }
+
+    /// Takes changes into the state; they become durable at the next flush.
+    fn record(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            if let Change::Put(Record::Resource(record)) = &change {
+                for used in &record.dependencies {
+                    self.dependents.entry(*used).or_default().insert(record.instance);
+                }
+            }
+            self.job.state.apply(change.clone());
+            self.pending.push(change);
+        }
+    }
+
+    /// Makes everything pending durable; then starts calls, gives acknowledgements and emits events.
+    async fn flush(&mut self) {
+        if self.unsaved.is_none() && !self.pending.is_empty() {
+            if self.job.state.stack.is_none() {
+                let stack = crate::state::model::StackRecord { program: self.job.program.to_owned() };
+                self.record(vec![Change::Put(Record::Stack(stack))]);
+            }
+            match self.job.durable.commit(&self.pending).await {
+                Ok(()) => self.pending.clear(),
+                Err(error) => {
+                    self.stopping = Some("the state cannot be written");
+                    self.emit(Event::Warning { urn: None, message: error.clone() });
+                    self.unsaved = Some(error);
+                }
+            }
+        }
+        let saved = self.unsaved.is_none();
+        for ack in std::mem::take(&mut self.acks) {
+            // A call that has gone meanwhile needs no answer.
+            let _ = ack.send(if saved {
+                Ok(())
+            } else {
+                Err(Error::new(ErrorKind::UnknownOutcome, "the state cannot be written"))
+            });
+        }
+        for event in std::mem::take(&mut self.events) {
+            self.job.listener.event(&event);
+        }
+        for running in std::mem::take(&mut self.starts) {
+            if saved {
+                self.start(*running);
+            } else {
+                // Its intent is not durable, so the call is not made.
+                let dropped = Change::Remove(crate::state::model::Key::Intent(running.instance));
+                self.record(vec![dropped]);
+                self.schedule.put_back(running.step);
+            }
+        }
+    }
+
+    fn start(&mut self, running: Running) {
+        if !matches!(running.ask, Ask::IsNameFree { .. }) {
+            self.emit_now(Event::StepStarted { urn: running.call.urn.clone(), verb: running.verb });
+        }
+        let task = self.tasks.spawn(running.call.clone().run(running.ask.clone()));
+        self.running.insert(task.id(), running);
+    }
+
+    fn heard(&mut self, message: Message) {
+        match message {
+            Message::Created { instance, id, durable } => {
+                if let Some(intent) = self.job.state.intents.get(&instance) {
+                    let intent = IntentRecord { id: Some(id), ..intent.clone() };
+                    self.record(vec![Change::Put(Record::Intent(Box::new(intent)))]);
+                }
+                self.acks.push(durable);
+            }
+            Message::Progress { urn, message } => {
+                let message = self.job.scrubber.scrub(&message);
+                self.emit_now(Event::Progress { urn, message });
+            }
+            Message::Retrying { urn, attempt, delay, error } => {
+                let error = self.job.scrubber.scrub(&error);
+                self.emit_now(Event::Retrying { urn, attempt, delay, error });
+            }
+        }
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    fn emit_now(&self, event: Event) {
+        self.job.listener.event(&event);
+    }
+
+    fn urn(&self, node: usize) -> Urn {
+        self.job.plan.nodes.get(node).map_or_else(|| Urn::new("?", "?"), |node| node.urn.clone())
+    }
+
+    fn fail(&mut self, step: NodeIndex, urn: Urn, verb: Verb, elapsed: std::time::Duration, error: &str) {
+        self.summary.failed += 1;
+        let error = self.job.scrubber.scrub(error);
+        let because = format!("{urn} failed");
+        self.emit(Event::StepFailed { urn, verb, elapsed, error });
+        if self.job.limits.fail_fast {
+            self.stopping.get_or_insert("another step failed");
+        }
+        for skipped in self.schedule.poison(&self.job.plan.steps, step) {
+            self.skip(skipped, &because);
+        }
+    }
+
+    fn skip(&mut self, step: NodeIndex, because: &str) {
+        let Some(step) = self.job.plan.steps.node_weight(step).copied() else { return };
+        let (node, verb) = match step {
+            Step::Ensure(node) => (node, self.planned_verb(node)),
+            Step::Delete(node, _) => match self.job.plan.nodes.get(node).map(|node| &node.action) {
+                Some(Action::Delete) => (node, Some(Verb::Delete)),
+                Some(Action::Forget) => (node, Some(Verb::Forget)),
+                // The deletion of a replaced instance is part of its replacement.
+                _ => (node, None),
+            },
+        };
+        if let Some(verb) = verb {
+            self.summary.skipped += 1;
+            let urn = self.urn(node);
+            self.emit(Event::StepSkipped { urn, verb, because: because.to_owned() });
+        }
+    }
+
+    fn planned_verb(&self, node: usize) -> Option<Verb> {
+        match self.job.plan.nodes.get(node)?.action {
+            Action::Create => Some(Verb::Create),
+            Action::Update => Some(Verb::Update),
+            Action::Replace { .. } => Some(Verb::Replace),
+            Action::Import { .. } => Some(Verb::Import),
+            _ => None,
+        }
+    }
+
+    async fn finish(mut self) -> Applied {
+        let because = self.stopping.unwrap_or("the run ended");
+        for step in self.schedule.rest() {
+            self.skip(step, because);
+        }
+        self.record_outputs();
+        self.drop_unused_providers();
+        self.flush().await;
+        for node in &self.job.plan.nodes {
+            if matches!(node.action, Action::Same | Action::Record) {
+                self.summary.same += 1;
+            }
+        }
+        let unsaved = self.unsaved.take().map(|error| (std::mem::take(&mut self.pending), error));
+        Applied { summary: self.summary, unsaved }
+    }
+
+    fn lookup(&self) -> Live<'_> {
+        Live { values: &self.values, declared: self.job.declared }
+    }
+}
+
+/// References resolve to the values that resources have at this moment of the run.
+struct Live<'a> {
+    values: &'a [Values],
+    declared: &'a Declarations,
+}
+
+impl Lookup for Live<'_> {
+    fn attr(&self, resource: u32, field: u16) -> Value {
+        let found = self.values.get(resource as usize).and_then(|values| values.get(field as usize));
+        found.cloned().unwrap_or_else(|| {
+            let secret = self
+                .declared
+                .resources
+                .get(resource as usize)
+                .and_then(|declared| declared.schema.fields.get(field as usize))
+                .is_some_and(|field| field.ty.secret);
+            Value::Unknown { secret }
+        })
+    }
+}

@@ -1,0 +1,452 @@
+//! What a step needs, decided at its turn: everything that it refers to is known by now.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use petgraph::graph::NodeIndex;
+
+use crate::apply::call::{Ask, Call, DEFAULT_TIMEOUT};
+use crate::apply::{Executor, Prepared, Running};
+use crate::catalog::{Catalog, TypeEntry};
+use crate::event::Verb;
+use crate::plan::{self, Action, Plan, PlanNode, Step};
+use crate::provider::Connection;
+use crate::resource::Values;
+use crate::stack::Declared;
+use crate::state::model::{
+    Change, Instance, IntentKind, IntentRecord, Key, Record, RecordedOptions, ResourceRecord, Status,
+};
+use crate::value::Value;
+
+impl Executor<'_> {
+    pub(super) async fn prepare(&mut self, step: NodeIndex, node: usize) -> Prepared {
+        let plan: &Plan = self.job.plan;
+        let Some(planned) = plan.nodes.get(node) else { return Prepared::Done(Vec::new(), None) };
+        match plan.steps.node_weight(step) {
+            Some(Step::Ensure(_)) => self.prepare_ensure(step, node, planned).await,
+            Some(Step::Delete(_, instance)) => self.prepare_delete(step, node, planned, *instance).await,
+            None => Prepared::Done(Vec::new(), None),
+        }
+    }
+
+    async fn prepare_ensure(&mut self, step: NodeIndex, node: usize, planned: &PlanNode) -> Prepared {
+        if planned.action == Action::Same {
+            return Prepared::Done(Vec::new(), None);
+        }
+        let declarations = self.job.declared;
+        let catalog: &Catalog = self.job.catalog;
+        let Some((index, declared)) =
+            planned.declared.and_then(|index| Some((index, declarations.resources.get(index as usize)?)))
+        else {
+            return Prepared::Done(Vec::new(), None);
+        };
+        let verb = self.planned_verb(node).unwrap_or(Verb::Record);
+        let Some(entry) = catalog.get(declared.schema.type_name) else {
+            return Prepared::Failed(verb, Catalog::not_linked(declared.schema.type_name));
+        };
+        let recorded = planned.prior.and_then(|prior| self.job.state.resources.get(&prior)).cloned();
+        let mut changes = Vec::new();
+        let present = match (&planned.action, self.job.imports.get(&index)) {
+            (Action::Import { .. }, Some(found)) => {
+                let mut record = found.clone();
+                record.instance = self.job.ids.instance();
+                Some(record)
+            }
+            _ => recorded.clone().filter(|record| matches!(record.status, Status::Live | Status::Incomplete)),
+        };
+        let desired = match plan::desired_inputs(declared, entry, present.as_ref(), &self.lookup()) {
+            Ok(desired) => desired,
+            Err(errors) => {
+                let messages: Vec<_> =
+                    errors.into_iter().map(|error| error.into_diagnostic(declared).to_string()).collect();
+                return Prepared::Failed(verb, messages.join("; "));
+            }
+        };
+        self.job.scrubber.learn_all(&desired);
+        let Some(mut record) = present else {
+            return self.prepare_create(step, node, index, declared, entry, desired, recorded).await;
+        };
+        if let Action::Import { .. } = planned.action {
+            record.status = Status::Live;
+            record.dependencies = self.dependency_instances(index);
+            record.options = plan::recorded_options(declarations, declared);
+            match self.connection(&record.provider).await {
+                Ok((_, more)) => changes.extend(more),
+                Err(error) => return Prepared::Failed(verb, error),
+            }
+            self.instances[node] = Some(record.instance);
+        }
+        let diff = plan::diff(declared.schema, &record, &desired, declared.options());
+        let delete_first = plan::delete_first(declared, &record, &desired).is_some();
+        let action = match &planned.action {
+            Action::Replace { .. } if planned.certain => planned.action.clone(),
+            _ => diff.action(&record, delete_first),
+        };
+        match (&planned.action, &action) {
+            (_, Action::Same) => {
+                let mut settled = record.clone();
+                settled.urn = declared.urn.clone();
+                settled.dependencies = self.dependency_instances(index);
+                settled.options = plan::recorded_options(declarations, declared);
+                settled.inputs = plan::named_inputs(declared.schema, &desired);
+                settled.seen.retain(|field, _| {
+                    settled.inputs.contains_key(field)
+                        || declared.schema.index(field).is_some_and(|at| declared.schema.fields[at].computed)
+                });
+                settled.drifted.clear();
+                self.values[index as usize] = plan::record_values(declared.schema, &settled);
+                let imported = matches!(planned.action, Action::Import { .. });
+                if imported || Some(&settled) != self.job.state.resources.get(&settled.instance) {
+                    changes.push(Change::Put(Record::Resource(Box::new(settled))));
+                }
+                Prepared::Done(changes, imported.then_some(Verb::Import))
+            }
+            (Action::Update | Action::Import { .. } | Action::Replace { .. }, Action::Update) => {
+                if matches!(planned.action, Action::Import { .. }) {
+                    changes.push(Change::Put(Record::Resource(Box::new(record.clone()))));
+                }
+                self.prepare_update(step, node, index, declared, entry, desired, record, changes).await
+            }
+            (Action::Replace { .. }, Action::Replace { .. }) => {
+                if plan::protected(declared) {
+                    return Prepared::Failed(
+                        Verb::Replace,
+                        "it is protected, and what became known during the run would replace it: take the protection \
+                         off with `.unprotected()`, or keep the inputs that cannot change in place"
+                            .into(),
+                    );
+                }
+                self.prepare_create(step, node, index, declared, entry, desired, Some(record)).await
+            }
+            (planned, found) => Prepared::Failed(
+                verb,
+                format!(
+                    "it would take a `{}`, and the plan says `{}`: run the command again for a new plan",
+                    found.name(),
+                    planned.name()
+                ),
+            ),
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of one step, each of another kind")]
+    async fn prepare_create(
+        &mut self,
+        step: NodeIndex,
+        node: usize,
+        index: u32,
+        declared: &Declared,
+        entry: &TypeEntry,
+        mut args: Values,
+        predecessor: Option<ResourceRecord>,
+    ) -> Prepared {
+        let verb = if predecessor.is_some() { Verb::Replace } else { Verb::Create };
+        let schema = declared.schema;
+        let instance = self.job.ids.instance();
+        let mut by_engine = true;
+        if let Some(name) = schema.name_field() {
+            by_engine = declared.values.get(name).is_some_and(Value::is_null);
+            if by_engine && let Some(slot) = args.get_mut(name) {
+                *slot = Value::Text(physical_name(&self.job.info.stack, declared.urn.name(), instance));
+            }
+        }
+        if let Some(field) = unknown_field(declared, &args) {
+            return Prepared::Failed(verb, format!("field `{field}` is still not known at its turn"));
+        }
+        let provider = declared.provider_instance();
+        let (connection, mut changes) = match self.connection(provider).await {
+            Ok(found) => found,
+            Err(error) => return Prepared::Failed(verb, error),
+        };
+        let intent = IntentRecord {
+            instance,
+            urn: declared.urn.clone(),
+            provider: provider.to_owned(),
+            kind: IntentKind::Create,
+            token: self.job.ids.token(),
+            inputs: plan::named_inputs(schema, &args),
+            schema_version: schema.version,
+            id: None,
+            name_was_free: by_engine.then_some(true),
+            at: now(),
+            dependencies: self.dependency_instances(index),
+            options: plan::recorded_options(self.job.declared, declared),
+            replaces: predecessor.map(|record| record.instance),
+        };
+        let limit = declared.options().create_timeout;
+        let call = self.call(connection, entry, declared, instance, &intent.token, limit);
+        let mut running = Box::new(Running {
+            step,
+            node,
+            instance,
+            verb,
+            started: Instant::now(),
+            ask: Ask::Create { args: args.clone(), name_was_free: intent.name_was_free },
+            args: args.clone(),
+            call,
+            intent: Some(intent),
+        });
+        if by_engine {
+            changes.extend(running.take_intent());
+        } else {
+            running.ask = Ask::IsNameFree { args };
+        }
+        Prepared::Call(changes, running)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of one step, each of another kind")]
+    async fn prepare_update(
+        &mut self,
+        step: NodeIndex,
+        node: usize,
+        index: u32,
+        declared: &Declared,
+        entry: &TypeEntry,
+        args: Values,
+        record: ResourceRecord,
+        mut changes: Vec<Change>,
+    ) -> Prepared {
+        if let Some(field) = unknown_field(declared, &args) {
+            return Prepared::Failed(Verb::Update, format!("field `{field}` is still not known at its turn"));
+        }
+        let (connection, more) = match self.connection(&record.provider).await {
+            Ok(found) => found,
+            Err(error) => return Prepared::Failed(Verb::Update, error),
+        };
+        changes.extend(more);
+        let intent = IntentRecord {
+            instance: record.instance,
+            urn: declared.urn.clone(),
+            provider: record.provider.clone(),
+            kind: IntentKind::Update,
+            token: self.job.ids.token(),
+            inputs: plan::named_inputs(declared.schema, &args),
+            schema_version: declared.schema.version,
+            id: Some(record.id.clone()),
+            name_was_free: None,
+            at: now(),
+            dependencies: self.dependency_instances(index),
+            options: plan::recorded_options(self.job.declared, declared),
+            replaces: None,
+        };
+        let limit = declared.options().update_timeout;
+        let call = self.call(connection, entry, declared, record.instance, &intent.token, limit);
+        let mut running = Box::new(Running {
+            step,
+            node,
+            instance: record.instance,
+            verb: Verb::Update,
+            started: Instant::now(),
+            ask: Ask::Update {
+                id: record.id.clone(),
+                prior: plan::state_values(declared.schema, &record),
+                args: args.clone(),
+            },
+            args,
+            call,
+            intent: Some(intent),
+        });
+        changes.extend(running.take_intent());
+        Prepared::Call(changes, running)
+    }
+
+    async fn prepare_delete(&mut self, step: NodeIndex, node: usize, planned: &PlanNode, instance: Instance) -> Prepared {
+        let Some(record) = self.job.state.resources.get(&instance).cloned() else {
+            return Prepared::Done(Vec::new(), None);
+        };
+        let catalog: &Catalog = self.job.catalog;
+        match &planned.action {
+            Action::Forget => {
+                let mut changes = vec![Change::Remove(Key::Resource(instance))];
+                changes.extend(self.without_dependency(instance, None));
+                return Prepared::Done(changes, Some(Verb::Forget));
+            }
+            // The successor turned out not to be needed.
+            Action::Replace { delete_first: false } if record.status != Status::PendingDelete => {
+                return Prepared::Done(Vec::new(), None);
+            }
+            Action::Replace { delete_first: true } if !planned.certain => {
+                if !self.will_replace(planned.follows.unwrap_or(node)) {
+                    return Prepared::Done(Vec::new(), None);
+                }
+            }
+            _ => {}
+        }
+        let Some(entry) = catalog.get(record.urn.type_name()) else {
+            return Prepared::Failed(Verb::Delete, Catalog::not_linked(record.urn.type_name()));
+        };
+        let (connection, mut changes) = match self.connection(&record.provider).await {
+            Ok(found) => found,
+            Err(error) => return Prepared::Failed(Verb::Delete, error),
+        };
+        let intent = IntentRecord {
+            instance,
+            urn: record.urn.clone(),
+            provider: record.provider.clone(),
+            kind: IntentKind::Delete,
+            token: self.job.ids.token(),
+            inputs: Default::default(),
+            schema_version: record.schema_version,
+            id: Some(record.id.clone()),
+            name_was_free: None,
+            at: now(),
+            dependencies: BTreeSet::new(),
+            options: RecordedOptions::default(),
+            replaces: None,
+        };
+        let prior = plan::state_values(entry.schema, &record);
+        self.job.scrubber.learn_all(&prior);
+        let call = Call {
+            connection,
+            ty: entry.ty,
+            schema: entry.schema,
+            urn: record.urn.clone(),
+            instance,
+            token: intent.token.as_str().into(),
+            timeout: record.options.delete_timeout.unwrap_or(DEFAULT_TIMEOUT),
+            info: Arc::clone(&self.job.info),
+            messages: self.messages.clone(),
+        };
+        let mut running = Box::new(Running {
+            step,
+            node,
+            instance,
+            verb: Verb::Delete,
+            started: Instant::now(),
+            ask: Ask::Delete { id: record.id.clone(), prior },
+            args: Values::new(),
+            call,
+            intent: Some(intent),
+        });
+        changes.extend(running.take_intent());
+        Prepared::Call(changes, running)
+    }
+
+    /// Whether the inputs of a node, which are known by now, ask for its replacement.
+    fn will_replace(&self, node: usize) -> bool {
+        let plan = self.job.plan;
+        let Some(planned) = plan.nodes.get(node) else { return false };
+        let declared = planned.declared.and_then(|index| self.job.declared.resources.get(index as usize));
+        let record = planned.prior.and_then(|prior| self.job.state.resources.get(&prior));
+        let (Some(declared), Some(record)) = (declared, record) else { return false };
+        if record.status == Status::PendingReplacement {
+            return true;
+        }
+        let Some(entry) = self.job.catalog.get(declared.schema.type_name) else { return false };
+        let Ok(desired) = plan::desired_inputs(declared, entry, Some(record), &self.lookup()) else { return false };
+        let diff = plan::diff(declared.schema, record, &desired, declared.options());
+        matches!(diff.action(record, true), Action::Replace { .. })
+    }
+
+    fn call(
+        &self,
+        connection: Arc<dyn Connection>,
+        entry: &TypeEntry,
+        declared: &Declared,
+        instance: Instance,
+        token: &str,
+        limit: Option<Duration>,
+    ) -> Call {
+        Call {
+            connection,
+            ty: entry.ty,
+            schema: entry.schema,
+            urn: declared.urn.clone(),
+            instance,
+            token: token.into(),
+            timeout: limit.unwrap_or(DEFAULT_TIMEOUT),
+            info: Arc::clone(&self.job.info),
+            messages: self.messages.clone(),
+        }
+    }
+
+    /// The connection of a provider instance, and what is to be recorded of it.
+    async fn connection(&mut self, instance: &str) -> Result<(Arc<dyn Connection>, Vec<Change>), String> {
+        let declared = self.job.declared.providers.iter().find(|provider| provider.name == instance);
+        let settings = match declared {
+            Some(provider) => provider.settings.resolve(&self.lookup()).map_err(|error| error.to_string())?,
+            None => {
+                self.job.state.providers.get(instance).map(|record| record.settings.clone()).unwrap_or_default()
+            }
+        };
+        if !settings.is_known() {
+            return Err(format!("settings of the provider instance `{instance}` are still not known"));
+        }
+        self.job.scrubber.learn(&settings);
+        let connection =
+            self.job.connections.get(instance, &settings, self.job.state).await.map_err(|error| error.to_string())?;
+        let record = self.job.connections.record(instance);
+        let changed = record.filter(|record| self.job.state.providers.get(instance) != Some(record));
+        Ok((connection, changed.map(|record| Change::Put(Record::Provider(record))).into_iter().collect()))
+    }
+
+    /// The present instances of what a declared resource refers to.
+    pub(super) fn dependency_instances(&self, index: u32) -> BTreeSet<Instance> {
+        let all = self.job.plan.dependencies.get(index as usize);
+        all.into_iter().flatten().filter_map(|to| self.instances.get(*to as usize).copied().flatten()).collect()
+    }
+
+    /// Records that refer to an instance, referring to its successor (or to nothing) instead.
+    pub(super) fn without_dependency(&mut self, gone: Instance, successor: Option<Instance>) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for user in self.dependents.remove(&gone).unwrap_or_default() {
+            let Some(record) = self.job.state.resources.get(&user) else { continue };
+            if record.dependencies.contains(&gone) {
+                let mut record = record.clone();
+                record.dependencies.remove(&gone);
+                record.dependencies.extend(successor);
+                changes.push(Change::Put(Record::Resource(Box::new(record))));
+            }
+        }
+        changes
+    }
+}
+
+impl Running {
+    /// The change that makes the intent durable; none once it has been taken.
+    pub(super) fn take_intent(&mut self) -> Option<Change> {
+        self.intent.take().map(|intent| Change::Put(Record::Intent(Box::new(intent))))
+    }
+}
+
+fn unknown_field(declared: &Declared, args: &[Value]) -> Option<&'static str> {
+    declared.schema.fields.iter().zip(args).find(|(_, value)| !value.is_known()).map(|(field, _)| field.name)
+}
+
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map(|since| since.as_secs()).unwrap_or_default()
+}
+
+/// A name that no other instance has: stack, name and the instance's number, in the letters that most clouds take,
+/// at most 60 of them.
+pub(crate) fn physical_name(stack: &str, name: &str, instance: Instance) -> String {
+    let clean = |text: &str| -> String {
+        let mapped: String = text
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+            .collect();
+        mapped.trim_matches('-').to_owned()
+    };
+    let mut base = format!("{}-{}", clean(stack), clean(name));
+    base.truncate(51);
+    // Some clouds want a letter first.
+    if !base.starts_with(|c: char| c.is_ascii_lowercase()) {
+        base.insert(0, 'x');
+    }
+    format!("{}-{:08x}", base.trim_end_matches('-'), instance.0 as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn physical_names_are_clean_and_short() {
+        let name = physical_name("Prod", "Main_DB.1", Instance(0xabcdef12));
+        assert_eq!(name, "prod-main-db-1-abcdef12");
+        let long = physical_name("a", &"x".repeat(200), Instance(1));
+        assert_eq!(long.len(), 60, "{long}");
+        assert!(physical_name("1", "2", Instance(0)).starts_with("x1-2-"));
+    }
+}

@@ -1,0 +1,141 @@
+//! What can go wrong with keys and seals. Every message says where, and what to do about it.
+
+use std::path::PathBuf;
+
+/// An error of a key or a seal.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealError {
+    /// The operating system gave no random bytes.
+    #[error("the operating system gave no random bytes: {0}")]
+    Random(String),
+    /// A file could not be read or written.
+    #[error("cannot {what} `{}`: {source}", .path.display())]
+    Io {
+        /// What was attempted.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// There is no key file where one was looked for.
+    #[error(
+        "the stack is sealed with key {wanted}, and there is no key file at `{}`: copy the file there from the machine or person that made the stack, or set STACKKIT_KEY_FILE to where it is",
+        .path.display()
+    )]
+    KeyFileMissing {
+        /// The id of the key that the stack is sealed with.
+        wanted: String,
+        /// The path that was looked at.
+        path: PathBuf,
+    },
+    /// The key file holds another key.
+    #[error(
+        "the stack is sealed with key {wanted}, but the key file at `{}` holds key {found}: set STACKKIT_KEY_FILE to the file that holds {wanted}",
+        .path.display()
+    )]
+    KeyFileOther {
+        /// The id of the key that the stack is sealed with.
+        wanted: String,
+        /// The id of the key in the file.
+        found: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// Others than its owner can read the key file.
+    #[error(
+        "the key file `{path}` can be read by others than its owner (mode {mode:03o}): run `chmod 600 '{path}'`, and consider its key known to them",
+        path = .path.display()
+    )]
+    KeyFileReadable {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The file is no key file of a version that this program knows.
+    #[error("`{}` is not a key file that this program can read: {detail}", .path.display())]
+    KeyFileMalformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: &'static str,
+    },
+    /// Neither an explicit nor a default place for a key file is known.
+    #[error("there is no home directory to keep a key file in: set STACKKIT_KEY_FILE or STACKKIT_PASSPHRASE")]
+    NoKeyPlace,
+    /// The passphrase does not open the stack's key.
+    #[error(
+        "the passphrase is wrong for this stack, or its [seal] header was edited: check STACKKIT_PASSPHRASE or STACKKIT_PASSPHRASE_FILE"
+    )]
+    WrongPassphrase,
+    /// The passphrase is empty.
+    #[error("the passphrase is empty: set STACKKIT_PASSPHRASE to at least one word that others cannot guess")]
+    EmptyPassphrase,
+    /// The stack is sealed with a passphrase, and none was given.
+    #[error(
+        "the stack is sealed with a passphrase: set STACKKIT_PASSPHRASE, or STACKKIT_PASSPHRASE_FILE to a file that holds it"
+    )]
+    NoPassphrase,
+    /// No source of keys that was given fits any key of the header.
+    #[error("the stack's key is wrapped by {wanted}, and nothing that was given opens that: {tried}")]
+    NoKey {
+        /// The kinds and ids in the header.
+        wanted: String,
+        /// What was tried.
+        tried: String,
+    },
+    /// The wrapped key does not open, though the wrapping key is the right one.
+    #[error(
+        "the wrapped key `{id}` ({kind}) of the [seal] header does not open: it was edited, or copied from another stack; restore the header from version control"
+    )]
+    WrappedKey {
+        /// The kind of the wrapping key.
+        kind: String,
+        /// Its id.
+        id: String,
+    },
+    /// The `[seal]` header cannot be used.
+    #[error("the [seal] header of {place} cannot be used: {detail}")]
+    Header {
+        /// The file.
+        place: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// A newer program wrote it.
+    #[error("{place} has format version {found}, and this program knows versions up to {known}: use a newer program")]
+    Newer {
+        /// What was read.
+        place: String,
+        /// Its version.
+        found: u64,
+        /// The newest version that this program knows.
+        known: u64,
+    },
+    /// A sealed value does not open at its place.
+    #[error(
+        "the sealed value at {place} does not open: it was edited, or moved there from another place, stack or key; restore it from version control or a backup, or set it anew"
+    )]
+    Opened {
+        /// The place of the value.
+        place: String,
+    },
+    /// A value cannot be stored as it is.
+    #[error("the value at {place} cannot be stored: {detail}")]
+    Unfit {
+        /// The place of the value.
+        place: String,
+        /// Why not.
+        detail: &'static str,
+    },
+    /// What was opened or read is not the text of a value.
+    #[error("the value at {place} cannot be read: {detail}")]
+    Malformed {
+        /// The place of the value.
+        place: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+}

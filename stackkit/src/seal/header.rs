@@ -1,0 +1,185 @@
+//! `Header`: the `[seal]` table of `stackkit.<stack>.toml`, which people edit too: all else in the file stays as it is.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
+
+use super::{SealError, Setting, WrappedKey};
+
+const FORMAT: u64 = 1;
+
+/// A stack's identity and its wrapped data key. Nothing in it is secret; without a key that unwraps it, it opens nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// The stack's identity for its whole life: a UUID of version 7.
+    pub lineage: String,
+    /// The id of the data key.
+    pub data_key: String,
+    /// The data key, wrapped once for each key that may open it.
+    pub keys: Vec<WrappedKey>,
+}
+
+/// The file that holds configuration and header of a stack.
+pub fn config_path(dir: &Path, stack: &str) -> PathBuf {
+    dir.join(format!("stackkit.{stack}.toml"))
+}
+
+impl Header {
+    /// Reads the header of a file; `None` where there is no file, or no `[seal]` in it.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the header is not one.
+    pub fn read(path: &Path) -> Result<Option<Self>, SealError> {
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, &format!("`{}`", path.display())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(SealError::Io { what: "read", path: path.into(), source }),
+        }
+    }
+
+    /// Reads the header in a text; `place` names it in errors.
+    ///
+    /// # Errors
+    /// When the text is not TOML, or the header is not one.
+    pub fn parse(text: &str, place: &str) -> Result<Option<Self>, SealError> {
+        let refuse = |detail: String| SealError::Header { place: place.to_owned(), detail };
+        let document = document(text, place)?;
+        let Some(seal) = document.get("seal") else { return Ok(None) };
+        let seal = seal.as_table().ok_or_else(|| refuse("`seal` is not a table".into()))?;
+        match seal.get("format").and_then(Item::as_integer).and_then(|format| u64::try_from(format).ok()) {
+            Some(FORMAT) => {}
+            Some(found) if found > FORMAT => {
+                return Err(SealError::Newer { place: format!("the [seal] header of {place}"), found, known: FORMAT });
+            }
+            _ => return Err(refuse("`format` is not a version of it".into())),
+        }
+        let text = |table: &Table, name: &str| {
+            table
+                .get(name)
+                .and_then(Item::as_str)
+                .map(str::to_owned)
+                .ok_or_else(|| refuse(format!("it has no text `{name}`: restore it from version control")))
+        };
+        let lineage = text(seal, "lineage")?;
+        if uuid::Uuid::try_parse(&lineage).is_err() {
+            return Err(refuse("`lineage` is not a UUID: restore it from version control".into()));
+        }
+        let tables = seal
+            .get("key")
+            .and_then(Item::as_array_of_tables)
+            .ok_or_else(|| refuse("it has no [[seal.key]]: restore it from version control".into()))?;
+        let mut keys = Vec::with_capacity(tables.len());
+        for table in tables {
+            let mut key = WrappedKey {
+                kind: text(table, "kind")?,
+                id: text(table, "id")?,
+                wrapped: text(table, "wrapped")?,
+                settings: Default::default(),
+            };
+            for (name, item) in table.iter().filter(|(name, _)| !matches!(*name, "kind" | "id" | "wrapped")) {
+                let setting = match (item.as_str(), item.as_integer().map(u64::try_from)) {
+                    (Some(text), _) => Setting::Text(text.to_owned()),
+                    (_, Some(Ok(number))) => Setting::Number(number),
+                    _ => return Err(refuse(format!("`{name}` of a [[seal.key]] is neither text nor a number"))),
+                };
+                key.settings.insert(name.to_owned(), setting);
+            }
+            keys.push(key);
+        }
+        Ok(Some(Self { lineage, data_key: text(seal, "data_key")?, keys }))
+    }
+
+    /// The text of a file with this header in place of the one it had; everything else is left as it is.
+    ///
+    /// # Errors
+    /// When the text is not TOML.
+    pub fn set_in(&self, text: &str, place: &str) -> Result<String, SealError> {
+        let mut document = document(text, place)?;
+        let mut seal = Table::new();
+        seal.decor_mut().set_prefix(if document.as_table().is_empty() {
+            "# Written by the program: the stack's identity, and the key of its secrets, wrapped. Commit it; do not edit it.\n"
+        } else {
+            "\n# Written by the program: the stack's identity, and the key of its secrets, wrapped. Commit it; do not edit it.\n"
+        });
+        if let Some(Item::Table(old)) = document.get("seal") {
+            *seal.decor_mut() = old.decor().clone();
+            seal.set_position(old.position());
+        }
+        seal.insert("format", value(FORMAT as i64));
+        seal.insert("lineage", value(&self.lineage));
+        seal.insert("data_key", value(&self.data_key));
+        let mut keys = ArrayOfTables::new();
+        for key in &self.keys {
+            let mut table = Table::new();
+            table.insert("kind", value(&key.kind));
+            table.insert("id", value(&key.id));
+            table.insert("wrapped", value(&key.wrapped));
+            for (name, setting) in &key.settings {
+                table.insert(
+                    name,
+                    match setting {
+                        Setting::Text(text) => value(text),
+                        Setting::Number(number) => value(i64::try_from(*number).unwrap_or(i64::MAX)),
+                    },
+                );
+            }
+            keys.push(table);
+        }
+        seal.insert("key", Item::ArrayOfTables(keys));
+        document.insert("seal", Item::Table(seal));
+        Ok(document.to_string())
+    }
+
+    /// Writes the header into a file, as a whole or not at all. Comments and configuration in the file stay.
+    ///
+    /// # Errors
+    /// When the file is not TOML, or cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), SealError> {
+        let io = |what, source| SealError::Io { what, path: path.into(), source };
+        let old = match fs::read_to_string(path) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(io("read", error)),
+        };
+        let text = self.set_in(old.as_deref().unwrap_or_default(), &format!("`{}`", path.display()))?;
+        if old.as_deref() == Some(&text) {
+            return Ok(());
+        }
+        replace_file(path, text.as_bytes()).map_err(|source| io("write", source))
+    }
+
+    /// Whether a key of this kind can open the stack.
+    pub fn has(&self, kind: &str) -> bool {
+        self.keys.iter().any(|key| key.kind == kind)
+    }
+}
+
+fn document(text: &str, place: &str) -> Result<DocumentMut, SealError> {
+    text.parse().map_err(|error: toml_edit::TomlError| SealError::Header {
+        place: place.to_owned(),
+        detail: format!("the file is not TOML: {}", error.message()),
+    })
+}
+
+/// Replaces a file that people read and edit, atomically; a link is followed, and an existing file keeps its mode.
+fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folder = match target.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".stackkit").suffix(".tmp");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder)?;
+    if let Ok(about) = fs::metadata(&target) {
+        file.as_file().set_permissions(about.permissions())?;
+    }
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(&target).map_err(|error| error.error)?;
+    super::keyfile::sync_folder(folder)
+}

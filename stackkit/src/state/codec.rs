@@ -1,0 +1,85 @@
+//! Values in stored form: every secret a seal bound to its place. Only a `Codec`, and so only a `Sealer`, makes
+//! `SealedJson`, which is the one type of value that a persisted record holds.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::seal::{Place, Scratch, SealError, Sealer, json};
+use crate::value::Value;
+
+/// The JSON of a value in which every secret is sealed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct SealedJson(Box<RawValue>);
+
+/// Seals and opens the values of records, with buffers that are used again.
+#[derive(Debug)]
+pub(crate) struct Codec<'a> {
+    pub(crate) sealer: &'a Sealer,
+    scratch: RefCell<Scratch>,
+}
+
+impl<'a> Codec<'a> {
+    pub(crate) fn new(sealer: &'a Sealer) -> Self {
+        Self { sealer, scratch: RefCell::default() }
+    }
+
+    /// A value in stored form.
+    pub(crate) fn seal(&self, place: Place<'_>, value: &Value) -> Result<SealedJson, SealError> {
+        let mut out = Vec::with_capacity(64);
+        json::write_stored(value, &mut out, &mut |secret, path, out| {
+            self.sealer.seal_into(place.at(path), secret.reveal(), out, &mut self.scratch.borrow_mut())
+        })
+        .map_err(|problem| problem.at(place))?;
+        finish(place, out)
+    }
+
+    /// Fields in stored form; none where there are none.
+    pub(crate) fn seal_fields(
+        &self,
+        place: Place<'_>,
+        fields: &BTreeMap<String, Value>,
+    ) -> Result<Option<SealedJson>, SealError> {
+        if fields.is_empty() {
+            return Ok(None);
+        }
+        let mut out = Vec::with_capacity(256);
+        json::write_fields(fields, &mut out, &mut |secret, path, out| {
+            self.sealer.seal_into(place.at(path), secret.reveal(), out, &mut self.scratch.borrow_mut())
+        })
+        .map_err(|problem| problem.at(place))?;
+        finish(place, out).map(Some)
+    }
+
+    /// The value that a stored form stands for.
+    pub(crate) fn open(&self, place: Place<'_>, stored: &SealedJson) -> Result<Value, SealError> {
+        json::read_stored(stored.0.get(), &|path, token| {
+            self.sealer.open_with(place.at(path), token, &mut self.scratch.borrow_mut())
+        })
+        .map_err(|problem| problem.at(place))
+    }
+
+    /// The fields that a stored form stands for.
+    pub(crate) fn open_fields(
+        &self,
+        place: Place<'_>,
+        stored: Option<&SealedJson>,
+    ) -> Result<BTreeMap<String, Value>, SealError> {
+        let Some(stored) = stored else { return Ok(BTreeMap::new()) };
+        json::read_fields(stored.0.get(), &|path, token| {
+            self.sealer.open_with(place.at(path), token, &mut self.scratch.borrow_mut())
+        })
+        .map_err(|problem| problem.at(place))
+    }
+}
+
+fn finish(place: Place<'_>, out: Vec<u8>) -> Result<SealedJson, SealError> {
+    String::from_utf8(out)
+        .ok()
+        .and_then(|text| RawValue::from_string(text).ok())
+        .map(SealedJson)
+        .ok_or_else(|| SealError::Unfit { place: place.to_string(), detail: "it is no text" })
+}

@@ -1,0 +1,346 @@
+//! `LocalBackend`: the log of a stack as files in a folder: a snapshot that people may read and commit, a journal, and a
+//! lock.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::backend::{Backend, BackendError, Holder, Lease, Loaded, Position};
+use super::lock::{self, FileLock};
+use super::memory::position;
+use crate::context::BoxFuture;
+use crate::seal::{private_folder, sync_folder};
+
+/// What must not be committed: all but the snapshots.
+const GITIGNORE: &str = "*.journal\n*.lock\n*.rescue\n*.tmp\n";
+
+/// The state of one stack in a folder: `<stack>.state.json`, `<stack>.journal` and `<stack>.lock`.
+///
+/// Its calls do their file operations on the calling thread. An append is a few kilobytes and one `fdatasync`, a
+/// fraction of a millisecond on a solid-state disk; handing it to another thread and back costs about as much, on the
+/// critical path of every step.
+#[derive(Debug, Clone)]
+pub struct LocalBackend(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    dir: PathBuf,
+    stack: String,
+    held: Mutex<Option<Held>>,
+}
+
+#[derive(Debug)]
+struct Held {
+    id: String,
+    _lock: FileLock,
+    /// Opened by the first append.
+    journal: Option<Journal>,
+}
+
+/// The journal as this holder left it: whatever lies beyond `length` is an append that failed half-way.
+#[derive(Debug)]
+struct Journal {
+    file: File,
+    length: u64,
+    position: u64,
+}
+
+#[derive(Debug)]
+struct LocalLease {
+    holder: Holder,
+    inner: Arc<Inner>,
+}
+
+impl Lease for LocalLease {
+    fn holder(&self) -> &Holder {
+        &self.holder
+    }
+}
+
+impl Drop for LocalLease {
+    fn drop(&mut self) {
+        let mut held = self.inner.held();
+        if held.as_ref().is_some_and(|held| held.id == self.holder.id) {
+            *held = None;
+        }
+    }
+}
+
+impl LocalBackend {
+    /// The state of a stack in a folder. Nothing is made before the first lock.
+    pub fn new(dir: impl Into<PathBuf>, stack: &str) -> Self {
+        Self(Arc::new(Inner { dir: dir.into(), stack: stack.to_owned(), held: Mutex::new(None) }))
+    }
+
+    /// The file of the snapshot.
+    pub fn snapshot_path(&self) -> PathBuf {
+        self.0.path("state.json")
+    }
+
+    /// The file of the journal.
+    pub fn journal_path(&self) -> PathBuf {
+        self.0.path("journal")
+    }
+
+    /// Where a rescue file belongs if the folder itself can still be written.
+    pub fn rescue_path(&self) -> PathBuf {
+        self.0.path("rescue")
+    }
+}
+
+/// What the bytes of a journal are.
+struct Lines {
+    entries: Vec<Vec<u8>>,
+    /// Length of the whole entries with their line ends.
+    length: usize,
+    /// Whether the last whole entry lacks its line end.
+    open: bool,
+    torn: usize,
+}
+
+impl Inner {
+    fn path(&self, extension: &str) -> PathBuf {
+        self.dir.join(format!("{}.{extension}", self.stack))
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn error(&self, what: &'static str, extension: &str, source: io::Error) -> BackendError {
+        BackendError::Io { what, place: format!("`{}`", self.path(extension).display()), source }
+    }
+
+    fn load(&self) -> Result<Loaded, BackendError> {
+        // The journal comes first: a holder writes the snapshot before it empties the journal, so in this order no
+        // entry is in neither.
+        let journal = read(&self.path("journal")).map_err(|source| self.error("read", "journal", source))?;
+        let snapshot = read(&self.path("state.json")).map_err(|source| self.error("read", "state.json", source))?;
+        let lines = self.lines(&journal.unwrap_or_default())?;
+        let position = Position(position(snapshot.as_deref(), &lines.entries));
+        Ok(Loaded { snapshot, entries: lines.entries, torn: lines.torn, position })
+    }
+
+    /// Splits a journal into its entries. What a crash can leave at its end is the beginning of an entry, or zeros; anything
+    /// else there is damage, and dropping it could lose an entry.
+    fn lines(&self, journal: &[u8]) -> Result<Lines, BackendError> {
+        let (whole, tail) = match journal.iter().rposition(|byte| *byte == b'\n') {
+            Some(end) => journal.split_at(end + 1),
+            None => (&[][..], journal),
+        };
+        let mut lines = Lines {
+            entries: whole.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect(),
+            length: whole.len(),
+            open: false,
+            torn: tail.len(),
+        };
+        lines.entries.pop();
+        let tail = &tail[..tail.iter().rposition(|byte| *byte != 0).map_or(0, |end| end + 1)];
+        let mut values = serde_json::Deserializer::from_slice(tail).into_iter::<serde::de::IgnoredAny>();
+        match values.next() {
+            None => {}
+            Some(Err(error)) if error.is_eof() => {}
+            Some(Ok(_)) if values.byte_offset() == tail.len() => {
+                lines.length += tail.len();
+                lines.torn -= tail.len();
+                lines.open = true;
+                lines.entries.push(tail.to_vec());
+            }
+            Some(_) => {
+                return Err(BackendError::Corrupt(format!(
+                    "the end of `{}` was edited or damaged: restore it from a backup, together with the snapshot beside it",
+                    self.path("journal").display()
+                )));
+            }
+        }
+        Ok(lines)
+    }
+
+    fn acquire(self: &Arc<Self>, holder: Holder) -> Result<Arc<dyn Lease>, BackendError> {
+        let folder = |source| BackendError::Io { what: "make", place: format!("`{}`", self.dir.display()), source };
+        private_folder(&self.dir).map_err(folder)?;
+        let ignore = self.dir.join(".gitignore");
+        match OpenOptions::new().write(true).create_new(true).open(&ignore) {
+            Ok(mut file) => file.write_all(GITIGNORE.as_bytes()).map_err(folder)?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(source) => {
+                return Err(BackendError::Io { what: "write", place: format!("`{}`", ignore.display()), source });
+            }
+        }
+        let lock = lock::take(&self.path("lock"), &holder)?;
+        *self.held() = Some(Held { id: holder.id.clone(), _lock: lock, journal: None });
+        Ok(Arc::new(LocalLease { holder, inner: Arc::clone(self) }))
+    }
+
+    /// The journal of this holder, opened and rid of what a crash left at its end.
+    fn journal<'a>(&self, held: &'a mut Held) -> Result<&'a mut Journal, BackendError> {
+        if held.journal.is_none() {
+            held.journal = Some(self.open_journal()?);
+        }
+        held.journal.as_mut().ok_or_else(lost)
+    }
+
+    fn open_journal(&self) -> Result<Journal, BackendError> {
+        let failed = |source| self.error("open", "journal", source);
+        let path = self.path("journal");
+        let is_new = !path.try_exists().map_err(failed)?;
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&path).map_err(failed)?;
+        if is_new {
+            sync_folder(&self.dir).map_err(failed)?;
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(failed)?;
+        let lines = self.lines(&bytes)?;
+        let snapshot = read(&self.path("state.json")).map_err(|source| self.error("read", "state.json", source))?;
+        let mut journal =
+            Journal { file, length: lines.length as u64, position: position(snapshot.as_deref(), &lines.entries) };
+        if lines.torn > 0 {
+            journal.file.set_len(journal.length).map_err(failed)?;
+        }
+        if lines.open {
+            journal.file.write_all(b"\n").map_err(failed)?;
+            journal.length += 1;
+        }
+        Ok(journal)
+    }
+
+    fn append(&self, lease: &dyn Lease, expected: Position, entry: &[u8]) -> Result<Position, BackendError> {
+        let failed = |source| self.error("write", "journal", source);
+        let mut held = self.held();
+        let held = held.as_mut().filter(|held| held.id == lease.holder().id).ok_or_else(lost)?;
+        let journal = self.journal(held)?;
+        if journal.position != expected.0 {
+            return Err(BackendError::Moved { expected, found: Position(journal.position) });
+        }
+        // Every writer holds the lock, so a longer file is what an append of this process left when it failed.
+        let length = journal.file.metadata().map_err(failed)?.len();
+        if length > journal.length {
+            journal.file.set_len(journal.length).map_err(failed)?;
+        } else if length < journal.length {
+            return Err(BackendError::Corrupt(format!(
+                "`{}` became shorter while this run held it: nothing more is written",
+                self.path("journal").display()
+            )));
+        }
+        let mut line = Vec::with_capacity(entry.len() + 1);
+        line.extend_from_slice(entry);
+        line.push(b'\n');
+        journal.file.write_all(&line).map_err(failed)?;
+        journal.file.sync_data().map_err(failed)?;
+        journal.length += line.len() as u64;
+        journal.position += 1;
+        Ok(Position(journal.position))
+    }
+
+    fn compact(&self, lease: &dyn Lease, expected: Position, snapshot: &[u8]) -> Result<(), BackendError> {
+        let mut held = self.held();
+        let held = held.as_mut().filter(|held| held.id == lease.holder().id).ok_or_else(lost)?;
+        let journal = self.journal(held)?;
+        if journal.position != expected.0 {
+            return Err(BackendError::Moved { expected, found: Position(journal.position) });
+        }
+        write_private(&self.path("state.json"), snapshot)
+            .map_err(|source| self.error("write", "state.json", source))?;
+        // A crash here is harmless: entries that the snapshot holds are passed over when they are read.
+        let emptied = journal.file.set_len(0).and_then(|()| journal.file.sync_data());
+        journal.length = 0;
+        emptied.map_err(|source| self.error("empty", "journal", source))
+    }
+
+    fn unlock(&self, holder_id: &str) -> Result<(), BackendError> {
+        let path = self.path("lock");
+        match lock::holder(&path).map_err(|source| self.error("read", "lock", source))? {
+            Some(holder) if holder.id == holder_id => Err(BackendError::Corrupt(format!(
+                "the lock is held by process {} of {}, which is alive: end that process, and its lock is free by itself",
+                holder.pid, holder.who
+            ))),
+            holder => Err(lock::not_that_lock(holder_id, holder.as_ref())),
+        }
+    }
+
+    fn delete(&self, lease: &dyn Lease) -> Result<(), BackendError> {
+        let mut held = self.held();
+        let held = held.as_mut().filter(|held| held.id == lease.holder().id).ok_or_else(lost)?;
+        held.journal = None;
+        // The journal goes first: alone it would be refused, while a snapshot alone is a state.
+        for extension in ["journal", "state.json", "lock"] {
+            match fs::remove_file(self.path(extension)) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(self.error("remove", extension, source)),
+            }
+        }
+        sync_folder(&self.dir).map_err(|source| self.error("remove", "state.json", source))
+    }
+}
+
+impl Backend for LocalBackend {
+    fn describe(&self) -> String {
+        let dir = std::path::absolute(&self.0.dir).unwrap_or_else(|_| self.0.dir.clone());
+        format!("file://{} (stack `{}`)", dir.display(), self.0.stack)
+    }
+
+    fn load(&self) -> BoxFuture<'_, Result<Loaded, BackendError>> {
+        Box::pin(async move { self.0.load() })
+    }
+
+    fn acquire(&self, holder: Holder) -> BoxFuture<'_, Result<Arc<dyn Lease>, BackendError>> {
+        Box::pin(async move { self.0.acquire(holder) })
+    }
+
+    fn append<'a>(
+        &'a self,
+        lease: &'a dyn Lease,
+        expected: Position,
+        entry: &'a [u8],
+    ) -> BoxFuture<'a, Result<Position, BackendError>> {
+        Box::pin(async move { self.0.append(lease, expected, entry) })
+    }
+
+    fn compact<'a>(
+        &'a self,
+        lease: &'a dyn Lease,
+        expected: Position,
+        snapshot: &'a [u8],
+    ) -> BoxFuture<'a, Result<(), BackendError>> {
+        Box::pin(async move { self.0.compact(lease, expected, snapshot) })
+    }
+
+    fn unlock<'a>(&'a self, holder_id: &'a str) -> BoxFuture<'a, Result<(), BackendError>> {
+        Box::pin(async move { self.0.unlock(holder_id) })
+    }
+
+    fn delete<'a>(&'a self, lease: &'a dyn Lease) -> BoxFuture<'a, Result<(), BackendError>> {
+        Box::pin(async move { self.0.delete(lease) })
+    }
+}
+
+fn lost() -> BackendError {
+    BackendError::Corrupt("the lock is gone: nothing is written without it".into())
+}
+
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Replaces a file that only its owner may read, as a whole or not at all; durable on return.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::Builder::new().prefix(".state-").suffix(".tmp").tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    sync_folder(folder)
+}

@@ -1,0 +1,502 @@
+//! `Store`: the keyed set of records over a backend's log. It checks everything that it reads, and every write is one
+//! entry that is durable before the call returns.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use super::backend::{Backend, BackendError, Holder, Lease, Loaded, Position};
+use super::codec::Codec;
+use super::error::StateError;
+use super::format::{self, Digest, EntryOut, Head, RescuedV1};
+use super::model::{Change, Key, Record, State};
+use crate::seal::{Code, Sealer, base64, hex, random};
+
+/// Journals below this are never worth folding in the middle of a run: 1 MiB.
+const SMALL_JOURNAL: usize = 1024 * 1024;
+
+/// The records of a stack, in memory and in a backend's log.
+///
+/// A commit that is dropped before it returns leaves the store behind its log, and every later commit is refused.
+pub struct Store {
+    backend: Arc<dyn Backend>,
+    sealer: Arc<Sealer>,
+    lease: Option<Arc<dyn Lease>>,
+    writer: String,
+    set: Set,
+    rescued: BTreeMap<Key, Option<String>>,
+}
+
+/// Everything that was read, kept as it was written: a record that does not change keeps its bytes.
+struct Set {
+    state: State,
+    texts: BTreeMap<Key, Box<str>>,
+    position: u64,
+    chain: Code,
+    digest: Digest,
+    size: usize,
+    /// Entries that the snapshot does not hold, and their bytes.
+    entries: usize,
+    journal: usize,
+    torn: usize,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("backend", &self.backend)
+            .field("position", &self.set.position)
+            .field("records", &self.set.texts.len())
+            .field("lease", &self.lease)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The changes of a batch that are any: new text and record, or none for a removal.
+type Batch = BTreeMap<Key, Option<(String, Record)>>;
+
+impl Store {
+    /// Reads a stack's log and checks all of it: codes, chain, digest, lineage, positions; every seal is opened. Takes
+    /// no lock. Nothing there at all is an empty state.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not what this stack's writers wrote.
+    pub async fn open(backend: Arc<dyn Backend>, sealer: Arc<Sealer>) -> Result<(Self, State), StateError> {
+        let loaded = backend.load().await?;
+        let set = Set::read(&loaded, &sealer, &backend.describe())?;
+        let mut writer = [0; 8];
+        random(&mut writer)?;
+        let state = set.state.clone();
+        let store = Self { backend, sealer, lease: None, writer: hex(&writer), set, rescued: BTreeMap::new() };
+        Ok((store, state))
+    }
+
+    /// Takes the lock, and reads again if the log has moved since it was opened. Says whether it had.
+    ///
+    /// # Errors
+    /// When somebody else holds it, or what is there now cannot be read.
+    pub async fn lock(&mut self, holder: Holder) -> Result<bool, StateError> {
+        let lease = self.backend.acquire(holder).await?;
+        let loaded = self.backend.load().await?;
+        let moved = loaded.position.0 != self.set.position || last_chain(&loaded) != self.set.last_chain();
+        if loaded.position.0 < self.set.position {
+            return Err(StateError::WentBack { before: self.set.position, now: loaded.position.0 });
+        }
+        if moved {
+            self.set = Set::read(&loaded, &self.sealer, &self.backend.describe())?;
+        } else {
+            self.set.measure(&loaded);
+        }
+        self.lease = Some(lease);
+        Ok(moved)
+    }
+
+    /// Gives the lock back.
+    pub fn unlock(&mut self) {
+        self.lease = None;
+    }
+
+    /// Who this store holds the lock as, if it does.
+    pub fn holder(&self) -> Option<&Holder> {
+        self.lease.as_deref().map(|lease| lease.holder())
+    }
+
+    /// The records.
+    pub fn state(&self) -> &State {
+        &self.set.state
+    }
+
+    /// The stack's identity for its whole life.
+    pub fn lineage(&self) -> &str {
+        self.sealer.lineage()
+    }
+
+    /// How many entries have ever been appended. A saved plan names it.
+    pub fn position(&self) -> Position {
+        Position(self.set.position)
+    }
+
+    /// A code of everything that was ever written, as it stands now. A saved plan names it.
+    pub fn fingerprint(&self) -> String {
+        base64(&self.set.chain)
+    }
+
+    /// Bytes at the end of the log that a crash had cut short when it was read. They count as never written.
+    pub fn torn(&self) -> usize {
+        self.set.torn
+    }
+
+    /// The sealer.
+    pub fn sealer(&self) -> &Arc<Sealer> {
+        &self.sealer
+    }
+
+    /// The backend.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
+    /// Makes the changes durable as one entry, all or none. A put that equals what is stored is dropped, and an empty
+    /// rest writes nothing. The cost depends on the changes alone, not on how many records there are.
+    ///
+    /// # Errors
+    /// When the lock is not held, a value cannot be sealed, or the backend fails. The state is then as before; what
+    /// happened in the world can be kept with [`Store::rescue`].
+    pub async fn commit(&mut self, changes: &[Change]) -> Result<(), StateError> {
+        if self.lease.is_none() {
+            return Err(StateError::NotLocked);
+        }
+        let batch = self.encode(changes)?;
+        self.append(batch).await
+    }
+
+    /// Folds the journal into the snapshot. Writes nothing if there is no entry since the last one.
+    ///
+    /// # Errors
+    /// When the lock is not held, or the backend fails; the log is then as before.
+    pub async fn fold(&mut self) -> Result<(), StateError> {
+        if self.set.entries == 0 {
+            return Ok(());
+        }
+        let lease = self.lease.as_deref().ok_or(StateError::NotLocked)?;
+        let set = &self.set;
+        let head = Head { position: set.position, chain: set.chain, count: set.texts.len() as u64, digest: set.digest };
+        let size = set.texts.values().map(|text| text.len() + 2).sum();
+        let text = format::write_snapshot(&self.sealer, &head, size, set.texts.values().map(|text| &**text));
+        self.backend.compact(lease, Position(set.position), text.as_bytes()).await?;
+        (self.set.size, self.set.entries, self.set.journal) = (text.len(), 0, 0);
+        Ok(())
+    }
+
+    /// Whether the journal has outgrown the snapshot, so that reading it again would cost more than folding it.
+    pub fn needs_fold(&self) -> bool {
+        self.set.journal > SMALL_JOURNAL && self.set.journal > 2 * self.set.size
+    }
+
+    /// Deletes everything that the backend holds of the stack.
+    ///
+    /// # Errors
+    /// When the lock is not held, or the backend fails.
+    pub async fn delete(&mut self) -> Result<(), StateError> {
+        let lease = self.lease.as_deref().ok_or(StateError::NotLocked)?;
+        self.backend.delete(lease).await?;
+        self.set = Set::empty();
+        Ok(())
+    }
+
+    /// Writes changes that could not be committed into a local file, sealed, together with those of earlier calls.
+    /// [`Store::merge_rescue`] brings them back.
+    ///
+    /// # Errors
+    /// When a value cannot be sealed, or the file cannot be written.
+    pub fn rescue(&mut self, path: &Path, changes: &[Change]) -> Result<(), StateError> {
+        let codec = Codec::new(&self.sealer);
+        for change in changes {
+            let (key, text) = match change {
+                Change::Put(record) => (record.key(), Some(format::encode(&codec, record)?)),
+                Change::Remove(key) => (key.clone(), None),
+            };
+            self.rescued.insert(key, text);
+        }
+        let mut list = Vec::with_capacity(self.rescued.len());
+        for (key, text) in &self.rescued {
+            let was = self.set.texts.get(key).and_then(|text| format::mac_of(text)).map(|mac| base64(&mac));
+            let put = match text {
+                Some(text) => Some(RawValue::from_string(text.clone()).map_err(|error| StateError::Malformed {
+                    place: path.display().to_string(),
+                    detail: error.to_string(),
+                })?),
+                None => None,
+            };
+            list.push(RescuedV1 { key: key.text(), was, put });
+        }
+        let text = format::write_rescue(&self.sealer, list)?;
+        super::local::write_private(path, text.as_bytes()).map_err(|source| file_error("write", path, source))
+    }
+
+    /// Commits what a rescue file holds, as one entry, and removes the file.
+    ///
+    /// # Errors
+    /// When the file is not whole or of another stack, when a record that it changes has been changed otherwise since,
+    /// or when the commit fails. The file is then still there.
+    pub async fn merge_rescue(&mut self, path: &Path) -> Result<(), StateError> {
+        if self.lease.is_none() {
+            return Err(StateError::NotLocked);
+        }
+        let place = || format!("`{}`", path.display());
+        let text = std::fs::read_to_string(path).map_err(|source| file_error("read", path, source))?;
+        let codec = Codec::new(&self.sealer);
+        let mut batch = Batch::new();
+        let mut conflicts = Vec::new();
+        for change in format::read_rescue(&self.sealer, &text, &place)? {
+            let key = Key::parse(&change.key).ok_or_else(|| StateError::Malformed {
+                place: place(),
+                detail: format!("`{}` is no key", change.key),
+            })?;
+            let put = match change.put {
+                Some(raw) => Some((raw.get().to_owned(), format::decode(&codec, raw.get(), &place)?.record)),
+                None => None,
+            };
+            let now = self.set.texts.get(&key);
+            let same = match &put {
+                Some((_, record)) => self.set.state.holds(record),
+                None => now.is_none(),
+            };
+            if same {
+                continue;
+            }
+            if now.and_then(|text| format::mac_of(text)).map(|mac| base64(&mac)) != change.was {
+                conflicts.push(format!("`{}`", change.key));
+                continue;
+            }
+            batch.insert(key, put);
+        }
+        if !conflicts.is_empty() {
+            return Err(StateError::RescueConflict { place: place(), records: conflicts.join(", ") });
+        }
+        self.append(batch).await?;
+        std::fs::remove_file(path).map_err(|source| file_error("remove", path, source))
+    }
+
+    /// The last change of each key that changes anything, as text.
+    fn encode(&self, changes: &[Change]) -> Result<Batch, StateError> {
+        let mut last: BTreeMap<Key, Option<&Record>> = BTreeMap::new();
+        for change in changes {
+            match change {
+                Change::Put(record) => last.insert(record.key(), Some(record)),
+                Change::Remove(key) => last.insert(key.clone(), None),
+            };
+        }
+        let codec = Codec::new(&self.sealer);
+        let mut batch = Batch::new();
+        for (key, record) in last {
+            match record {
+                Some(record) if !self.set.state.holds(record) => {
+                    batch.insert(key, Some((format::encode(&codec, record)?, record.clone())));
+                }
+                None if self.set.texts.contains_key(&key) => {
+                    batch.insert(key, None);
+                }
+                _ => {}
+            }
+        }
+        Ok(batch)
+    }
+
+    async fn append(&mut self, batch: Batch) -> Result<(), StateError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let lease = self.lease.as_deref().ok_or(StateError::NotLocked)?;
+        let set = &self.set;
+        let mut digest = set.digest;
+        for (key, put) in &batch {
+            let name = key.text();
+            if let Some(mac) = set.texts.get(key).and_then(|text| format::mac_of(text)) {
+                digest.remove(&self.sealer, &name, &mac);
+            }
+            if let Some(mac) = put.as_ref().and_then(|(text, _)| format::mac_of(text)) {
+                digest.add(&self.sealer, &name, &mac);
+            }
+        }
+        let (text, chain) = format::write_entry(
+            &self.sealer,
+            EntryOut {
+                position: set.position + 1,
+                nonce: &self.writer,
+                prev: &set.chain,
+                put: &mut batch.values().flatten().map(|(text, _)| &**text),
+                del: batch.iter().filter(|(_, put)| put.is_none()).map(|(key, _)| key.text()).collect(),
+                digest,
+            },
+        );
+        let reached = self.backend.append(lease, Position(set.position), text.as_bytes()).await?;
+        if reached.0 != set.position + 1 {
+            return Err(BackendError::Moved { expected: Position(set.position + 1), found: reached }.into());
+        }
+        let set = &mut self.set;
+        (set.position, set.chain, set.digest) = (reached.0, chain, digest);
+        set.entries += 1;
+        set.journal += text.len() + 1;
+        for (key, put) in batch {
+            match put {
+                Some((text, record)) => {
+                    set.texts.insert(key, text.into_boxed_str());
+                    set.state.apply(Change::Put(record));
+                }
+                None => {
+                    set.texts.remove(&key);
+                    set.state.apply(Change::Remove(key));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// Whether exactly this record is there.
+    pub fn holds(&self, record: &Record) -> bool {
+        match record {
+            Record::Stack(stack) => self.stack.as_ref() == Some(stack),
+            Record::Provider(provider) => self.providers.get(&provider.name) == Some(provider),
+            Record::Resource(resource) => self.resources.get(&resource.instance) == Some(&**resource),
+            Record::Intent(intent) => self.intents.get(&intent.instance) == Some(&**intent),
+            Record::Output(output) => self.outputs.get(&output.name) == Some(&output.value),
+        }
+    }
+}
+
+impl Set {
+    fn empty() -> Self {
+        Self {
+            state: State::default(),
+            texts: BTreeMap::new(),
+            position: 0,
+            chain: [0; 32],
+            digest: Digest::default(),
+            size: 0,
+            entries: 0,
+            journal: 0,
+            torn: 0,
+        }
+    }
+
+    fn read(loaded: &Loaded, sealer: &Sealer, place: &str) -> Result<Self, StateError> {
+        let mut set = Self::empty();
+        let codec = Codec::new(sealer);
+        if let Some(bytes) = &loaded.snapshot {
+            let place = || format!("the snapshot in {place}");
+            set.read_snapshot(sealer, &codec, text(bytes, &place)?, &place)?;
+        }
+        for (index, bytes) in loaded.entries.iter().enumerate() {
+            let place = || format!("journal entry {} of {} in {place}", index + 1, loaded.entries.len());
+            set.read_entry(sealer, &codec, text(bytes, &place)?, loaded.snapshot.is_some(), &place)?;
+        }
+        if loaded.position.0 != set.position {
+            return Err(StateError::EntriesMissing {
+                place: format!("the journal in {place}"),
+                expected: set.position,
+                found: loaded.position.0,
+            });
+        }
+        set.measure(loaded);
+        Ok(set)
+    }
+
+    fn read_snapshot(
+        &mut self,
+        sealer: &Sealer,
+        codec: &Codec<'_>,
+        text: &str,
+        place: &dyn Fn() -> String,
+    ) -> Result<(), StateError> {
+        let (snapshot, chain) = format::read_snapshot(sealer, text, place)?;
+        for raw in &snapshot.records {
+            let decoded = format::decode(codec, raw.get(), place)?;
+            let key = decoded.record.key();
+            if self.texts.last_key_value().is_some_and(|(last, _)| *last >= key) {
+                return Err(StateError::RecordOrder { place: place(), record: format!("`{}`", key.text()) });
+            }
+            self.digest.add(sealer, &key.text(), &decoded.mac);
+            self.texts.insert(key, raw.get().into());
+            self.state.apply(Change::Put(decoded.record));
+        }
+        if !snapshot.holds(self.texts.len(), self.digest) {
+            return Err(StateError::SetEdited { place: place() });
+        }
+        (self.position, self.chain) = (snapshot.position, chain);
+        Ok(())
+    }
+
+    fn read_entry(
+        &mut self,
+        sealer: &Sealer,
+        codec: &Codec<'_>,
+        text: &str,
+        folded: bool,
+        place: &dyn Fn() -> String,
+    ) -> Result<(), StateError> {
+        let entry = format::read_entry(sealer, text, place)?;
+        // A crash between writing the snapshot and emptying the journal leaves entries that the snapshot holds.
+        if folded && self.entries == 0 && entry.n <= self.position {
+            return Ok(());
+        }
+        if entry.n <= self.position {
+            return Err(StateError::EntryRepeated { place: place(), found: entry.n });
+        }
+        if entry.n > self.position + 1 {
+            return Err(StateError::EntriesMissing { place: place(), expected: self.position + 1, found: entry.n });
+        }
+        self.chain = entry.follows(sealer, text, &self.chain, place)?;
+        for raw in &entry.put {
+            let decoded = format::decode(codec, raw.get(), place)?;
+            let key = decoded.record.key();
+            self.forget(sealer, &key);
+            self.digest.add(sealer, &key.text(), &decoded.mac);
+            self.texts.insert(key, raw.get().into());
+            self.state.apply(Change::Put(decoded.record));
+        }
+        for name in &entry.del {
+            let key = Key::parse(name).ok_or_else(|| StateError::EntryEdited { place: place() })?;
+            self.forget(sealer, &key);
+            self.texts.remove(&key);
+            self.state.apply(Change::Remove(key));
+        }
+        if !entry.leaves(self.digest) {
+            return Err(StateError::SetEdited { place: place() });
+        }
+        self.position = entry.n;
+        self.entries += 1;
+        Ok(())
+    }
+
+    /// Takes a record out of the digest.
+    fn forget(&mut self, sealer: &Sealer, key: &Key) {
+        if let Some(mac) = self.texts.get(key).and_then(|text| format::mac_of(text)) {
+            self.digest.remove(sealer, &key.text(), &mac);
+        }
+    }
+
+    /// Notes how large snapshot and journal are, which says when folding is due. Entries that the snapshot holds count
+    /// too, so that a fold tidies them away.
+    fn measure(&mut self, loaded: &Loaded) {
+        self.size = loaded.snapshot.as_ref().map_or(0, Vec::len);
+        self.entries = loaded.entries.len();
+        self.journal = loaded.entries.iter().map(|entry| entry.len() + 1).sum();
+        self.torn = loaded.torn;
+    }
+
+    fn last_chain(&self) -> Option<String> {
+        (self.position > 0).then(|| base64(&self.chain))
+    }
+}
+
+/// The chain code that the end of a log claims. It is only compared: what differs is read and checked.
+fn last_chain(loaded: &Loaded) -> Option<String> {
+    let entry = loaded.entries.last().map(|bytes| bytes.as_slice());
+    let bytes = match (entry, &loaded.snapshot) {
+        (Some(entry), snapshot) => {
+            let held = snapshot.as_deref().and_then(format::snapshot_position);
+            match (format::entry_position(entry), held, snapshot) {
+                (Some(n), Some(held), Some(snapshot)) if n <= held => snapshot.as_slice(),
+                _ => entry,
+            }
+        }
+        (None, Some(snapshot)) => snapshot.as_slice(),
+        (None, None) => return None,
+    };
+    format::chain_of(bytes)
+}
+
+fn text<'a>(bytes: &'a [u8], place: &dyn Fn() -> String) -> Result<&'a str, StateError> {
+    std::str::from_utf8(bytes).map_err(|error| StateError::Malformed { place: place(), detail: error.to_string() })
+}
+
+fn file_error(what: &'static str, path: &Path, source: io::Error) -> StateError {
+    BackendError::Io { what, place: format!("`{}`", path.display()), source }.into()
+}
