@@ -114,6 +114,9 @@ def rust_type(prop, here):
         ref = prop["$ref"].rsplit("/", 1)[1]
         if ref in SCALARS:
             return SCALARS[ref]
+        # Metadata and spec of a claim, where it is no object of its own.
+        if ref == "io.k8s.api.core.v1.PersistentVolumeClaim":
+            ref += "Template"
         need(ref)
         module, version, name = place(ref)
         return name if (module, version) == here else f"crate::{module}::{version}::{name}"

@@ -60,7 +60,7 @@ impl Api {
             let wait = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
             let bytes =
                 response.into_body().collect().await.map_err(|error| no_answer(chain(&error)))?.to_bytes();
-            Ok((code, wait, bytes))
+            Ok::<_, Error>((code, wait, bytes))
         };
         let (code, wait, bytes) = match tokio::time::timeout(self.timeout, exchange).await {
             Ok(result) => result?,

@@ -190,7 +190,7 @@ macro_rules! kind {
     (
         $(#[$doc:meta])* $name:ident $outputs:ident
         $type_name:literal $group:literal $version:literal $plural:literal
-        stateful $stateful:literal named $named:literal
+        stateful $stateful:literal named $named:ident
         name { $($required:ident)? $(: $optional:ident)? }
         namespace { $($namespace:ident $ni:literal)? }
         meta { $labels:literal $annotations:literal }
@@ -290,15 +290,15 @@ macro_rules! kind {
                 delete_before_replace: false,
                 settle: ::std::time::Duration::from_secs(10),
                 fields: &[
-                    $crate::kind::field!(name, Option<String>, $named),
-                    $($crate::kind::field!($namespace, Option<String>, namespace),)?
-                    $crate::kind::field!(labels, Option<$crate::shape::Map<String>>, optional),
-                    $crate::kind::field!(annotations, Option<$crate::shape::Map<String>>, optional),
-                    $($crate::kind::field!($new, $nt, required),)*
-                    $($crate::kind::field!($opt, Option<$ot>, optional),)*
-                    $crate::kind::field!(uid, String, output),
-                    $crate::kind::field!(admitted, Option<$crate::shape::Map<String>>, output),
-                    $($crate::kind::field!($out, $xt, output),)*
+                    $crate::kind::field!($name name, Option<String>, $named),
+                    $($crate::kind::field!($name $namespace, Option<String>, namespace),)?
+                    $crate::kind::field!($name labels, Option<$crate::shape::Map<String>>, optional),
+                    $crate::kind::field!($name annotations, Option<$crate::shape::Map<String>>, optional),
+                    $($crate::kind::field!($name $new, $nt, required),)*
+                    $($crate::kind::field!($name $opt, Option<$ot>, optional),)*
+                    $crate::kind::field!($name uid, String, output),
+                    $crate::kind::field!($name admitted, Option<$crate::shape::Map<String>>, output),
+                    $($crate::kind::field!($name $out, $xt, output),)*
                 ],
             };
             fn into_values(self) -> ::stackkit::resource::Values {
@@ -348,13 +348,17 @@ macro_rules! namespaced {
 pub(crate) use namespaced;
 
 macro_rules! field {
-    ($name:ident, $ty:ty, true) => { $crate::kind::field!(@$name, $ty, Input, true, true, true, false, false) };
-    ($name:ident, $ty:ty, false) => { $crate::kind::field!(@$name, $ty, Input, false, true, true, false, false) };
-    ($name:ident, $ty:ty, namespace) => { $crate::kind::field!(@$name, $ty, Input, false, true, false, true, false) };
-    ($name:ident, $ty:ty, optional) => { $crate::kind::field!(@$name, $ty, Input, false, false, false, false, false) };
-    ($name:ident, $ty:ty, required) => { $crate::kind::field!(@$name, $ty, Input, true, false, false, false, false) };
-    ($name:ident, $ty:ty, output) => { $crate::kind::field!(@$name, $ty, Output, false, false, false, false, true) };
-    (@$name:ident, $ty:ty, $role:ident, $required:literal, $replace:literal, $mark:literal, $computed:literal, $volatile:literal) => {
+    ($kind:ident $name:ident, $ty:ty, true) => { $crate::kind::field!(@$name, $ty, Input, true, true, true, false, false) };
+    ($kind:ident $name:ident, $ty:ty, false) => { $crate::kind::field!(@$name, $ty, Input, false, true, true, false, false) };
+    ($kind:ident $name:ident, $ty:ty, namespace) => { $crate::kind::field!(@$name, $ty, Input, false, true, false, true, false) };
+    ($kind:ident $name:ident, $ty:ty, optional) => {
+        $crate::kind::field!(@$name, $ty, Input, false, $crate::replace::fixed(stringify!($kind), stringify!($name)), false, false, false)
+    };
+    ($kind:ident $name:ident, $ty:ty, required) => {
+        $crate::kind::field!(@$name, $ty, Input, true, $crate::replace::fixed(stringify!($kind), stringify!($name)), false, false, false)
+    };
+    ($kind:ident $name:ident, $ty:ty, output) => { $crate::kind::field!(@$name, $ty, Output, false, false, false, false, true) };
+    (@$name:ident, $ty:ty, $role:ident, $required:literal, $replace:expr, $mark:literal, $computed:literal, $volatile:literal) => {
         ::stackkit::schema::Field {
             name: stringify!($name),
             docs: "",

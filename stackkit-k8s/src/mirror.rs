@@ -85,6 +85,9 @@ macro_rules! mirror_impls {
             fn type_name() -> String {
                 stringify!($name).into()
             }
+            fn replaces(before: &::stackkit::Value, after: &::stackkit::Value) -> bool {
+                $crate::replace::replaces(stringify!($name), before, after)
+            }
             fn sample(_: &::stackkit::property::Sampler) -> ::stackkit::Value {
                 $crate::mirror::Tree::default().value()
             }

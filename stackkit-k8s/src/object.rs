@@ -114,6 +114,8 @@ fn body(cx: &Context, target: Target<'_>, values: &[Value], apply: &Apply<'_>) -
         }
         if kind.kind == "Secret" {
             text_to_data(fields);
+            // Left out it would mean `Opaque`, and a type never changes: so it is always said.
+            fields.entry("type").or_insert_with(|| "Opaque".into());
         }
     }
     whole

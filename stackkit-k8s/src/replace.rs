@@ -3,6 +3,45 @@
 
 use stackkit::Value;
 
+/// Top-level fields that never change in place.
+const FIXED: &[(&str, &str)] = &[
+    ("ClusterRoleBinding", "role_ref"),
+    ("RoleBinding", "role_ref"),
+    ("Secret", "type_"),
+    ("EndpointSlice", "address_type"),
+    ("StorageClass", "provisioner"),
+    ("StorageClass", "parameters"),
+    ("StorageClass", "reclaim_policy"),
+    ("StorageClass", "volume_binding_mode"),
+    ("VolumeAttributesClass", "driver_name"),
+    ("VolumeAttributesClass", "parameters"),
+    ("CSIStorageCapacity", "node_topology"),
+    ("CSIStorageCapacity", "storage_class_name"),
+    ("PriorityClass", "value"),
+    ("PriorityClass", "preemption_policy"),
+    ("RuntimeClass", "handler"),
+];
+
+/// Whether a top-level field of a kind never changes in place.
+pub(crate) const fn fixed(kind: &str, field: &str) -> bool {
+    const fn same(a: &str, b: &str) -> bool {
+        let (a, b) = (a.as_bytes(), b.as_bytes());
+        let mut index = 0;
+        while index < a.len() && index < b.len() && a[index] == b[index] {
+            index += 1;
+        }
+        a.len() == b.len() && index == a.len()
+    }
+    let mut index = 0;
+    while index < FIXED.len() {
+        if same(FIXED[index].0, kind) && same(FIXED[index].1, field) {
+            return true;
+        }
+        index += 1;
+    }
+    false
+}
+
 /// Whether a top-level field of this type cannot go from one canonical value to the other in place. What is not known
 /// yet counts as another value.
 pub(crate) fn replaces(name: &str, before: &Value, after: &Value) -> bool {

@@ -277,7 +277,7 @@ service_name "serviceName": String;
 /// updateStrategy indicates the StatefulSetUpdateStrategy that will be employed to update Pods in the StatefulSet when a revision is made to Template.
 update_strategy "updateStrategy": StatefulSetUpdateStrategy; 
 /// volumeClaimTemplates is a list of claims that pods are allowed to reference.
-volume_claim_templates "volumeClaimTemplates": Vec<crate::core::v1::PersistentVolumeClaim>;
+volume_claim_templates "volumeClaimTemplates": Vec<crate::core::v1::PersistentVolumeClaimTemplate>;
 }
 either { 
 }

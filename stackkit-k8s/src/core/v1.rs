@@ -1523,21 +1523,6 @@ either {
 }
 
 mirror! {
-/// ModifyVolumeStatus represents the status object of ControllerModifyVolume operation.
-ModifyVolumeStatus
-new { 
-/// status is the status of the ControllerModifyVolume operation.
-status "status": String;
-}
-optional { 
-/// targetVolumeAttributesClassName is the name of the VolumeAttributesClass the PVC currently being reconciled.
-target_volume_attributes_class_name "targetVolumeAttributesClassName": String;
-}
-either { 
-}
-}
-
-mirror! {
 /// Represents an NFS mount that lasts the lifetime of a pod.
 NFSVolumeSource
 new { 
@@ -1693,50 +1678,6 @@ either {
 }
 
 mirror! {
-/// PersistentVolumeClaim is a user's request for and claim to a persistent volume.
-PersistentVolumeClaim
-new { 
-}
-optional { 
-/// APIVersion defines the versioned schema of this representation of an object.
-api_version "apiVersion": String; 
-/// Kind is a string value representing the REST resource this object represents.
-kind "kind": String; 
-/// Standard object's metadata.
-metadata "metadata": crate::meta::v1::ObjectMeta; 
-/// spec defines the desired characteristics of a volume requested by a pod author.
-spec "spec": PersistentVolumeClaimSpec; 
-/// status represents the current information/status of a persistent volume claim.
-status "status": PersistentVolumeClaimStatus;
-}
-either { 
-}
-}
-
-mirror! {
-/// PersistentVolumeClaimCondition contains details about state of pvc.
-PersistentVolumeClaimCondition
-new { 
-/// Status is the status of the condition.
-status "status": String; 
-/// Type is the type of the condition.
-type_ "type": String;
-}
-optional { 
-/// lastProbeTime is the time we probed the condition.
-last_probe_time "lastProbeTime": String; 
-/// lastTransitionTime is the time the condition transitioned from one status to another.
-last_transition_time "lastTransitionTime": String; 
-/// message is the human-readable message indicating details about last transition.
-message "message": String; 
-/// reason is a unique, this should be a short, machine understandable string that gives the reason for condition's last transition.
-reason "reason": String;
-}
-either { 
-}
-}
-
-mirror! {
 /// PersistentVolumeClaimSpec describes the common attributes of storage devices and allows a Source for provider-specific attributes.
 PersistentVolumeClaimSpec
 new { 
@@ -1760,33 +1701,6 @@ volume_attributes_class_name "volumeAttributesClassName": String;
 volume_mode "volumeMode": String; 
 /// volumeName is the binding reference to the PersistentVolume backing this claim.
 volume_name "volumeName": String;
-}
-either { 
-}
-}
-
-mirror! {
-/// PersistentVolumeClaimStatus is the current status of a persistent volume claim.
-PersistentVolumeClaimStatus
-new { 
-}
-optional { 
-/// accessModes contains the actual access modes the volume backing the PVC has.
-access_modes "accessModes": Vec<String>; 
-/// allocatedResourceStatuses stores status of resource being resized for the given PVC. Key names follow standard Kubernetes label syntax.
-allocated_resource_statuses "allocatedResourceStatuses": Map<String>; 
-/// allocatedResources tracks the resources allocated to a PVC including its capacity.
-allocated_resources "allocatedResources": Map<crate::Quantity>; 
-/// capacity represents the actual resources of the underlying volume.
-capacity "capacity": Map<crate::Quantity>; 
-/// conditions is the current Condition of persistent volume claim.
-conditions "conditions": Vec<PersistentVolumeClaimCondition> => keyed("type"); 
-/// currentVolumeAttributesClassName is the current name of the VolumeAttributesClass the PVC is using.
-current_volume_attributes_class_name "currentVolumeAttributesClassName": String; 
-/// ModifyVolumeStatus represents the status object of ControllerModifyVolume operation.
-modify_volume_status "modifyVolumeStatus": ModifyVolumeStatus; 
-/// phase represents the current phase of PersistentVolumeClaim.
-phase "phase": String;
 }
 either { 
 }
