@@ -1,1 +1,94 @@
-//! Macros.
+//! The macros of StackKit: `#[resource]`, `#[derive(Properties)]`, `#[main]`, `#[program]`, `#[test]`, `cidr!` and
+//! `text!`. Only this file touches `proc_macro`; use them through the `stackkit` crate, which re-exports all of them.
+
+mod args;
+mod errors;
+mod names;
+mod program;
+mod properties;
+mod resource;
+mod types;
+
+use proc_macro::TokenStream;
+
+/// Makes a resource type of a struct with named fields.
+///
+/// `#[resource("acme:dns:Record")]` on `struct Record { … }` makes
+///
+/// - `Record`, the draft that programs fill: `Record::new(…)` takes the required inputs in their order, and one chain
+///   method sets each optional input. Literals, `&other.output` and values computed from outputs all fit;
+/// - `RecordArgs`, the resolved inputs that a provider gets;
+/// - `RecordState`, inputs and outputs, which a provider returns and a test asserts; it dereferences to `RecordArgs`;
+/// - `RecordOutputs`, one `Output<T>` a field: what the handle that `stack.add` returns dereferences to. A `name` or
+///   `computed` field of type `Option<T>` is an `Output<T>`, for once the resource is there it has a value.
+///
+/// Options of the type, after its name:
+///
+/// | Option | Meaning |
+/// |---|---|
+/// | `stateful` | it holds data: protected from deletion and replacement unless the program says otherwise |
+/// | `immutable` | a change of any input forces a replacement |
+/// | `delete_before_replace` | a replacement deletes the old instance first |
+/// | `pure` | it has no effect outside the state |
+/// | `at_least_once` | a create that was cut short may only be repeated after a person said so |
+/// | `version = 2` | version of the fields, for `Managed::upgrade`; 1 unless given |
+/// | `settle = 30` | seconds after a request during which the absence of its effect proves nothing; 0 unless given |
+/// | `crate = "path"` | where `stackkit` is; `::stackkit` unless given |
+///
+/// Options of a field, in `#[resource(…)]` on it:
+///
+/// | Option | Meaning |
+/// |---|---|
+/// | `output` | the provider gives it |
+/// | `volatile` | an output that an update in place may change |
+/// | `replace` | a change of this input forces a replacement |
+/// | `name` | the physical name, made up by the engine when it is unset; `String` or `Option<String>` |
+/// | `default = …` | the value of the input when it is unset |
+/// | `computed` | an `Option` input for which the cloud chooses a value when it is unset |
+/// | `write_only` | an input that the API never returns |
+/// | `not_secret` | the field is named like a secret and is none |
+///
+/// An input of type `Option<…>`, with a default or with `name` is optional; every other one is required. A field named
+/// like a secret (`password`, `token`, `private_key`, …) whose type holds no `Secret<…>` is an error.
+///
+/// Traits in a `#[derive(…)]` below the attribute are derived for `…Args` and `…State`.
+#[proc_macro_attribute]
+pub fn resource(args: TokenStream, item: TokenStream) -> TokenStream {
+    resource::expand(args.into(), item.into()).into()
+}
+
+/// Makes a struct or an enum of texts usable as the type of a field.
+///
+/// A struct stays what it is. It gains `new`, which takes the required fields and returns a builder with one chain
+/// method for each optional field; the builder fits wherever the struct is wanted as an input, and its fields accept
+/// outputs. Options of a field, in `#[property(…)]`: `default = …`, `rename = "…"`, `not_secret`.
+///
+/// An enum of plain variants becomes text: `GeneralPurpose` is `general-purpose`. `#[property(rename_all = "…")]` on
+/// the enum takes `kebab-case`, `snake_case`, `SCREAMING_SNAKE_CASE`, `lowercase` or `PascalCase`;
+/// `#[property(rename = "…")]` on a variant names one.
+#[proc_macro_derive(Properties, attributes(property))]
+pub fn properties(item: TokenStream) -> TokenStream {
+    properties::expand(item.into()).into()
+}
+
+/// Makes an `async fn(stack: &mut Stack) -> Result<()>` the program of a binary.
+///
+/// It emits a constant of the function's name, so that tests can say `Test::of(orders)`, and `fn main`.
+/// `providers(Aws, Kubernetes)` names the providers that are linked; the local one always is. `name = "…"` names the
+/// program; unless given, it has the name of the package.
+#[proc_macro_attribute]
+pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
+    program::expand(args.into(), item.into(), program::Entry::Main).into()
+}
+
+/// [`macro@main`] without `fn main`: for libraries, tests and programs that embed the engine.
+#[proc_macro_attribute]
+pub fn program(args: TokenStream, item: TokenStream) -> TokenStream {
+    program::expand(args.into(), item.into(), program::Entry::None).into()
+}
+
+/// Makes an `async fn` a test that runs on a runtime of its own.
+#[proc_macro_attribute]
+pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
+    program::expand_test(args.into(), item.into()).into()
+}

@@ -1,5 +1,11 @@
 //! Infrastructure as code as an ordinary Rust library.
 
+// The macros name this crate by `::stackkit`, within it too.
+extern crate self as stackkit;
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
 pub mod context;
 pub mod error;
 pub mod input;
@@ -21,6 +27,6 @@ pub use property::Property;
 pub use provider::Provider;
 pub use resource::{Created, Found, Intent, Managed, Ops, Outcome, Resource};
 pub use secret::Secret;
-pub use stackkit_macros::*;
+pub use stackkit_macros::{Properties, main, program, resource, test};
 pub use urn::Urn;
 pub use value::Value;

@@ -109,6 +109,12 @@ impl Sampler {
         self.seed.clone()
     }
 
+    /// The sampler of a field within the value.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Self {
+        Self { seed: format!("{}.{name}", self.seed) }
+    }
+
     /// A number that is the same for the same seed.
     pub fn number(&self) -> u64 {
         // FNV-1a: stable between runs and platforms, which the standard hasher does not promise.
@@ -157,6 +163,62 @@ pub trait Property: Sized + Clone + fmt::Debug + Send + Sync + 'static {
 
     /// Overwrites what it holds in memory.
     fn wipe(&mut self) {}
+
+    /// The fields, where it is a struct: by them a configuration knows which of its keys are unknown or missing.
+    fn describe() -> Option<&'static [PropertyField]> {
+        None
+    }
+}
+
+/// One field of a struct with `#[derive(Properties)]`.
+#[derive(Clone, Copy)]
+pub struct PropertyField {
+    /// Its key in the value.
+    pub name: &'static str,
+    /// The documentation comment.
+    pub docs: &'static str,
+    /// Whether it may be left out: it is an `Option`, or it has a default.
+    pub optional: bool,
+    /// Whether its type carries a secret.
+    pub secret: bool,
+    /// Name of its type, for messages.
+    pub type_name: fn() -> String,
+    /// Its own fields, where it is a struct.
+    pub describe: fn() -> Option<&'static [PropertyField]>,
+    /// The value when it is left out.
+    pub default: Option<fn() -> Value>,
+    /// The form in which its values are compared.
+    pub canonical: fn(Value) -> Value,
+    /// Made-up data for mocks.
+    pub sample: fn(&Sampler) -> Value,
+}
+
+impl PropertyField {
+    /// The line of a field of type `T`.
+    pub const fn of<T: Property>(
+        name: &'static str,
+        docs: &'static str,
+        optional: bool,
+        default: Option<fn() -> Value>,
+    ) -> Self {
+        Self {
+            name,
+            docs,
+            optional,
+            secret: <T::Mark as Mark>::SECRET,
+            type_name: T::type_name,
+            describe: T::describe,
+            default,
+            canonical: T::canonical,
+            sample: T::sample,
+        }
+    }
+}
+
+impl fmt::Debug for PropertyField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, (self.type_name)())
+    }
 }
 
 /// A property type whose plain values may stand for an input as they are. Never `Vec`, `Option`, `Secret` or maps:
@@ -355,9 +417,12 @@ impl<T: Property> Property for Secret<T> {
     }
     fn from_value(value: &Value) -> Result<Self, DecodeError> {
         match value {
-            Value::Secret(secret) => T::from_value(secret.reveal()).map(Secret::new),
             Value::Unknown { .. } | Value::Expr(_) => Err(DecodeError::expected("a secret", value)),
-            plain => T::from_value(plain).map(Secret::new),
+            // The message of an inner error may quote what it read.
+            known => T::from_value(known.reveal()).map(Secret::new).map_err(|e| DecodeError {
+                message: format!("not a valid `{}` (its content is secret)", T::type_name()),
+                ..e
+            }),
         }
     }
     fn canonical(value: Value) -> Value {
@@ -371,6 +436,9 @@ impl<T: Property> Property for Secret<T> {
     }
     fn sample(sampler: &Sampler) -> Value {
         T::sample(sampler).into_secret()
+    }
+    fn describe() -> Option<&'static [PropertyField]> {
+        T::describe()
     }
 }
 impl<T: FromText> FromText for Secret<T> {
@@ -407,6 +475,9 @@ impl<T: Property> Property for Option<T> {
         if let Some(inner) = self {
             inner.wipe();
         }
+    }
+    fn describe() -> Option<&'static [PropertyField]> {
+        T::describe()
     }
 }
 impl<T: FromText> FromText for Option<T> {

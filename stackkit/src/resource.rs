@@ -398,11 +398,16 @@ impl<R: Managed> Ops<R::Provider> for Of<R> {
     }
 }
 
-/// Reads one field; what the generated [`Fields::from_values`] calls.
+/// Reads one field, its default where it is unset; what the generated [`Fields::from_values`] calls.
 #[doc(hidden)]
 pub fn field<T: Property>(schema: &'static Schema, values: &[Value], index: usize) -> Result<T, DecodeError> {
-    let name = schema.fields.get(index).map_or("?", |field| field.name);
-    T::from_value(values.get(index).unwrap_or(&Value::Null)).map_err(|e| e.inside(name))
+    let field = schema.fields.get(index);
+    let value = values.get(index).unwrap_or(&Value::Null);
+    match field.and_then(|field| field.default) {
+        Some(default) if value.is_null() => T::from_value(&default()),
+        _ => T::from_value(value),
+    }
+    .map_err(|e| e.inside(field.map_or("?", |field| field.name)))
 }
 
 /// The values of the inputs alone; outputs are null.
