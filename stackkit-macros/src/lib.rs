@@ -2,11 +2,13 @@
 //! `text!`. Only this file touches `proc_macro`; use them through the `stackkit` crate, which re-exports all of them.
 
 mod args;
+mod cidr;
 mod errors;
 mod names;
 mod program;
 mod properties;
 mod resource;
+mod text;
 mod types;
 
 use proc_macro::TokenStream;
@@ -91,4 +93,19 @@ pub fn program(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
     program::expand_test(args.into(), item.into()).into()
+}
+
+/// An address block, checked when the program is compiled: `cidr!("10.0.0.0/16")`, `cidr!("fd00::/8")`.
+#[proc_macro]
+pub fn cidr(tokens: TokenStream) -> TokenStream {
+    cidr::expand(tokens.into()).into()
+}
+
+/// Text with outputs in it: `text!("postgres://app:{}@{}/orders", password.value, db.endpoint)`.
+///
+/// `{}` takes the next argument, `{name}` a variable; `{{` and `}}` are braces. Parts are outputs, strings, numbers and
+/// secrets. The result is an `Output<String>`, or an `Output<Secret<String>>` where any part is secret.
+#[proc_macro]
+pub fn text(tokens: TokenStream) -> TokenStream {
+    text::expand(tokens.into()).into()
 }

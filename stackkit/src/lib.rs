@@ -16,6 +16,7 @@ pub mod resource;
 pub mod schema;
 mod secret;
 pub mod state;
+pub mod types;
 pub mod urn;
 pub mod value;
 
@@ -27,6 +28,7 @@ pub use property::Property;
 pub use provider::Provider;
 pub use resource::{Created, Found, Intent, Managed, Ops, Outcome, Resource};
 pub use secret::Secret;
-pub use stackkit_macros::{Properties, main, program, resource, test};
+pub use stackkit_macros::{Properties, cidr, main, program, resource, test, text};
+pub use types::{CaselessText, Cidr, Id, Json, JsonPolicy, Set};
 pub use urn::Urn;
 pub use value::Value;

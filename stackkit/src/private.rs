@@ -16,6 +16,7 @@ pub use crate::provider::Linked;
 pub use crate::resource::{Fields, Resource, Values, field};
 pub use crate::schema::{Field, Role, Schema};
 pub use crate::secret::Secret;
+use crate::types::Cidr;
 pub use crate::value::Value;
 
 /// The fields of a struct of properties that is being built.
@@ -100,6 +101,16 @@ pub fn one_of(texts: &[&str], value: &Value) -> Result<usize, DecodeError> {
         let known = texts.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
         DecodeError::new(format!("expected one of {known}, found `{text}`"))
     })
+}
+
+/// An IPv4 block that `cidr!` has checked.
+pub const fn cidr_v4(octets: [u8; 4], prefix: u8) -> Cidr {
+    Cidr::v4(octets, prefix)
+}
+
+/// An IPv6 block that `cidr!` has checked.
+pub const fn cidr_v6(segments: [u16; 8], prefix: u8) -> Cidr {
+    Cidr::v6(segments, prefix)
 }
 
 /// Runs a test's future on a runtime of its own.
