@@ -106,7 +106,7 @@ where
                 let status = raw.status().as_u16();
                 let kind = code.as_deref().and_then(kind_of_code).unwrap_or_else(|| kind_of_status(status));
                 let said = answer.err().message().map(printable).filter(|text| !text.is_empty());
-                let said = said.unwrap_or_else(|| format!("status {status} without a message"));
+                let said = said.unwrap_or_else(|| format!("status {status} without a message ({})", chain(&error)));
                 let mut message = format!("{action}: {said}");
                 if let Some(code) = &code {
                     message.push_str(&format!(" ({})", printable(code)));
@@ -163,7 +163,7 @@ fn undelivered(error: &(dyn StdError + 'static), timed_out: bool) -> (ErrorKind,
 }
 
 fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |error| error.source())
+    std::iter::successors(Some(error), |error| (*error).source())
 }
 
 /// The messages of an error and its causes, the repetitions left out.
@@ -181,7 +181,7 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
 /// Text from outside without what a terminal would obey.
 fn printable(text: &str) -> String {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    text.trim().trim_end_matches('.').to_owned()
+    text.trim().trim_end_matches('.').trim_end().to_owned()
 }
 
 /// `ec2:CreateVpc` from `aws_sdk_ec2::operation::create_vpc::CreateVpcError`, which is also the name of the IAM action

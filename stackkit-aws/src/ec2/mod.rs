@@ -88,8 +88,6 @@ fn block(operation: &str, text: &str) -> Result<Cidr, Error> {
 
 /// What EC2 would refuse about the block of a network or subnet.
 fn block_problem(field: &'static str, block: &Cidr) -> Option<Problem> {
-    let text = block.to_string();
-    let prefix = text.rsplit('/').next().and_then(|prefix| prefix.parse::<u8>().ok());
-    let fits = !text.contains(':') && prefix.is_some_and(|prefix| (16..=28).contains(&prefix));
-    (!fits).then(|| Problem::new(field, format!("`{text}` does not do: an IPv4 block between /16 and /28 is wanted")))
+    let fits = block.address().is_ipv4() && (16..=28).contains(&block.prefix());
+    (!fits).then(|| Problem::new(field, format!("`{block}` does not do: an IPv4 block between /16 and /28 is wanted")))
 }

@@ -16,7 +16,7 @@ pub(super) async fn all(aws: &Aws, cx: &Context, bucket: &str) -> Result<(), Err
     let mut deleted = 0_usize;
     loop {
         // Always the first page: what it showed is gone when it is asked for again.
-        let page = aws.s3().list_object_versions().bucket(bucket).max_keys(1000).send().await.map_err(Error::from)?;
+        let page = aws.s3().list_object_versions().bucket(bucket).max_keys(1000).send().await?;
         let versions = page.versions().iter().filter_map(|it| Some((it.key()?, it.version_id())));
         let marks = page.delete_markers().iter().filter_map(|it| Some((it.key()?, it.version_id())));
         let mut objects = Vec::new();
@@ -29,7 +29,7 @@ pub(super) async fn all(aws: &Aws, cx: &Context, bucket: &str) -> Result<(), Err
         }
         let count = objects.len();
         let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build()?;
-        let answer = aws.s3().delete_objects().bucket(bucket).delete(delete).send().await.map_err(Error::from)?;
+        let answer = aws.s3().delete_objects().bucket(bucket).delete(delete).send().await?;
         if let Some(first) = answer.errors().first() {
             let (key, why) = (first.key().unwrap_or_default(), first.message().unwrap_or_default());
             return Err(Error::new(
@@ -43,12 +43,16 @@ pub(super) async fn all(aws: &Aws, cx: &Context, bucket: &str) -> Result<(), Err
 }
 
 async fn uploads(aws: &Aws, bucket: &str) -> Result<(), Error> {
-    let mut pages = aws.s3().list_multipart_uploads().bucket(bucket).into_paginator().send();
-    while let Some(page) = pages.next().await {
-        for upload in page?.uploads() {
+    loop {
+        let page = aws.s3().list_multipart_uploads().bucket(bucket).send().await?;
+        let mut aborted = false;
+        for upload in page.uploads() {
             let (Some(key), Some(id)) = (upload.key(), upload.upload_id()) else { continue };
-            aws.s3().abort_multipart_upload().bucket(bucket).key(key).upload_id(id).send().await.map_err(Error::from)?;
+            aws.s3().abort_multipart_upload().bucket(bucket).key(key).upload_id(id).send().await?;
+            aborted = true;
+        }
+        if !aborted || page.is_truncated() != Some(true) {
+            return Ok(());
         }
     }
-    Ok(())
 }

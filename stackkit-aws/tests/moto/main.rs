@@ -1,0 +1,7 @@
+//! The types against moto, a server that answers as AWS does.
+
+mod connect;
+mod ec2;
+mod faults;
+mod s3;
+mod support;
