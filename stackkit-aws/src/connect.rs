@@ -72,9 +72,9 @@ impl Provider for Aws {
         &Of::<crate::ec2::RouteTable>(PhantomData),
         #[cfg(feature = "ec2")]
         &Of::<crate::ec2::SecurityGroup>(PhantomData),
-        #[cfg(feature = "rdsx")]
+        #[cfg(feature = "rds")]
         &Of::<crate::rds::SubnetGroup>(PhantomData),
-        #[cfg(feature = "rdsx")]
+        #[cfg(feature = "rds")]
         &Of::<crate::rds::Instance>(PhantomData),
         #[cfg(feature = "s3")]
         &Of::<crate::s3::Bucket>(PhantomData),

@@ -38,7 +38,7 @@ mod wait;
 
 #[cfg(feature = "ec2")]
 pub mod ec2;
-#[cfg(feature = "rdsx")]
+#[cfg(feature = "rds")]
 pub mod rds;
 #[cfg(feature = "s3")]
 pub mod s3;

@@ -3,5 +3,6 @@
 mod connect;
 mod ec2;
 mod faults;
+mod rds;
 mod s3;
 mod support;
