@@ -1,5 +1,7 @@
 //! Decoding of a stack's typed configuration, with every problem of it in one error.
 
+pub(crate) mod file;
+
 use std::collections::BTreeMap;
 
 use crate::diagnostic::Diagnostic;

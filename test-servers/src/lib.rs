@@ -1,0 +1,76 @@
+//! Real servers for tests: moto in AWS's place, and a genuine Kubernetes control plane.
+//!
+//! A fixture owns its servers. It starts them on free ports of 127.0.0.1, in process groups of their own, and ends them
+//! when it is dropped, when the test panics, and when the process is killed. What a fixture needs and does not find in
+//! the cache folder (`~/.cache/stackkit/servers`, or `STACKKIT_SERVERS_CACHE`) it installs there, once, in pinned
+//! versions; what cannot be installed is an error that names the command to run, never a test that passes silently.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `moto` | [`Moto`], its log of calls, [`Fault`]s |
+//! | `kubernetes` | [`Kubernetes`], its binaries, certificates and start |
+//! | `cache` | the cache folder, its locks, installing commands |
+//! | `python` | virtual environments |
+//! | `process` | one server process and the shell that ends it when its owner is gone |
+//! | `http` | a client for the servers' own control paths |
+//! | `error` | [`Error`] |
+//!
+//! ```no_run
+//! use test_servers::{Fault, FaultMode, Moto};
+//!
+//! let moto = Moto::start()?;
+//! moto.inject(&[Fault::on("ec2:CreateVpc", FaultMode::Throttle)])?;
+//! // … let the code under test create a VPC at `moto.endpoint()` …
+//! assert_eq!(moto.calls()?, ["ec2:CreateVpc", "ec2:CreateVpc"]);
+//! # Ok::<_, test_servers::Error>(())
+//! ```
+
+mod cache;
+mod error;
+mod http;
+mod kubernetes;
+mod moto;
+mod process;
+mod python;
+
+pub use cache::cache_folder;
+pub use error::Error;
+pub use kubernetes::{Kubernetes, Request};
+pub use moto::{Call, Fault, FaultMode, Moto};
+
+/// One of the servers that can be installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Server {
+    /// moto, in AWS's place.
+    Moto,
+    /// A Kubernetes control plane, with kwok for its node.
+    Kubernetes,
+}
+
+impl Server {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Moto, Self::Kubernetes];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Moto => "moto",
+            Self::Kubernetes => "kubernetes",
+        }
+    }
+}
+
+/// Makes sure that a server is in the cache folder, and says on stderr what that takes.
+///
+/// The fixtures do this by themselves; done beforehand it takes the wait out of the first test.
+///
+/// # Errors
+///
+/// [`Error::Install`] where it cannot be installed, [`Error::NoCache`] and [`Error::File`] where the cache is out of reach.
+pub fn install(server: Server) -> Result<(), Error> {
+    match server {
+        Server::Moto => moto::install().map(drop),
+        Server::Kubernetes => kubernetes::install().map(drop),
+    }
+}
