@@ -9,7 +9,7 @@ pub use std::time::Duration;
 pub use crate::context::BoxFuture;
 pub use crate::input::IntoInput;
 use crate::output::TextPart;
-pub use crate::output::{Output, text};
+pub use crate::output::{Output, json, text};
 pub use crate::property::{
     DecodeError, Flows, FromText, Mark, Open, Plain, Property, PropertyField, Sampler, TypeInfo,
 };
