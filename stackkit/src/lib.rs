@@ -36,6 +36,7 @@ pub mod stack;
 pub mod state;
 pub mod testing;
 pub mod types;
+pub mod ui;
 pub mod urn;
 pub mod value;
 

@@ -164,6 +164,13 @@ pub trait Property: Sized + Clone + fmt::Debug + Send + Sync + 'static {
     /// Overwrites what it holds in memory.
     fn wipe(&mut self) {}
 
+    /// Whether a field of this type cannot go from one canonical value to the other in place, where only some changes
+    /// can. What is not known yet counts as another value: then a replacement may be needed.
+    fn replaces(before: &Value, after: &Value) -> bool {
+        let _ = (before, after);
+        false
+    }
+
     /// The fields, where it is a struct: by them a configuration knows which of its keys are unknown or missing.
     fn describe() -> Option<&'static [PropertyField]> {
         None
@@ -477,6 +484,9 @@ impl<T: Property> Property for Option<T> {
     fn hide(value: Value) -> Value {
         if value.is_null() { value } else { T::hide(value) }
     }
+    fn replaces(before: &Value, after: &Value) -> bool {
+        T::replaces(before, after)
+    }
     fn wipe(&mut self) {
         if let Some(inner) = self {
             inner.wipe();
@@ -609,6 +619,8 @@ pub struct TypeInfo {
     pub sample: fn(&Sampler) -> Value,
     /// Marks a value of the type as secret.
     pub hide: fn(Value) -> Value,
+    /// Whether a change from the first canonical value to the second forces a replacement.
+    pub replaces: fn(&Value, &Value) -> bool,
 }
 
 impl TypeInfo {
@@ -621,6 +633,7 @@ impl TypeInfo {
             canonical: T::canonical,
             sample: T::sample,
             hide: T::hide,
+            replaces: T::replaces,
         }
     }
 }

@@ -188,7 +188,9 @@ pub(crate) fn diff(schema: &Schema, record: &ResourceRecord, desired: &[Value], 
             field: field.name,
             before: was.clone(),
             after: wanted.clone(),
-            forces_replacement: field.replace || options.replace_on_changes.iter().any(|name| name == field.name),
+            forces_replacement: field.replace
+                || (field.ty.replaces)(&canonical_was, &canonical_wanted)
+                || options.replace_on_changes.iter().any(|name| name == field.name),
             drifted: record.drifted.contains(field.name),
             certain: difference == Difference::Changed,
         });
