@@ -4,10 +4,10 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
+use stackkit::Value;
 use stackkit::property::{DecodeError, Property};
 use stackkit::resource::{Fields, Resource, Values};
 use stackkit::schema::Role;
-use stackkit::Value;
 
 use crate::shape::Slot;
 
@@ -342,8 +342,12 @@ macro_rules! kind {
 pub(crate) use kind;
 
 macro_rules! namespaced {
-    () => { false };
-    ($namespace:ident) => { true };
+    () => {
+        false
+    };
+    ($namespace:ident) => {
+        true
+    };
 }
 pub(crate) use namespaced;
 

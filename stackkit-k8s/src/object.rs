@@ -142,13 +142,7 @@ fn label(text: &str) -> String {
     value.trim_start_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned()
 }
 
-async fn send(
-    k8s: &Kubernetes,
-    target: Target<'_>,
-    action: &str,
-    body: &Wire,
-    force: bool,
-) -> Result<Wire, Error> {
+async fn send(k8s: &Kubernetes, target: Target<'_>, action: &str, body: &Wire, force: bool) -> Result<Wire, Error> {
     let force = if force { "&force=true" } else { "" };
     let path = format!("{}?fieldManager={}&fieldValidation=Strict{force}", target.path(), escape(&k8s.manager));
     let bytes = serde_json::to_vec(body).map_err(|error| Error::Settings(format!("{action}: {error}")))?;
@@ -240,7 +234,8 @@ async fn create_erased(
     args: &[Value],
 ) -> Result<(String, Values), Error> {
     let target = Target::of(k8s, kind, args)?;
-    let live = match send(k8s, target, &format!("create {target}"), &body(cx, target, args, &Apply::Make), false).await {
+    let live = match send(k8s, target, &format!("create {target}"), &body(cx, target, args, &Apply::Make), false).await
+    {
         Ok(live) => live,
         Err(Error::Refused { answer, .. })
             if matches!(answer.reason, Reason::Stale | Reason::FieldOwned | Reason::AlreadyExists) =>
@@ -297,7 +292,9 @@ fn outputs(kind: &Kind, values: &mut Values, live: &Wire, admitted: Admitted) {
     for (index, path) in kind.outputs {
         let found = at(live, path).and_then(|found| match found {
             Wire::String(text) if !text.is_empty() => Some(text.as_str()),
-            Wire::Array(items) => items.iter().find_map(|item| text_at(item, "ip").or_else(|| text_at(item, "hostname"))),
+            Wire::Array(items) => {
+                items.iter().find_map(|item| text_at(item, "ip").or_else(|| text_at(item, "hostname")))
+            }
             _ => None,
         });
         put(*index, found.map_or(Value::Null, Value::text));
@@ -338,7 +335,8 @@ pub(crate) async fn read_many<K: Object>(
     cx: &Context,
     items: &[(String, Option<ObjectState<K>>)],
 ) -> Vec<Result<Option<ObjectState<K>>, Error>> {
-    let items: Vec<_> = items.iter().map(|(id, prior)| (id.as_str(), prior.as_ref().map(|prior| prior.values()))).collect();
+    let items: Vec<_> =
+        items.iter().map(|(id, prior)| (id.as_str(), prior.as_ref().map(|prior| prior.values()))).collect();
     let read = read_many_erased(k8s, cx, K::KIND, &items).await;
     read.into_iter().map(|result| result.map(|values| values.map(ObjectState::erased))).collect()
 }

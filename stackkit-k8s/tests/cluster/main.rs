@@ -37,7 +37,12 @@ impl Cluster {
         R::create(&self.k8s, &cx::<R>(name), &args(draft)).await
     }
 
-    pub(crate) async fn update<R: Object>(&self, name: &str, made: &Created<R>, draft: R) -> Result<ObjectState<R>, Error> {
+    pub(crate) async fn update<R: Object>(
+        &self,
+        name: &str,
+        made: &Created<R>,
+        draft: R,
+    ) -> Result<ObjectState<R>, Error> {
         R::update(&self.k8s, &cx::<R>(name), &made.id, &made.state, &args(draft)).await
     }
 
