@@ -1,7 +1,7 @@
 //! What can be told of a field's type by its tokens: whether it is an `Option`, and whether it may hold a secret.
 
-use proc_macro2::TokenStream;
-use quote::{ToTokens, quote_spanned};
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::{GenericArgument, Ident, Path, PathArguments, Type};
 
 use crate::errors::Errors;
@@ -47,6 +47,20 @@ pub fn check_secret(
             );
         },
     }
+}
+
+/// `…::__private`, located at a token of the user's, so that errors and notes point there.
+pub fn private_at(root: &Path, at: Span) -> TokenStream {
+    let locate = |mut token: TokenTree| {
+        token.set_span(here(at));
+        token
+    };
+    quote! { #root::__private }.into_iter().map(locate).collect()
+}
+
+/// The place of a token of the user's, for code that is still the macro's.
+pub fn here(at: Span) -> Span {
+    Span::call_site().located_at(at)
 }
 
 /// A type as a user would write it.

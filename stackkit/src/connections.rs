@@ -13,7 +13,11 @@ use crate::value::Value;
 /// Opens connections. Tests replace it to run against mocks or simulated clouds.
 pub trait Connector: Send + Sync {
     /// Connects to a linked provider with resolved settings.
-    fn connect<'a>(&'a self, linked: &'a Linked, settings: &'a Value) -> BoxFuture<'a, Result<Arc<dyn Connection>, Error>>;
+    fn connect<'a>(
+        &'a self,
+        linked: &'a Linked,
+        settings: &'a Value,
+    ) -> BoxFuture<'a, Result<Arc<dyn Connection>, Error>>;
 }
 
 /// Connects for real.
@@ -21,7 +25,11 @@ pub trait Connector: Send + Sync {
 pub struct RealConnector;
 
 impl Connector for RealConnector {
-    fn connect<'a>(&'a self, linked: &'a Linked, settings: &'a Value) -> BoxFuture<'a, Result<Arc<dyn Connection>, Error>> {
+    fn connect<'a>(
+        &'a self,
+        linked: &'a Linked,
+        settings: &'a Value,
+    ) -> BoxFuture<'a, Result<Arc<dyn Connection>, Error>> {
         linked.connect(settings)
     }
 }
@@ -79,7 +87,12 @@ impl Connections {
 
     /// The connection of an instance with these settings. A second call with the same settings is free, and a failure
     /// is remembered, so that an endpoint that does not answer is waited for once.
-    pub(crate) async fn get(&mut self, instance: &str, settings: &Value, state: &State) -> Result<Arc<dyn Connection>, ConnectError> {
+    pub(crate) async fn get(
+        &mut self,
+        instance: &str,
+        settings: &Value,
+        state: &State,
+    ) -> Result<Arc<dyn Connection>, ConnectError> {
         if let Some(open) = self.open.get(instance)
             && open.settings == *settings
         {

@@ -10,9 +10,9 @@ use crate::value::{Computed, Expr, Value};
 
 /// A value that a resource will have. It is a reference, not a future: programs combine outputs, and the engine
 /// resolves them when the resources are there.
-pub struct Output<T: Property>(Value, PhantomData<fn() -> T>);
+pub struct Output<T>(Value, PhantomData<fn() -> T>);
 
-impl<T: Property> Clone for Output<T> {
+impl<T> Clone for Output<T> {
     fn clone(&self) -> Self {
         Self::erased(self.0.clone())
     }
@@ -24,7 +24,7 @@ impl<T: Property> std::fmt::Debug for Output<T> {
     }
 }
 
-impl<T: Property> Output<T> {
+impl<T> Output<T> {
     pub(crate) fn erased(tree: Value) -> Self {
         Self(tree, PhantomData)
     }
@@ -34,7 +34,9 @@ impl<T: Property> Output<T> {
     pub fn of_field(resource: u32, field: u16) -> Self {
         Self::erased(Value::Expr(Expr::Attr { resource, field }))
     }
+}
 
+impl<T: Property> Output<T> {
     /// An output that is known already.
     pub fn known(value: T) -> Self {
         Self::erased(value.to_value())

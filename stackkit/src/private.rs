@@ -8,6 +8,7 @@ pub use std::time::Duration;
 
 pub use crate::context::BoxFuture;
 pub use crate::input::IntoInput;
+use crate::output::TextPart;
 pub use crate::output::{Output, text};
 pub use crate::property::{
     DecodeError, Flows, FromText, Mark, Open, Plain, Property, PropertyField, Sampler, TypeInfo,
@@ -101,6 +102,11 @@ pub fn one_of(texts: &[&str], value: &Value) -> Result<usize, DecodeError> {
         let known = texts.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
         DecodeError::new(format!("expected one of {known}, found `{text}`"))
     })
+}
+
+/// A part of a `text!`: checked here, so that an error points at the part.
+pub fn text_part<T: TextPart + ?Sized>(part: &T) -> &T {
+    part
 }
 
 /// An IPv4 block that `cidr!` has checked.

@@ -230,6 +230,10 @@ impl fmt::Debug for PropertyField {
 
 /// A property type whose plain values may stand for an input as they are. Never `Vec`, `Option`, `Secret` or maps:
 /// those convert by their elements.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither a plain value nor an output",
+    label = "expected text, a number, a type with `#[derive(Properties)]`, or an output of one"
+)]
 pub trait Plain: Property {}
 
 /// A property type that can be written as text: `"10.0.0.0/16"` for a CIDR block.
@@ -277,6 +281,8 @@ impl<T: NotSecret> Flows<Option<Secret<T>>> for Option<T> {
     }
 }
 impl<T: Property + Declassified> Flows<T> for Secret<T> {}
+impl<T: Property + Declassified> Flows<Option<T>> for Secret<T> {}
+impl<T: Property + Declassified> Flows<Option<T>> for Option<Secret<T>> {}
 
 /// Implemented by nothing: it carries the message for a secret that is put into a plain input.
 #[diagnostic::on_unimplemented(

@@ -22,13 +22,8 @@ use crate::{Error, process::SUPERVISE};
 ///
 /// [`Error::NoCache`] where neither that variable nor `HOME` is set, [`Error::File`] where it cannot be created.
 pub fn cache_folder() -> Result<PathBuf, Error> {
-    let folder = match (
-        set(env::var_os("STACKKIT_SERVERS_CACHE")),
-        set(env::var_os("HOME")),
-    ) {
-        (Some(folder), _) => {
-            std::path::absolute(&folder).map_err(Error::file(folder, "make absolute"))?
-        }
+    let folder = match (set(env::var_os("STACKKIT_SERVERS_CACHE")), set(env::var_os("HOME"))) {
+        (Some(folder), _) => std::path::absolute(&folder).map_err(Error::file(folder, "make absolute"))?,
         (None, Some(home)) => Path::new(&home).join(".cache/stackkit/servers"),
         (None, None) => return Err(Error::NoCache),
     };
@@ -53,18 +48,11 @@ impl Recipe {
     /// Runs `install` alone among all processes that share the cache folder.
     ///
     /// `install` must look once more whether somebody else has done the work while this process waited.
-    pub(crate) fn alone<T>(
-        &self,
-        cache: &Path,
-        install: impl FnOnce() -> Result<T, Error>,
-    ) -> Result<T, Error> {
+    pub(crate) fn alone<T>(&self, cache: &Path, install: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         let path = cache.join(format!("{}.lock", self.argument));
         let lock = File::create(&path).map_err(Error::file(&path, "create"))?;
         if lock.try_lock().is_err() {
-            progress(&format!(
-                "another process is installing {}, waiting for it",
-                self.what
-            ));
+            progress(&format!("another process is installing {}, waiting for it", self.what));
             lock.lock().map_err(Error::file(&path, "lock"))?;
         }
         self.sweep(cache)?;
@@ -81,15 +69,8 @@ impl Recipe {
 
     /// Removes what installations left that were killed. The lock is held, so none of it is still in use.
     fn sweep(&self, cache: &Path) -> Result<(), Error> {
-        for entry in fs::read_dir(cache)
-            .map_err(Error::file(cache, "list"))?
-            .flatten()
-        {
-            if entry
-                .file_name()
-                .to_string_lossy()
-                .starts_with(&self.unfinished_prefix())
-            {
+        for entry in fs::read_dir(cache).map_err(Error::file(cache, "list"))?.flatten() {
+            if entry.file_name().to_string_lossy().starts_with(&self.unfinished_prefix()) {
                 // It may be about to vanish by itself; what stays is tried again next time.
                 let _ = fs::remove_dir_all(entry.path());
             }
@@ -115,23 +96,16 @@ impl Recipe {
         progress(title);
         let start = Instant::now();
         let failed = |error| self.failed(format!("{title}: {error}"));
-        let mut child = supervised(command)
-            .spawn()
-            .map_err(|error| failed(format!("cannot run /bin/sh: {error}")))?;
+        let mut child = supervised(command).spawn().map_err(|error| failed(format!("cannot run /bin/sh: {error}")))?;
         // Waiting for the output would close it, and closing it ends the step.
         let leash = child.stdin.take();
-        let output = child
-            .wait_with_output()
-            .map_err(|error| failed(error.to_string()))?;
+        let output = child.wait_with_output().map_err(|error| failed(error.to_string()))?;
         drop(leash);
         if !output.status.success() {
             let said = tail(&String::from_utf8_lossy(&output.stderr));
             return Err(failed(format!("{}: {said}", output.status)));
         }
-        progress(&format!(
-            "{title}: done in {:.0} s",
-            start.elapsed().as_secs_f64()
-        ));
+        progress(&format!("{title}: done in {:.0} s", start.elapsed().as_secs_f64()));
         Ok(())
     }
 }
@@ -186,9 +160,7 @@ pub(crate) fn fingerprint(inputs: &[&str]) -> String {
 /// Where on `PATH` a program is.
 pub(crate) fn on_path(program: impl AsRef<OsStr>) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path)
-        .map(|folder| folder.join(program.as_ref()))
-        .find(|candidate| candidate.is_file())
+    env::split_paths(&path).map(|folder| folder.join(program.as_ref())).find(|candidate| candidate.is_file())
 }
 
 #[cfg(test)]
@@ -203,14 +175,9 @@ mod tests {
 
     #[test]
     fn the_end_of_a_log_is_what_an_error_shows() {
-        let log = (0..100)
-            .map(|line| format!("line {line}\n"))
-            .collect::<String>();
+        let log = (0..100).map(|line| format!("line {line}\n")).collect::<String>();
         let shown = tail(&log);
-        assert!(
-            shown.starts_with("line 85") && shown.ends_with("line 99"),
-            "{shown}"
-        );
+        assert!(shown.starts_with("line 85") && shown.ends_with("line 99"), "{shown}");
         assert_eq!(tail(&"ä".repeat(5000)).chars().count(), 3000);
     }
 }

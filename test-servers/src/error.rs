@@ -9,9 +9,7 @@ use std::{io, path::PathBuf};
 #[non_exhaustive]
 pub enum Error {
     /// There is no folder to install into.
-    #[error(
-        "no cache folder: neither STACKKIT_SERVERS_CACHE nor HOME is set; set STACKKIT_SERVERS_CACHE to a folder"
-    )]
+    #[error("no cache folder: neither STACKKIT_SERVERS_CACHE nor HOME is set; set STACKKIT_SERVERS_CACHE to a folder")]
     NoCache,
 
     /// A file or folder could not be read or written.
@@ -46,9 +44,7 @@ pub enum Error {
     },
 
     /// A port that was free a moment ago was taken before the server had it.
-    #[error(
-        "{server}: port {port} on 127.0.0.1 is taken; choose another, or let the fixture choose"
-    )]
+    #[error("{server}: port {port} on 127.0.0.1 is taken; choose another, or let the fixture choose")]
     PortTaken {
         /// The server's name.
         server: String,
@@ -79,23 +75,13 @@ pub enum Error {
 
 impl Error {
     /// For `map_err` on an operation on one file.
-    pub(crate) fn file(
-        path: impl Into<PathBuf>,
-        action: &'static str,
-    ) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn file(path: impl Into<PathBuf>, action: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::File {
-            path,
-            action,
-            source,
-        }
+        move |source| Self::File { path, action, source }
     }
 
     /// A server that did not start.
     pub(crate) fn start(server: &str, detail: impl Into<String>) -> Self {
-        Self::Start {
-            server: server.to_owned(),
-            detail: detail.into(),
-        }
+        Self::Start { server: server.to_owned(), detail: detail.into() }
     }
 }

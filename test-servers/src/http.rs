@@ -16,13 +16,7 @@ pub(crate) struct Answer {
 }
 
 /// Sends one request to 127.0.0.1 and reads the whole answer.
-pub(crate) fn request(
-    port: u16,
-    method: &str,
-    path: &str,
-    content_type: &str,
-    body: &str,
-) -> io::Result<Answer> {
+pub(crate) fn request(port: u16, method: &str, path: &str, content_type: &str, body: &str) -> io::Result<Answer> {
     let mut stream = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, port).into(), PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -35,22 +29,11 @@ pub(crate) fn request(
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer
-        .split_once("\r\n\r\n")
-        .ok_or_else(|| malformed("no end of the headers"))?;
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok());
-    Ok(Answer {
-        status: status.ok_or_else(|| malformed("no status"))?,
-        body: body.to_owned(),
-    })
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| malformed("no end of the headers"))?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    Ok(Answer { status: status.ok_or_else(|| malformed("no status"))?, body: body.to_owned() })
 }
 
 fn malformed(what: &str) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("malformed answer: {what}"),
-    )
+    io::Error::new(io::ErrorKind::InvalidData, format!("malformed answer: {what}"))
 }

@@ -107,14 +107,7 @@ impl Kubernetes {
     pub fn env(&self) -> Vec<(&'static str, String)> {
         vec![
             ("KUBECONFIG", self.kubeconfig.display().to_string()),
-            (
-                "KUBECACHEDIR",
-                self.scratch
-                    .path()
-                    .join(KUBECTL_CACHE)
-                    .display()
-                    .to_string(),
-            ),
+            ("KUBECACHEDIR", self.scratch.path().join(KUBECTL_CACHE).display().to_string()),
         ]
     }
 
@@ -125,14 +118,7 @@ impl Kubernetes {
 
     /// The process ids of its servers: etcd, API server, controller manager, scheduler, kwok.
     pub fn pids(&self) -> [u32; 5] {
-        [
-            &self.etcd,
-            &self.api_server,
-            &self.controller_manager,
-            &self.scheduler,
-            &self.kwok,
-        ]
-        .map(Process::pid)
+        [&self.etcd, &self.api_server, &self.controller_manager, &self.scheduler, &self.kwok].map(Process::pid)
     }
 
     /// Runs `kubectl` as the administrator and returns what it wrote to stdout.
@@ -141,12 +127,7 @@ impl Kubernetes {
     ///
     /// [`Error::Kubectl`] with what it wrote to stderr where it fails.
     pub fn kubectl(&self, arguments: &[&str]) -> Result<String, Error> {
-        run_kubectl(
-            &self.kubectl,
-            &self.kubeconfig,
-            self.scratch.path(),
-            arguments,
-        )
+        run_kubectl(&self.kubectl, &self.kubeconfig, self.scratch.path(), arguments)
     }
 
     /// Creates or changes the objects of a manifest (YAML or JSON), as `kubectl apply --server-side` does.
@@ -155,17 +136,10 @@ impl Kubernetes {
     ///
     /// [`Error::Kubectl`] where the server refuses one of them, [`Error::File`] where the manifest cannot be passed on.
     pub fn apply(&self, manifest: &str) -> Result<String, Error> {
-        let mut file = tempfile::NamedTempFile::new_in(self.scratch.path()).map_err(
-            Error::file(self.scratch.path(), "create a temporary file in"),
-        )?;
-        file.write_all(manifest.as_bytes())
-            .map_err(Error::file(file.path(), "write"))?;
-        self.kubectl(&[
-            "apply",
-            "--server-side",
-            "-f",
-            &file.path().display().to_string(),
-        ])
+        let mut file = tempfile::NamedTempFile::new_in(self.scratch.path())
+            .map_err(Error::file(self.scratch.path(), "create a temporary file in"))?;
+        file.write_all(manifest.as_bytes()).map_err(Error::file(file.path(), "write"))?;
+        self.kubectl(&["apply", "--server-side", "-f", &file.path().display().to_string()])
     }
 
     /// What the holder of the administrator's kubeconfig asked of the API server, oldest first.
@@ -178,12 +152,7 @@ impl Kubernetes {
     /// [`Error::File`] where the audit log cannot be read.
     pub fn requests(&self) -> Result<Vec<Request>, Error> {
         let mut requests = self.all_requests()?;
-        requests.drain(
-            ..self
-                .forgotten_requests
-                .load(Ordering::SeqCst)
-                .min(requests.len()),
-        );
+        requests.drain(..self.forgotten_requests.load(Ordering::SeqCst).min(requests.len()));
         Ok(requests)
     }
 
@@ -193,8 +162,7 @@ impl Kubernetes {
     ///
     /// [`Error::File`] where the audit log cannot be read.
     pub fn clear_requests(&self) -> Result<(), Error> {
-        self.forgotten_requests
-            .store(self.all_requests()?.len(), Ordering::SeqCst);
+        self.forgotten_requests.store(self.all_requests()?.len(), Ordering::SeqCst);
         Ok(())
     }
 
@@ -215,16 +183,8 @@ impl Kubernetes {
 }
 
 /// Runs `kubectl` and returns what it wrote to stdout.
-fn run_kubectl(
-    kubectl: &Path,
-    kubeconfig: &Path,
-    scratch: &Path,
-    arguments: &[&str],
-) -> Result<String, Error> {
-    let failed = |detail: String| Error::Kubectl {
-        arguments: arguments.join(" "),
-        detail,
-    };
+fn run_kubectl(kubectl: &Path, kubeconfig: &Path, scratch: &Path, arguments: &[&str]) -> Result<String, Error> {
+    let failed = |detail: String| Error::Kubectl { arguments: arguments.join(" "), detail };
     let output = Command::new(kubectl)
         .env("KUBECONFIG", kubeconfig)
         .env("KUBECACHEDIR", scratch.join(KUBECTL_CACHE))
@@ -233,9 +193,7 @@ fn run_kubectl(
         .output()
         .map_err(|error| failed(format!("cannot run {}: {error}", kubectl.display())))?;
     if !output.status.success() {
-        return Err(failed(
-            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        ));
+        return Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -258,11 +216,7 @@ impl Request {
         // The last line may still be being written: it is one of the next look's.
         let event: Value = serde_json::from_str(line).ok()?;
         let verb = event["verb"].as_str()?;
-        let expected = if verb == "watch" {
-            "ResponseStarted"
-        } else {
-            "ResponseComplete"
-        };
+        let expected = if verb == "watch" { "ResponseStarted" } else { "ResponseComplete" };
         if event["stage"] != expected {
             return None;
         }

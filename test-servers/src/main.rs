@@ -27,11 +27,7 @@ The cache is ~/.cache/stackkit/servers, or the folder that STACKKIT_SERVERS_CACH
 enum Task {
     Help,
     Install(Vec<Server>),
-    Run {
-        server: Server,
-        port: u16,
-        command: Vec<OsString>,
-    },
+    Run { server: Server, port: u16, command: Vec<OsString> },
 }
 
 fn main() -> ExitCode {
@@ -48,11 +44,7 @@ fn main() -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }
         Task::Install(servers) => install_all(&servers),
-        Task::Run {
-            server: Server::Kubernetes,
-            command,
-            ..
-        } => run_kubernetes(&command),
+        Task::Run { server: Server::Kubernetes, command, .. } => run_kubernetes(&command),
         Task::Run { port, command, .. } => run_moto(port, &command),
     };
     outcome.unwrap_or_else(|error| {
@@ -69,10 +61,7 @@ fn parse(arguments: Vec<OsString>) -> Result<Task, String> {
         Some("install") => {
             let which = words.next().map(|word| word.to_string_lossy().into_owned());
             if let Some(extra) = words.next() {
-                return Err(format!(
-                    "`install` takes one name, not also `{}`",
-                    extra.to_string_lossy()
-                ));
+                return Err(format!("`install` takes one name, not also `{}`", extra.to_string_lossy()));
             }
             return match which.as_deref() {
                 None | Some("all") => Ok(Task::Install(Server::ALL.to_vec())),
@@ -89,32 +78,18 @@ fn parse(arguments: Vec<OsString>) -> Result<Task, String> {
                 if command.is_empty() {
                     return Err("there is no command after `--`".to_owned());
                 }
-                return Ok(Task::Run {
-                    server,
-                    port,
-                    command,
-                });
+                return Ok(Task::Run { server, port, command });
             }
             Some("--port") if server == Server::Moto => {
                 let value = words.next().unwrap_or_default();
-                port = value
-                    .to_str()
-                    .and_then(|value| value.parse().ok())
-                    .ok_or_else(|| {
-                        format!(
-                            "`--port` takes a number from 0 to 65535, not `{}`",
-                            value.to_string_lossy()
-                        )
-                    })?;
+                port = value.to_str().and_then(|value| value.parse().ok()).ok_or_else(|| {
+                    format!("`--port` takes a number from 0 to 65535, not `{}`", value.to_string_lossy())
+                })?;
             }
             _ => return Err(format!("`{}` is not known here", word.to_string_lossy())),
         }
     }
-    Ok(Task::Run {
-        server,
-        port,
-        command: Vec::new(),
-    })
+    Ok(Task::Run { server, port, command: Vec::new() })
 }
 
 fn server(name: &str) -> Result<Server, String> {
@@ -129,11 +104,7 @@ fn install_all(servers: &[Server]) -> Result<ExitCode, Error> {
     for server in servers {
         let start = Instant::now();
         install(*server)?;
-        println!(
-            "{}: ready after {:.1} s",
-            server.name(),
-            start.elapsed().as_secs_f64()
-        );
+        println!("{}: ready after {:.1} s", server.name(), start.elapsed().as_secs_f64());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -159,10 +130,7 @@ fn run_kubernetes(command: &[OsString]) -> Result<ExitCode, Error> {
     }
     announce("kubernetes", &kubernetes.pids(), start);
     export(&kubernetes.env());
-    eprintln!(
-        "test-servers: its kubectl is {}",
-        kubernetes.kubectl_path().display()
-    );
+    eprintln!("test-servers: its kubectl is {}", kubernetes.kubectl_path().display());
     let status = kubernetes.wait()?;
     eprintln!("test-servers: kube-apiserver ended: {status}");
     Ok(ExitCode::FAILURE)
@@ -172,10 +140,7 @@ fn run_kubernetes(command: &[OsString]) -> Result<ExitCode, Error> {
 fn announce(server: &str, pids: &[u32], start: Instant) {
     let seconds = start.elapsed().as_secs_f64();
     let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
-    eprintln!(
-        "test-servers: {server} runs (pid {}) after {seconds:.1} s; Ctrl-C ends it",
-        pids.join(" ")
-    );
+    eprintln!("test-servers: {server} runs (pid {}) after {seconds:.1} s; Ctrl-C ends it", pids.join(" "));
     eprintln!("test-servers: in another terminal:");
 }
 
@@ -191,23 +156,15 @@ fn run(command: &[OsString], variables: &[(&str, String)]) -> ExitCode {
     let Some((program, arguments)) = command.split_first() else {
         return ExitCode::SUCCESS;
     };
-    let status = Command::new(program)
-        .args(arguments)
-        .envs(variables.iter().map(|(name, value)| (name, value)))
-        .status();
+    let status =
+        Command::new(program).args(arguments).envs(variables.iter().map(|(name, value)| (name, value))).status();
     match status {
         Ok(status) => {
-            let code = status
-                .code()
-                .or_else(|| status.signal().map(|signal| 128 + signal))
-                .unwrap_or(1);
+            let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
             ExitCode::from(u8::try_from(code).unwrap_or(1))
         }
         Err(error) => {
-            eprintln!(
-                "test-servers: cannot run `{}`: {error}",
-                program.to_string_lossy()
-            );
+            eprintln!("test-servers: cannot run `{}`: {error}", program.to_string_lossy());
             ExitCode::from(127)
         }
     }

@@ -59,10 +59,7 @@ impl Moto {
         let scratch = tempfile::Builder::new()
             .prefix("stackkit-moto-")
             .tempdir()
-            .map_err(Error::file(
-                std::env::temp_dir(),
-                "create a temporary folder in",
-            ))?;
+            .map_err(Error::file(std::env::temp_dir(), "create a temporary folder in"))?;
         let wrapper = scratch.path().join("moto_serialised.py");
         fs::write(&wrapper, WRAPPER).map_err(Error::file(&wrapper, "write"))?;
         let mut process = Process::start(Start {
@@ -76,19 +73,11 @@ impl Moto {
         let port = match process.number("port", PATIENCE) {
             Ok(port) => port,
             Err(_) if process.log().contains("in use") => {
-                return Err(Error::PortTaken {
-                    server: "moto".to_owned(),
-                    port,
-                });
+                return Err(Error::PortTaken { server: "moto".to_owned(), port });
             }
             Err(error) => return Err(error),
         };
-        Ok(Self {
-            process,
-            port,
-            endpoint: format!("http://127.0.0.1:{port}"),
-            _scratch: scratch,
-        })
+        Ok(Self { process, port, endpoint: format!("http://127.0.0.1:{port}"), _scratch: scratch })
     }
 
     /// One server for all tests of a process, started by the first that asks for it.
@@ -156,9 +145,7 @@ impl Moto {
             .map(|call| Call {
                 name: call["call"].as_str().unwrap_or_default().to_owned(),
                 fault: call["fault"].as_str().map(str::to_owned),
-                status: call["status"]
-                    .as_u64()
-                    .and_then(|status| u16::try_from(status).ok()),
+                status: call["status"].as_u64().and_then(|status| u16::try_from(status).ok()),
             })
             .collect())
     }
@@ -179,8 +166,7 @@ impl Moto {
     /// [`Error::Ask`] where the server does not answer, or where a pattern is not a regular expression.
     pub fn inject(&self, faults: &[Fault]) -> Result<(), Error> {
         let faults: Vec<Value> = faults.iter().map(Fault::to_json).collect();
-        self.control("PUT", "/_stackkit/faults", &Value::from(faults).to_string())
-            .map(drop)
+        self.control("PUT", "/_stackkit/faults", &Value::from(faults).to_string()).map(drop)
     }
 
     /// Removes all faults.
@@ -243,13 +229,7 @@ impl Moto {
         self.ask("POST", path, "text/plain", body).map(drop)
     }
 
-    fn ask(
-        &self,
-        method: &str,
-        path: &str,
-        content_type: &str,
-        body: &str,
-    ) -> Result<String, Error> {
+    fn ask(&self, method: &str, path: &str, content_type: &str, body: &str) -> Result<String, Error> {
         let answer = http::request(self.port, method, path, content_type, body)
             .map_err(|error: io::Error| self.refused(method, path, &error.to_string()))?;
         if answer.status != 200 {
@@ -317,12 +297,7 @@ pub enum FaultMode {
 impl Fault {
     /// Hits the next call whose whole name, such as `ec2:CreateVpc`, matches a regular expression (in Python's syntax).
     pub fn on(call: impl Into<String>, mode: FaultMode) -> Self {
-        Self {
-            call: call.into(),
-            mode,
-            skip: 0,
-            times: 1,
-        }
+        Self { call: call.into(), mode, skip: 0, times: 1 }
     }
 
     /// Lets this many matching calls pass first.

@@ -95,14 +95,8 @@ impl Process {
                 }
             });
         }
-        let mut process = Self {
-            name: start.name,
-            supervisor,
-            leash,
-            pid: 0,
-            log: start.log,
-            lines: Mutex::new(lines),
-        };
+        let mut process =
+            Self { name: start.name, supervisor, leash, pid: 0, log: start.log, lines: Mutex::new(lines) };
         process.pid = process.number("pid", Duration::from_secs(10))?;
         Ok(process)
     }
@@ -110,28 +104,19 @@ impl Process {
     /// Waits for a line `KEY NUMBER` on the server's stdout and returns the number.
     ///
     /// Fails with the end of the log when the server ends before, or when `patience` is over.
-    pub(crate) fn number<N: std::str::FromStr>(
-        &mut self,
-        key: &str,
-        patience: Duration,
-    ) -> Result<N, Error> {
+    pub(crate) fn number<N: std::str::FromStr>(&mut self, key: &str, patience: Duration) -> Result<N, Error> {
         let deadline = Instant::now() + patience;
         loop {
             let lines = self.lines.get_mut().unwrap_or_else(PoisonError::into_inner);
             match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
-                    let number = line
-                        .strip_prefix(key)
-                        .and_then(|rest| rest.trim().parse().ok());
+                    let number = line.strip_prefix(key).and_then(|rest| rest.trim().parse().ok());
                     if let Some(number) = number {
                         return Ok(number);
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    return Err(self.failed(&format!(
-                        "it did not say its {key} within {} s",
-                        patience.as_secs()
-                    )));
+                    return Err(self.failed(&format!("it did not say its {key} within {} s", patience.as_secs())));
                 }
                 Err(RecvTimeoutError::Disconnected) => return Err(self.failed("it ended")),
             }
@@ -149,10 +134,7 @@ impl Process {
             return Ok(());
         };
         if self.log().contains("address already in use") {
-            return Err(Error::PortTaken {
-                server: self.name.to_owned(),
-                port,
-            });
+            return Err(Error::PortTaken { server: self.name.to_owned(), port });
         }
         Err(self.failed(&format!("it ended: {status}")))
     }
@@ -160,27 +142,18 @@ impl Process {
     /// Blocks until the server ends by itself.
     pub(crate) fn wait(&mut self) -> Result<ExitStatus, Error> {
         // `Child::wait` would close stdin, had it not been taken out: that pipe is what keeps the server alive.
-        self.supervisor
-            .wait()
-            .map_err(|error| Error::start(self.name, format!("cannot wait for it: {error}")))
+        self.supervisor.wait().map_err(|error| Error::start(self.name, format!("cannot wait for it: {error}")))
     }
 
     /// The whole log so far.
     pub(crate) fn log(&self) -> String {
-        fs::read(&self.log).map_or_else(
-            |_| String::new(),
-            |log| String::from_utf8_lossy(&log).into_owned(),
-        )
+        fs::read(&self.log).map_or_else(|_| String::new(), |log| String::from_utf8_lossy(&log).into_owned())
     }
 
     /// An error that names the server and shows the end of its log.
     pub(crate) fn failed(&self, detail: &str) -> Error {
         let log = tail(&self.log());
-        let log = if log.is_empty() {
-            "its log is empty".to_owned()
-        } else {
-            format!("its log ends:\n{log}")
-        };
+        let log = if log.is_empty() { "its log is empty".to_owned() } else { format!("its log ends:\n{log}") };
         Error::start(self.name, format!("{detail}; {log}"))
     }
 
@@ -197,10 +170,7 @@ impl Process {
             }
         }
         // The supervisor has not been waited for, so its process group cannot be anybody else's.
-        if let Some(group) = i32::try_from(self.supervisor.id())
-            .ok()
-            .and_then(Pid::from_raw)
-        {
+        if let Some(group) = i32::try_from(self.supervisor.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process_group(group, Signal::KILL);
         }
         let _ = self.supervisor.wait();

@@ -31,14 +31,7 @@ pub(crate) fn virtual_environment(
         .step(
             &format!("installing {} with pip", packages.join(" ")),
             Command::new(interpreter(folder))
-                .args([
-                    "-m",
-                    "pip",
-                    "install",
-                    "--quiet",
-                    "--disable-pip-version-check",
-                    "--constraint",
-                ])
+                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint"])
                 .arg(&list)
                 .args(packages),
         )

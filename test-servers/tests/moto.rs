@@ -14,14 +14,7 @@ use test_servers::{Fault, FaultMode, Moto};
 type Outcome = Result<(), Box<dyn Error>>;
 
 /// Sends a request as an SDK would, but for the signature that moto does not look at. An empty answer is a dropped connection.
-fn send_as(
-    key: &str,
-    moto: &Moto,
-    service: &str,
-    method: &str,
-    path: &str,
-    body: &str,
-) -> std::io::Result<String> {
+fn send_as(key: &str, moto: &Moto, service: &str, method: &str, path: &str, body: &str) -> std::io::Result<String> {
     let address = moto.endpoint().trim_start_matches("http://");
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
@@ -41,43 +34,23 @@ fn send_as(
 }
 
 /// As [`send_as`], with the key that the fixture's environment has.
-fn send(
-    moto: &Moto,
-    service: &str,
-    method: &str,
-    path: &str,
-    body: &str,
-) -> std::io::Result<String> {
+fn send(moto: &Moto, service: &str, method: &str, path: &str, body: &str) -> std::io::Result<String> {
     send_as("test", moto, service, method, path, body)
 }
 
 fn create_vpc(moto: &Moto) -> std::io::Result<String> {
-    send(
-        moto,
-        "ec2",
-        "POST",
-        "/",
-        "Action=CreateVpc&Version=2016-11-15&CidrBlock=10.9.0.0%2F16",
-    )
+    send(moto, "ec2", "POST", "/", "Action=CreateVpc&Version=2016-11-15&CidrBlock=10.9.0.0%2F16")
 }
 
 /// How many VPCs there are besides the default one.
 fn vpcs(moto: &Moto) -> Result<usize, Box<dyn Error>> {
-    let answer = send(
-        moto,
-        "ec2",
-        "POST",
-        "/",
-        "Action=DescribeVpcs&Version=2016-11-15",
-    )?;
+    let answer = send(moto, "ec2", "POST", "/", "Action=DescribeVpcs&Version=2016-11-15")?;
     Ok(answer.matches("<vpcId>").count() - answer.matches("<isDefault>true</isDefault>").count())
 }
 
 /// Whether a process exists, a zombie being none.
 fn alive(pid: u32) -> bool {
-    let status = Command::new("ps")
-        .args(["-o", "stat=", "-p", &pid.to_string()])
-        .output();
+    let status = Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output();
     status.is_ok_and(|status| {
         let state = String::from_utf8_lossy(&status.stdout).trim().to_owned();
         !state.is_empty() && !state.starts_with('Z')
@@ -90,20 +63,11 @@ fn calls_are_answered_and_logged() -> Outcome {
     assert!(create_vpc(&moto)?.contains("<vpcId>vpc-"));
     assert_eq!(vpcs(&moto)?, 1);
     assert!(send(&moto, "s3", "GET", "/", "")?.contains("<ListAllMyBucketsResult"));
-    assert!(
-        send(&moto, "s3", "GET", "/no-such-bucket?versioning", "")?
-            .contains("<Code>NoSuchBucket</Code>")
-    );
+    assert!(send(&moto, "s3", "GET", "/no-such-bucket?versioning", "")?.contains("<Code>NoSuchBucket</Code>"));
     assert!(send(&moto, "eks", "GET", "/clusters/none", "")?.contains("ResourceNotFoundException"));
     assert_eq!(
         moto.calls()?,
-        [
-            "ec2:CreateVpc",
-            "ec2:DescribeVpcs",
-            "s3:ListBuckets",
-            "s3:GetBucketVersioning",
-            "eks:DescribeCluster"
-        ]
+        ["ec2:CreateVpc", "ec2:DescribeVpcs", "s3:ListBuckets", "s3:GetBucketVersioning", "eks:DescribeCluster"]
     );
 
     moto.clear_calls()?;
@@ -123,58 +87,25 @@ fn faults_hit_the_calls_they_are_meant_for() -> Outcome {
         Fault::on("iam:.*", FaultMode::Status500),
         Fault::on("iam:.*", FaultMode::Status503),
     ])?;
-    assert!(
-        create_vpc(&moto)?.contains("<vpcId>"),
-        "each fault lets one call pass"
-    );
+    assert!(create_vpc(&moto)?.contains("<vpcId>"), "each fault lets one call pass");
     // Every call that one fault takes is not seen by the faults after it, so these come in the order of the list.
     let throttled = create_vpc(&moto)?;
-    assert!(
-        throttled.contains("503") && throttled.contains("<Code>RequestLimitExceeded</Code>"),
-        "{throttled}"
-    );
+    assert!(throttled.contains("503") && throttled.contains("<Code>RequestLimitExceeded</Code>"), "{throttled}");
     assert_eq!(create_vpc(&moto)?, "", "dropped before");
     assert_eq!(vpcs(&moto)?, 1, "and nothing was done");
     assert_eq!(create_vpc(&moto)?, "", "dropped after");
     assert_eq!(vpcs(&moto)?, 2, "and the work was done");
-    let broken = send(
-        &moto,
-        "iam",
-        "POST",
-        "/",
-        "Action=ListUsers&Version=2010-05-08",
-    )?;
-    assert!(
-        broken.contains(" 500 ") && broken.contains("InternalFailure"),
-        "{broken}"
-    );
-    let away = send(
-        &moto,
-        "iam",
-        "POST",
-        "/",
-        "Action=ListUsers&Version=2010-05-08",
-    )?;
-    assert!(
-        away.contains(" 503 ") && away.contains("ServiceUnavailable"),
-        "{away}"
-    );
+    let broken = send(&moto, "iam", "POST", "/", "Action=ListUsers&Version=2010-05-08")?;
+    assert!(broken.contains(" 500 ") && broken.contains("InternalFailure"), "{broken}");
+    let away = send(&moto, "iam", "POST", "/", "Action=ListUsers&Version=2010-05-08")?;
+    assert!(away.contains(" 503 ") && away.contains("ServiceUnavailable"), "{away}");
 
     let log = moto.call_log()?;
-    let faults: Vec<_> = log
-        .iter()
-        .filter_map(|call| call.fault.as_deref())
-        .collect();
-    assert_eq!(
-        faults,
-        ["throttle", "drop_before", "drop_after", "500", "503"]
-    );
+    let faults: Vec<_> = log.iter().filter_map(|call| call.fault.as_deref()).collect();
+    assert_eq!(faults, ["throttle", "drop_before", "drop_after", "500", "503"]);
 
     let held = Duration::from_millis(300);
-    moto.inject(&[
-        Fault::on("ec2:CreateVpc", FaultMode::Delay(held)),
-        Fault::on("ec2:.*", FaultMode::Throttle),
-    ])?;
+    moto.inject(&[Fault::on("ec2:CreateVpc", FaultMode::Delay(held)), Fault::on("ec2:.*", FaultMode::Throttle)])?;
     let start = Instant::now();
     assert!(create_vpc(&moto)?.contains("<vpcId>"));
     assert!(start.elapsed() >= held);
@@ -182,46 +113,27 @@ fn faults_hit_the_calls_they_are_meant_for() -> Outcome {
     assert!(create_vpc(&moto)?.contains("<vpcId>"), "no fault is left");
 
     let refused = moto.inject(&[Fault::on("ec2:(", FaultMode::Throttle)]);
-    assert!(
-        refused.is_err_and(|error| error.to_string().contains("400")),
-        "a broken pattern is refused"
-    );
+    assert!(refused.is_err_and(|error| error.to_string().contains("400")), "a broken pattern is refused");
     Ok(())
 }
 
 #[test]
 fn permissions_count_once_they_are_enforced() -> Outcome {
     let moto = Moto::start()?;
-    let iam = |body: &str| {
-        send(
-            &moto,
-            "iam",
-            "POST",
-            "/",
-            &format!("{body}&Version=2010-05-08"),
-        )
-    };
+    let iam = |body: &str| send(&moto, "iam", "POST", "/", &format!("{body}&Version=2010-05-08"));
     iam("Action=CreateUser&UserName=reader")?;
-    iam(
-        "Action=PutUserPolicy&UserName=reader&PolicyName=read&PolicyDocument=\
+    iam("Action=PutUserPolicy&UserName=reader&PolicyName=read&PolicyDocument=\
          %7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%7B%22Effect%22%3A%22Allow%22%2C\
-         %22Action%22%3A%22ec2%3ADescribeVpcs%22%2C%22Resource%22%3A%22*%22%7D%5D%7D",
-    )?;
+         %22Action%22%3A%22ec2%3ADescribeVpcs%22%2C%22Resource%22%3A%22*%22%7D%5D%7D")?;
     let created = iam("Action=CreateAccessKey&UserName=reader")?;
-    let key = created
-        .split_once("<AccessKeyId>")
-        .and_then(|(_, rest)| rest.split('<').next())
-        .ok_or("no key")?;
+    let key = created.split_once("<AccessKeyId>").and_then(|(_, rest)| rest.split('<').next()).ok_or("no key")?;
     let read = "Action=DescribeVpcs&Version=2016-11-15";
     let write = "Action=CreateVpc&Version=2016-11-15&CidrBlock=10.9.0.0%2F16";
 
     moto.enforce_iam()?;
     assert!(send_as(key, &moto, "ec2", "POST", "/", read)?.contains("<vpcSet>"));
     let denied = send_as(key, &moto, "ec2", "POST", "/", write)?;
-    assert!(
-        denied.contains(" 403 ") && denied.contains("<Code>UnauthorizedOperation</Code>"),
-        "{denied}"
-    );
+    assert!(denied.contains(" 403 ") && denied.contains("<Code>UnauthorizedOperation</Code>"), "{denied}");
     assert!(denied.contains("ec2:CreateVpc"), "{denied}");
 
     moto.ignore_iam()?;
@@ -248,10 +160,7 @@ fn concurrent_calls_all_succeed() -> Outcome {
                 })
             })
             .collect();
-        callers
-            .into_iter()
-            .flat_map(|caller| caller.join().unwrap_or_default())
-            .collect()
+        callers.into_iter().flat_map(|caller| caller.join().unwrap_or_default()).collect()
     });
     assert_eq!(answers.len(), 80);
     for answer in answers {
@@ -264,10 +173,7 @@ fn concurrent_calls_all_succeed() -> Outcome {
 #[test]
 fn nothing_is_left_after_drop() -> Outcome {
     let moto = Moto::start()?;
-    let (address, pid) = (
-        moto.endpoint().trim_start_matches("http://").to_owned(),
-        moto.pid(),
-    );
+    let (address, pid) = (moto.endpoint().trim_start_matches("http://").to_owned(), moto.pid());
     assert!(alive(pid) && TcpStream::connect(&address).is_ok());
     drop(moto);
     assert!(!alive(pid));
@@ -296,15 +202,8 @@ fn nothing_is_left_after_a_panic() -> Outcome {
 fn a_port_in_use_is_named() -> Outcome {
     let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
     let port = taken.local_addr()?.port();
-    let error = Moto::start_on(port)
-        .err()
-        .ok_or("two servers on one port")?;
-    assert!(
-        error
-            .to_string()
-            .contains(&format!("port {port} on 127.0.0.1 is taken")),
-        "{error}"
-    );
+    let error = Moto::start_on(port).err().ok_or("two servers on one port")?;
+    assert!(error.to_string().contains(&format!("port {port} on 127.0.0.1 is taken")), "{error}");
     Ok(())
 }
 
@@ -324,10 +223,8 @@ fn nothing_is_left_after_sigkill() -> Outcome {
         assert_ne!(read, 0, "it ended early: {said}");
         said.push_str(std::str::from_utf8(&buffer[..read])?);
     }
-    let address = said
-        .split_once("http://")
-        .and_then(|(_, rest)| rest.split(['\'', '\n']).next())
-        .ok_or("no endpoint")?;
+    let address =
+        said.split_once("http://").and_then(|(_, rest)| rest.split(['\'', '\n']).next()).ok_or("no endpoint")?;
     assert!(TcpStream::connect(address).is_ok());
     owner.kill()?;
     owner.wait()?;
@@ -342,20 +239,9 @@ fn nothing_is_left_after_sigkill() -> Outcome {
 #[test]
 fn a_command_runs_with_the_environment_and_its_exit_status_comes_back() -> Outcome {
     let run = Command::new(env!("CARGO_BIN_EXE_test-servers"))
-        .args([
-            "moto",
-            "--",
-            "sh",
-            "-c",
-            "echo at $AWS_ENDPOINT_URL; exit 7",
-        ])
+        .args(["moto", "--", "sh", "-c", "echo at $AWS_ENDPOINT_URL; exit 7"])
         .output()?;
-    assert_eq!(
-        run.status.code(),
-        Some(7),
-        "{}",
-        String::from_utf8_lossy(&run.stderr)
-    );
+    assert_eq!(run.status.code(), Some(7), "{}", String::from_utf8_lossy(&run.stderr));
     assert!(String::from_utf8_lossy(&run.stdout).starts_with("at http://127.0.0.1:"));
     Ok(())
 }
@@ -370,10 +256,7 @@ fn an_installation_that_cannot_be_done_names_the_command() -> Outcome {
         .output()?;
     assert!(!run.status.success());
     let said = String::from_utf8_lossy(&run.stderr);
-    assert!(
-        said.contains("python3") && said.contains("cargo run -p test-servers -- install moto"),
-        "{said}"
-    );
+    assert!(said.contains("python3") && said.contains("cargo run -p test-servers -- install moto"), "{said}");
     assert!(Path::new(empty.path()).join("cache").is_dir());
     Ok(())
 }

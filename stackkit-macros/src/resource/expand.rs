@@ -2,10 +2,11 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
-use syn::LitStr;
+use syn::{Ident, LitStr};
 
 use super::model::{Field, Model};
 use crate::args::constructor_docs;
+use crate::types::{here, private_at};
 
 /// Everything that is made of the struct.
 pub fn expand(model: &Model) -> TokenStream {
@@ -23,12 +24,15 @@ fn draft(model: &Model) -> TokenStream {
     let len = model.fields.len();
 
     let required: Vec<_> = model.inputs().filter(|(_, field)| field.is_required()).collect();
-    let parameters =
-        required.iter().map(|(_, Field { ident, ty, .. })| quote! { #ident: impl #private::IntoInput<#ty> });
+    let parameters = required.iter().map(|(_, Field { ident, ty, .. })| {
+        let private = private_at(root, ident.span());
+        quote_spanned! { here(ident.span()) => #ident: impl #private::IntoInput<#ty> }
+    });
     let assignments = required.iter().map(|(index, Field { ident, ty, .. })| {
         quote! { __values[#index] = #private::IntoInput::<#ty>::into_value(#ident); }
     });
     let mutable = (!required.is_empty()).then(|| quote! { mut });
+    let new = Ident::new("new", here(ident.span()));
     let new_docs = constructor_docs(
         "A draft of this resource, to be given to `stack.add`.",
         required.iter().map(|(_, f)| (f.key.as_str(), f.docs.as_str())),
@@ -37,11 +41,12 @@ fn draft(model: &Model) -> TokenStream {
     let setters = model.inputs().filter(|(_, field)| !field.is_required()).map(|(index, field)| {
         let Field { ident, doc_attrs, .. } = field;
         let bare = field.bare_type();
+        let private = private_at(root, ident.span());
         let fallback = field.docs.is_empty().then(|| {
             let text = format!("Sets `{}`.", field.key);
             quote! { #[doc = #text] }
         });
-        quote_spanned! { ident.span() =>
+        quote_spanned! { here(ident.span()) =>
             #doc_attrs #fallback
             pub fn #ident(mut self, #ident: impl #private::IntoInput<::core::option::Option<#bare>>) -> Self {
                 self.__values[#index] = #private::IntoInput::<::core::option::Option<#bare>>::into_value(#ident);
@@ -75,7 +80,7 @@ fn draft(model: &Model) -> TokenStream {
         )]
         impl #ident {
             #[doc = #new_docs]
-            pub fn new(#(#parameters),*) -> Self {
+            pub fn #new(#(#parameters),*) -> Self {
                 let #mutable __values = #private::blank(#len);
                 #(#assignments)*
                 Self { __values }
@@ -90,10 +95,7 @@ fn draft(model: &Model) -> TokenStream {
 /// `…Args`, `…State` and `…Outputs`.
 fn structs(model: &Model) -> TokenStream {
     let Model { ident, vis, attrs, derives, .. } = model;
-    let private = {
-        let root = &model.options.root;
-        quote! { #root::__private }
-    };
+    let root = &model.options.root;
     let args = format_ident!("{ident}Args");
     let state = format_ident!("{ident}State");
     let outputs = format_ident!("{ident}Outputs");
@@ -107,6 +109,7 @@ fn structs(model: &Model) -> TokenStream {
     let output_fields = model.fields.iter().map(|field| {
         let Field { ident, doc_attrs, .. } = field;
         let ty = field.output_type();
+        let private = private_at(root, ident.span());
         quote! { #doc_attrs pub #ident: #private::Output<#ty> }
     });
     let args_docs = format!("The inputs of a [`{ident}`], resolved: what a provider gets.");
@@ -158,6 +161,7 @@ fn impls(model: &Model) -> TokenStream {
 
     let read = |(index, field): (usize, &Field)| {
         let name = &field.ident;
+        let private = private_at(root, name.span());
         quote! { #name: #private::field(&SCHEMA, values, #index)? }
     };
     let read_args = model.inputs().map(read);
@@ -279,7 +283,7 @@ fn schema_field(field: &Field, private: &TokenStream) -> TokenStream {
         }
         None => quote! { ::core::option::Option::None },
     };
-    let type_info = quote_spanned! { ident.span() => #private::TypeInfo::of::<#ty>() };
+    let type_info = quote_spanned! { here(ident.span()) => #private::TypeInfo::of::<#ty>() };
     quote! {
         #private::Field {
             name: #key,

@@ -151,9 +151,7 @@ impl Call {
 
     async fn once(&self, cx: &Context, ask: &Ask) -> Result<Answer, Error> {
         match ask {
-            Ask::IsNameFree { args } => {
-                self.connection.is_name_free(self.ty, cx, args).await.map(Answer::NameIsFree)
-            }
+            Ask::IsNameFree { args } => self.connection.is_name_free(self.ty, cx, args).await.map(Answer::NameIsFree),
             Ask::Create { args, .. } => {
                 let (id, values) = self.connection.create(self.ty, cx, args).await?;
                 Ok(Answer::Created { id, values })
@@ -161,14 +159,18 @@ impl Call {
             Ask::Update { id, prior, args } => {
                 self.connection.update(self.ty, cx, id, prior, args).await.map(Answer::Updated)
             }
-            Ask::Delete { id, prior } => {
-                self.connection.delete(self.ty, cx, id, prior).await.map(|()| Answer::Deleted)
-            }
+            Ask::Delete { id, prior } => self.connection.delete(self.ty, cx, id, prior).await.map(|()| Answer::Deleted),
         }
     }
 
     /// Looks for what a create with an unknown outcome made. `None` says that it certainly made nothing.
-    async fn look_for(&self, cx: &Context, args: &Values, name_was_free: Option<bool>, since: Instant) -> Result<Option<Answer>, Error> {
+    async fn look_for(
+        &self,
+        cx: &Context,
+        args: &Values,
+        name_was_free: Option<bool>,
+        since: Instant,
+    ) -> Result<Option<Answer>, Error> {
         let intent = IntentValues { args: args.clone(), token: self.token.to_string(), name_was_free };
         loop {
             match self.connection.find(self.ty, cx, &intent).await? {

@@ -9,6 +9,9 @@ mod prepare;
 mod schedule;
 mod settle;
 
+pub(crate) use prepare::now;
+pub(crate) use settle::new_record;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;

@@ -68,7 +68,6 @@ impl Executor<'_> {
             return self.prepare_create(step, node, index, declared, entry, desired, recorded).await;
         };
         if let Action::Import { .. } = planned.action {
-            record.status = Status::Live;
             record.dependencies = self.dependency_instances(index);
             record.options = plan::recorded_options(declarations, declared);
             match self.connection(&record.provider).await {
@@ -81,11 +80,13 @@ impl Executor<'_> {
         let delete_first = plan::delete_first(declared, &record, &desired).is_some();
         let action = match &planned.action {
             Action::Replace { .. } if planned.certain => planned.action.clone(),
+            Action::Import { .. } if diff.changes.is_empty() => Action::Same,
             _ => diff.action(&record, delete_first),
         };
         match (&planned.action, &action) {
             (_, Action::Same) => {
                 let mut settled = record.clone();
+                settled.status = Status::Live;
                 settled.urn = declared.urn.clone();
                 settled.dependencies = self.dependency_instances(index);
                 settled.options = plan::recorded_options(declarations, declared);
@@ -251,7 +252,13 @@ impl Executor<'_> {
         Prepared::Call(changes, running)
     }
 
-    async fn prepare_delete(&mut self, step: NodeIndex, node: usize, planned: &PlanNode, instance: Instance) -> Prepared {
+    async fn prepare_delete(
+        &mut self,
+        step: NodeIndex,
+        node: usize,
+        planned: &PlanNode,
+        instance: Instance,
+    ) -> Prepared {
         let Some(record) = self.job.state.resources.get(&instance).cloned() else {
             return Prepared::Done(Vec::new(), None);
         };
@@ -366,9 +373,7 @@ impl Executor<'_> {
         let declared = self.job.declared.providers.iter().find(|provider| provider.name == instance);
         let settings = match declared {
             Some(provider) => provider.settings.resolve(&self.lookup()).map_err(|error| error.to_string())?,
-            None => {
-                self.job.state.providers.get(instance).map(|record| record.settings.clone()).unwrap_or_default()
-            }
+            None => self.job.state.providers.get(instance).map(|record| record.settings.clone()).unwrap_or_default(),
         };
         if !settings.is_known() {
             return Err(format!("settings of the provider instance `{instance}` are still not known"));
@@ -422,10 +427,8 @@ pub(crate) fn now() -> u64 {
 /// at most 60 of them.
 pub(crate) fn physical_name(stack: &str, name: &str, instance: Instance) -> String {
     let clean = |text: &str| -> String {
-        let mapped: String = text
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
-            .collect();
+        let mapped: String =
+            text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
         mapped.trim_matches('-').to_owned()
     };
     let mut base = format!("{}-{}", clean(stack), clean(name));

@@ -38,7 +38,8 @@ impl Schedule {
         let open_predecessors: Vec<u32> = (0..count)
             .map(|index| steps.neighbors_directed(NodeIndex::new(index), Direction::Incoming).count() as u32)
             .collect();
-        let mut schedule = Self { stages: vec![Stage::Waiting; count], open_predecessors, path, ready: BinaryHeap::new() };
+        let mut schedule =
+            Self { stages: vec![Stage::Waiting; count], open_predecessors, path, ready: BinaryHeap::new() };
         for index in 0..count {
             if schedule.open_predecessors[index] == 0 {
                 schedule.make_ready(index);

@@ -11,9 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Verb};
 use crate::plan::{self, Action};
 use crate::resource::Values;
-use crate::state::model::{
-    Change, IntentRecord, Key, OutputRecord, Record, ResourceRecord, Status,
-};
+use crate::state::model::{Change, IntentRecord, Key, OutputRecord, Record, ResourceRecord, Status};
 
 impl Executor<'_> {
     pub(super) async fn ended(&mut self, ended: Result<(Id, Result<Answer, Error>), JoinError>) {
@@ -119,9 +117,12 @@ impl Executor<'_> {
     }
 
     fn deleted(&mut self, running: Running) {
-        let replaced = self.job.plan.nodes.get(running.node).is_some_and(|node| {
-            node.action == (Action::Replace { delete_first: true }) && node.declared.is_some()
-        });
+        let replaced = self
+            .job
+            .plan
+            .nodes
+            .get(running.node)
+            .is_some_and(|node| node.action == (Action::Replace { delete_first: true }) && node.declared.is_some());
         let mut changes = vec![Change::Remove(Key::Intent(running.instance))];
         let record = self.job.state.resources.get(&running.instance).cloned();
         match record {
@@ -176,7 +177,13 @@ impl Executor<'_> {
     }
 
     /// A step is done: counts it, tells of it once it is durable, and lets its successors go.
-    pub(super) fn settled(&mut self, step: NodeIndex, node: usize, verb: Option<Verb>, started: Option<std::time::Instant>) {
+    pub(super) fn settled(
+        &mut self,
+        step: NodeIndex,
+        node: usize,
+        verb: Option<Verb>,
+        started: Option<std::time::Instant>,
+    ) {
         let planned = self.job.plan.nodes.get(node);
         match verb {
             Some(Verb::Create) => self.summary.create += 1,
@@ -192,9 +199,8 @@ impl Executor<'_> {
             Some(Verb::Delete | Verb::Record) => {}
             None => {
                 // An action that was not certain and turned out not to be needed.
-                let not_needed = planned.is_some_and(|node| {
-                    !matches!(node.action, Action::Same | Action::Record) && !self.is_delete(step)
-                });
+                let not_needed = planned
+                    .is_some_and(|node| !matches!(node.action, Action::Same | Action::Record) && !self.is_delete(step));
                 if not_needed {
                     self.summary.same += 1;
                 }

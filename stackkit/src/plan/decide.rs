@@ -165,7 +165,8 @@ pub(crate) fn diff(schema: &Schema, record: &ResourceRecord, desired: &[Value], 
     let mut changes = Vec::new();
     for (index, field) in schema.inputs() {
         let (Some(was), Some(wanted)) = (before.get(index), desired.get(index)) else { continue };
-        if wanted.is_null() && (field.computed || was.is_null()) {
+        // An optional input that is unset is not managed; unsetting one that was managed is a change.
+        if wanted.is_null() && (field.computed || was.is_null() || !record.inputs.contains_key(field.name)) {
             continue;
         }
         if field.write_only && record.status == Status::Incomplete {

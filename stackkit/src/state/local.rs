@@ -159,7 +159,11 @@ impl Inner {
 
     fn acquire(self: &Arc<Self>, holder: Holder) -> Result<Arc<dyn Lease>, BackendError> {
         let folder = |source| BackendError::Io { what: "make", place: format!("`{}`", self.dir.display()), source };
+        let is_new = !self.dir.try_exists().map_err(folder)?;
         private_folder(&self.dir).map_err(folder)?;
+        if let Some(parent) = self.dir.parent().filter(|parent| is_new && !parent.as_os_str().is_empty()) {
+            sync_folder(parent).map_err(folder)?;
+        }
         let ignore = self.dir.join(".gitignore");
         match OpenOptions::new().write(true).create_new(true).open(&ignore) {
             Ok(mut file) => file.write_all(GITIGNORE.as_bytes()).map_err(folder)?,

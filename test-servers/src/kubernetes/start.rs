@@ -49,18 +49,9 @@ pub(super) fn start(binaries: &Binaries) -> Result<Kubernetes, Error> {
     let scratch = tempfile::Builder::new()
         .prefix("stackkit-kubernetes-")
         .tempdir()
-        .map_err(Error::file(
-            std::env::temp_dir(),
-            "create a temporary folder in",
-        ))?;
+        .map_err(Error::file(std::env::temp_dir(), "create a temporary folder in"))?;
     let [etcd_port, peer_port, api_port] = free_ports()?;
-    let plan = Plan {
-        binaries,
-        folder: scratch.path(),
-        etcd_port,
-        peer_port,
-        api_port,
-    };
+    let plan = Plan { binaries, folder: scratch.path(), etcd_port, peer_port, api_port };
     plan.write_files()?;
 
     // Should a later step fail, these are dropped in the reverse order: the API server before its etcd.
@@ -70,10 +61,7 @@ pub(super) fn start(binaries: &Binaries) -> Result<Kubernetes, Error> {
         etcd.check(etcd_port)?;
         api_server.check(api_port)?;
         if Instant::now() > deadline {
-            return Err(api_server.failed(&format!(
-                "it is not ready after {} s: {refusal}",
-                PATIENCE.as_secs()
-            )));
+            return Err(api_server.failed(&format!("it is not ready after {} s: {refusal}", PATIENCE.as_secs())));
         }
         thread::sleep(PAUSE);
     }
@@ -85,37 +73,14 @@ pub(super) fn start(binaries: &Binaries) -> Result<Kubernetes, Error> {
     let mut kwok = plan.kwok()?;
     // The second answer is empty once the node is Ready and the controllers have taken their taints off it.
     let conditions: [(&[&str], &str); 3] = [
-        (
-            &[
-                "get",
-                "serviceaccount/default",
-                "configmap/kube-root-ca.crt",
-                "-o",
-                "name",
-            ],
-            "kube-root-ca.crt",
-        ),
-        (
-            &[
-                "get",
-                "node/node-1",
-                "-o",
-                "jsonpath={.status.conditions[?(@.type=='Ready')].status}",
-            ],
-            "True",
-        ),
-        (
-            &["get", "node/node-1", "-o", "jsonpath=taints:{.spec.taints}"],
-            "taints:",
-        ),
+        (&["get", "serviceaccount/default", "configmap/kube-root-ca.crt", "-o", "name"], "kube-root-ca.crt"),
+        (&["get", "node/node-1", "-o", "jsonpath={.status.conditions[?(@.type=='Ready')].status}"], "True"),
+        (&["get", "node/node-1", "-o", "jsonpath=taints:{.spec.taints}"], "taints:"),
     ];
     for (question, expected) in conditions {
         loop {
             let answer = plan.ask(question);
-            if answer
-                .as_ref()
-                .is_ok_and(|answer| answer.trim().ends_with(expected))
-            {
+            if answer.as_ref().is_ok_and(|answer| answer.trim().ends_with(expected)) {
                 break;
             }
             for process in [&mut controller_manager, &mut scheduler, &mut kwok] {
@@ -124,10 +89,7 @@ pub(super) fn start(binaries: &Binaries) -> Result<Kubernetes, Error> {
             if Instant::now() > deadline {
                 let answer = answer.unwrap_or_else(|error| error.to_string());
                 let question = question.join(" ");
-                return Err(kwok.failed(&format!(
-                    "after {} s `{question}` says `{answer}`",
-                    PATIENCE.as_secs()
-                )));
+                return Err(kwok.failed(&format!("after {} s `{question}` says `{answer}`", PATIENCE.as_secs())));
             }
             thread::sleep(PAUSE);
         }
@@ -186,10 +148,7 @@ impl Plan<'_> {
         ] {
             let identity = authority.client(user, group)?;
             let path = self.kubeconfig(user);
-            write_private(
-                Path::new(&path),
-                &kubeconfig(&self.endpoint(), &authority, user, &identity),
-            )?;
+            write_private(Path::new(&path), &kubeconfig(&self.endpoint(), &authority, user, &identity))?;
         }
         write("stages.yaml", STAGES)?;
         write("node.yaml", NODE)?;
@@ -230,10 +189,7 @@ impl Plan<'_> {
                 ("advertise-address", "127.0.0.1".to_owned()),
                 ("bind-address", "127.0.0.1".to_owned()),
                 ("secure-port", self.api_port.to_string()),
-                (
-                    "etcd-servers",
-                    format!("https://127.0.0.1:{}", self.etcd_port),
-                ),
+                ("etcd-servers", format!("https://127.0.0.1:{}", self.etcd_port)),
                 ("etcd-cafile", self.file("ca.crt")),
                 ("etcd-certfile", self.file("etcd-client.crt")),
                 ("etcd-keyfile", self.file("etcd-client.key")),
@@ -242,14 +198,8 @@ impl Plan<'_> {
                 ("tls-private-key-file", self.file("kube-apiserver.key")),
                 ("client-ca-file", self.file("ca.crt")),
                 ("service-account-issuer", issuer),
-                (
-                    "service-account-key-file",
-                    self.file("service-accounts.pub"),
-                ),
-                (
-                    "service-account-signing-key-file",
-                    self.file("service-accounts.key"),
-                ),
+                ("service-account-key-file", self.file("service-accounts.pub")),
+                ("service-account-signing-key-file", self.file("service-accounts.key")),
                 ("service-cluster-ip-range", "10.0.0.0/24".to_owned()),
                 ("authorization-mode", "Node,RBAC".to_owned()),
                 ("allow-privileged", "true".to_owned()),
@@ -271,10 +221,7 @@ impl Plan<'_> {
                 ("leader-elect", "false".to_owned()),
                 // Nobody asks it for its health or metrics: no port to find, no port to lose.
                 ("secure-port", "0".to_owned()),
-                (
-                    "service-account-private-key-file",
-                    self.file("service-accounts.key"),
-                ),
+                ("service-account-private-key-file", self.file("service-accounts.key")),
                 ("root-ca-file", self.file("ca.crt")),
                 // It creates this folder, by default among the machine's own.
                 ("flex-volume-plugin-dir", self.file("volume-plugins")),
@@ -323,10 +270,7 @@ impl Plan<'_> {
         Process::start(Start {
             name,
             program: &self.binaries.path(name),
-            arguments: flags
-                .into_iter()
-                .map(|(flag, value)| OsString::from(format!("--{flag}={value}")))
-                .collect(),
+            arguments: flags.into_iter().map(|(flag, value)| OsString::from(format!("--{flag}={value}"))).collect(),
             log: self.folder.join(format!("{name}.log")),
             stdout: Stdout::Log,
             scratch,
@@ -335,23 +279,13 @@ impl Plan<'_> {
 
     /// Asks the API server in the fixture's own name.
     fn ask(&self, arguments: &[&str]) -> Result<String, Error> {
-        run_kubectl(
-            &self.binaries.path("kubectl"),
-            Path::new(&self.kubeconfig(FIXTURE)),
-            self.folder,
-            arguments,
-        )
+        run_kubectl(&self.binaries.path("kubectl"), Path::new(&self.kubeconfig(FIXTURE)), self.folder, arguments)
     }
 }
 
 /// Ports that nobody listens on at this moment. All are held until all are known, so that they differ.
 fn free_ports<const N: usize>() -> Result<[u16; N], Error> {
-    let failed = |error| {
-        Error::start(
-            "kubernetes",
-            format!("there is no free port on 127.0.0.1: {error}"),
-        )
-    };
+    let failed = |error| Error::start("kubernetes", format!("there is no free port on 127.0.0.1: {error}"));
     let mut ports = [0; N];
     let mut listeners = Vec::new();
     for port in &mut ports {

@@ -1,5 +1,7 @@
 //! Decoding of a stack's typed configuration, with every problem of it in one error.
 
+pub(crate) mod file;
+
 use std::collections::BTreeMap;
 
 use crate::diagnostic::Diagnostic;
@@ -60,9 +62,19 @@ pub(crate) fn decode<C: Property>(table: &BTreeMap<String, Value>, stack: &str) 
 }
 
 fn coerce(value: &mut Value, wanted: &str) {
-    let wanted = wanted.strip_prefix("Option<").and_then(|inner| inner.strip_suffix('>')).unwrap_or(wanted);
+    let mut wanted = wanted;
+    for wrapper in ["Option<", "Secret<"] {
+        wanted = wanted.strip_prefix(wrapper).and_then(|inner| inner.strip_suffix('>')).unwrap_or(wanted);
+    }
+    if let Value::Secret(secret) = value {
+        let mut plain = secret.reveal().clone();
+        coerce(&mut plain, wanted);
+        *value = plain.into_secret();
+        return;
+    }
     match (&*value, wanted) {
         (Value::Int(n), "String") => *value = Value::text(n.to_string()),
+        (Value::Float(n), "String") => *value = Value::text(n.to_string()),
         (Value::Bool(b), "String") => *value = Value::text(b.to_string()),
         (Value::Text(text), "bool") => {
             if let Ok(b) = text.parse() {

@@ -1,0 +1,401 @@
+//! The arguments of the command line. [`Args`] is public so that a program can flatten it into its own command line.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
+
+/// The command line of a StackKit program.
+#[derive(Debug, Clone, Parser)]
+#[command(
+    version,
+    about = "Plans and applies the infrastructure that this program declares",
+    subcommand_required = true,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = "Exit status: 0 done, 1 failed, 2 changes (with --detailed-exit-code), 3 refused before anything was\ntouched, 64 wrong usage, 130 cancelled."
+)]
+#[non_exhaustive]
+pub struct Args {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Default, ClapArgs)]
+#[command(next_help_heading = "Options of every command")]
+#[non_exhaustive]
+pub struct Global {
+    /// Name of the stack [default: the selected one, else dev]
+    #[arg(short, long, global = true, env = "STACKKIT_STACK", value_name = "NAME", hide_env_values = true)]
+    pub stack: Option<String>,
+    /// Where the state is kept, such as file://DIR [default: file://.stackkit in the folder]
+    #[arg(long, global = true, env = "STACKKIT_BACKEND", value_name = "URL", hide_env_values = true)]
+    pub backend: Option<String>,
+    /// The folder of stackkit.<stack>.toml [default: the current one]
+    #[arg(short = 'C', long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub dir: Option<PathBuf>,
+    /// JSON on standard output, and nothing else there: one event a line, or one document
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+    /// Says more, also what is unchanged or cut
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Says only what is wrong, and results
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set, and wherever CLICOLOR_FORCE is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Clone, Subcommand)]
+#[non_exhaustive]
+pub enum Command {
+    /// Shows what `up` would do; changes nothing and takes no lock
+    Preview(Preview),
+    /// Makes everything as the program declares it
+    Up(Up),
+    /// Deletes everything in the stack's state, without running the program
+    Destroy(Destroy),
+    /// Reads everything anew, so that the state follows reality, and shows the drift
+    Refresh(Refresh),
+    /// Shows the outputs of the stack
+    Outputs(Outputs),
+    /// Looks into the state, and mends it
+    #[command(subcommand)]
+    State(StateCommand),
+    /// Reads and changes the configuration in stackkit.<stack>.toml
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Lists, selects, makes and removes stacks
+    #[command(subcommand)]
+    Stack(StackCommand),
+    /// Draws the resources and what they depend on
+    Graph(Graph),
+    /// Prints the completions for a shell
+    Completions(Completions),
+}
+
+/// What limits a plan, for `preview` and `up`.
+#[derive(Debug, Clone, Default, ClapArgs)]
+#[non_exhaustive]
+pub struct Planning {
+    /// Whether everything is read anew before planning
+    #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub refresh: bool,
+    /// Replaces this resource even if nothing changed; may be repeated
+    #[arg(long, value_name = "URN|NAME")]
+    pub replace: Vec<String>,
+    /// Refuses (exit status 3) if anything would change
+    #[arg(long)]
+    pub expect_no_changes: bool,
+    /// Exits with 2 if there are, or were, changes
+    #[arg(long)]
+    pub detailed_exit_code: bool,
+    /// Refuses (exit status 3) to delete or replace anything
+    #[arg(long, env = "STACKKIT_NO_DESTROY", value_parser = clap::builder::FalseyValueParser::new(), hide_env_values = true)]
+    pub no_destroy: bool,
+    /// Refuses (exit status 3) to delete or replace more than this many resources
+    #[arg(long, env = "STACKKIT_MAX_DELETES", value_name = "N", hide_env_values = true)]
+    pub max_deletes: Option<usize>,
+    /// Sets a config value for this run alone; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub config: Vec<(String, String)>,
+}
+
+/// How steps are run.
+#[derive(Debug, Clone, Default, ClapArgs)]
+#[non_exhaustive]
+pub struct Applying {
+    /// Does not ask before anything is changed
+    #[arg(short, long)]
+    pub yes: bool,
+    /// How many resources are worked on at once [default: 16]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub parallel: Option<u16>,
+    /// Stops everything at the first failure; otherwise what does not depend on it goes on
+    #[arg(long)]
+    pub fail_fast: bool,
+}
+
+/// `preview`
+#[derive(Debug, Clone, Default, ClapArgs)]
+#[non_exhaustive]
+pub struct Preview {
+    /// Limits of the plan.
+    #[command(flatten)]
+    pub planning: Planning,
+}
+
+/// `up`
+#[derive(Debug, Clone, Default, ClapArgs)]
+#[non_exhaustive]
+pub struct Up {
+    /// How steps are run.
+    #[command(flatten)]
+    pub applying: Applying,
+    /// Limits of the plan.
+    #[command(flatten)]
+    pub planning: Planning,
+}
+
+/// `destroy`
+#[derive(Debug, Clone, Default, ClapArgs)]
+#[non_exhaustive]
+pub struct Destroy {
+    /// How steps are run.
+    #[command(flatten)]
+    pub applying: Applying,
+}
+
+/// `refresh`
+#[derive(Debug, Clone, Default, ClapArgs)]
+#[non_exhaustive]
+pub struct Refresh {
+    /// Does not ask before the state is changed
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// `outputs`
+#[derive(Debug, Clone, Default, ClapArgs)]
+#[non_exhaustive]
+pub struct Outputs {
+    /// Prints the value of this output alone
+    pub name: Option<String>,
+    /// Prints secrets in plain text
+    #[arg(long)]
+    pub show_secrets: bool,
+}
+
+/// `state …`
+#[derive(Debug, Clone, Subcommand)]
+#[non_exhaustive]
+pub enum StateCommand {
+    /// Lists the resources in the state
+    List,
+    /// Shows everything that is recorded of a resource; secrets stay hidden
+    Show {
+        /// Its URN, or its name if only one resource has it
+        #[arg(value_name = "URN|NAME")]
+        resource: String,
+    },
+    /// Drops a resource from the state, without touching the real one
+    Rm {
+        /// Its URN, or its name if only one resource has it
+        #[arg(value_name = "URN|NAME")]
+        resource: String,
+        /// Does not ask before the state is changed
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Ends the lock of a run that is dead
+    Unlock {
+        /// The id that the message of the locked stack names
+        id: String,
+    },
+}
+
+/// `config …`
+#[derive(Debug, Clone, Subcommand)]
+#[non_exhaustive]
+pub enum ConfigCommand {
+    /// Sets a value
+    Set {
+        /// Its key; dots lead into tables
+        key: String,
+        /// The value, `-` to read it from standard input; asked for where it is left out
+        #[arg(allow_hyphen_values = true)]
+        value: Option<String>,
+        /// Seals it, so that the file may be shared
+        #[arg(long)]
+        secret: bool,
+    },
+    /// Prints a value
+    Get {
+        /// Its key
+        key: String,
+        /// Prints a secret in plain text
+        #[arg(long)]
+        show_secrets: bool,
+    },
+    /// Lists all values; secrets stay hidden
+    List {
+        /// Prints secrets in plain text
+        #[arg(long)]
+        show_secrets: bool,
+    },
+    /// Removes a value
+    Rm {
+        /// Its key
+        key: String,
+    },
+}
+
+/// `stack …`
+#[derive(Debug, Clone, Subcommand)]
+#[non_exhaustive]
+pub enum StackCommand {
+    /// Lists the stacks of the folder
+    List,
+    /// Makes a stack with an empty configuration
+    New {
+        /// Its name
+        name: String,
+    },
+    /// Makes a stack the default for later commands in this folder
+    Select {
+        /// Its name
+        name: String,
+    },
+    /// Removes a stack that has no resources any more, with its state and configuration
+    Rm {
+        /// Its name
+        name: String,
+        /// Does not ask before it is removed
+        #[arg(short, long)]
+        yes: bool,
+    },
+}
+
+/// `graph`
+#[derive(Debug, Clone, ClapArgs)]
+#[non_exhaustive]
+pub struct Graph {
+    /// The form
+    #[arg(long, value_name = "FORMAT", default_value = "dot")]
+    pub format: GraphFormat,
+    /// Draws what the state has recorded, without running the program
+    #[arg(long)]
+    pub state: bool,
+    /// Writes it to a file instead of standard output
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// Sets a config value for this run alone; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub config: Vec<(String, String)>,
+}
+
+/// The form of a drawing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// Text for Graphviz.
+    Dot,
+    /// Text for Mermaid, which many Markdown renderers draw.
+    Mermaid,
+    /// A picture.
+    Svg,
+    /// A page of its own, to pan, zoom and look up what depends on what.
+    Html,
+}
+
+/// `completions`
+#[derive(Debug, Clone, ClapArgs)]
+#[non_exhaustive]
+pub struct Completions {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write it as KEY=VALUE".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(std::iter::once("program").chain(line.split_whitespace()))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn what_the_vocabulary_names_is_understood() {
+        for line in [
+            "preview --refresh=false --replace a --expect-no-changes --detailed-exit-code --no-destroy --config a=b",
+            "up -y --parallel 4 --fail-fast --refresh --max-deletes 3 --config a=b=c --config c=",
+            "-s prod -C infra --backend file://x up --yes",
+            "up --yes -s prod --json --color never -v",
+            "destroy -y",
+            "refresh -y",
+            "outputs url --show-secrets --json",
+            "state list --json",
+            "state show web",
+            "state rm web -y",
+            "state unlock 0190",
+            "config set a.b -5",
+            "config set token - --secret",
+            "config set token --secret",
+            "config get a",
+            "config list --show-secrets",
+            "config rm a",
+            "stack list",
+            "stack select prod",
+            "stack rm prod --yes",
+            "graph --format html -o graph.html",
+            "completions bash",
+        ] {
+            if let Err(error) = parse(line) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn refresh_is_on_unless_turned_off() {
+        let refresh = |line: &str| match parse(line).expect("it parses").command {
+            Command::Up(up) => up.planning.refresh,
+            other => panic!("{other:?}"),
+        };
+        assert!(refresh("up"));
+        assert!(refresh("up --refresh"));
+        assert!(refresh("up --refresh=true"));
+        assert!(!refresh("up --refresh=false"));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_wrong_usage() {
+        for line in ["", "nosuch", "up --nosuch", "up --parallel 0", "up --config novalue", "graph --format gif", "up -q -v"] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn help_fits_eighty_columns() {
+        fn check(command: &mut clap::Command) {
+            let help = command.clone().term_width(80).render_long_help().to_string();
+            for line in help.lines() {
+                assert!(line.chars().count() <= 96, "{}: {line}", command.get_name());
+            }
+            command.get_subcommands_mut().for_each(check);
+        }
+        check(&mut Args::command());
+    }
+}

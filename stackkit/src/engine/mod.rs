@@ -1,0 +1,519 @@
+//! The engine as a library: what the command line and embedding programs call.
+
+mod error;
+pub(crate) mod session;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+
+pub use error::RunError;
+
+use crate::apply::{Applied, Apply, Limits, apply};
+use crate::catalog::Catalog;
+use crate::connections::{Connections, Connector, RealConnector};
+use crate::context::RunInfo;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::engine::session::{Missing, Session, Source};
+use crate::event::{Event, Listener, Operation, Summary};
+use crate::ids::Ids;
+use crate::plan::{Plan, PlanInput, PlanOptions, plan};
+use crate::program::Program;
+use crate::refresh::Reality;
+use crate::scrub::Scrubber;
+use crate::seal::KeyOptions;
+use crate::stack::Declarations;
+use crate::state::model::{Change, Key, State};
+use crate::urn::Urn;
+
+/// How many provider calls run at once where nothing else is said.
+pub const DEFAULT_PARALLEL: usize = 16;
+
+/// What a run works on and how.
+#[derive(Clone)]
+pub struct DeployOptions {
+    /// Name of the stack.
+    pub stack: String,
+    /// The folder where `stackkit.<stack>.toml` stands.
+    pub dir: PathBuf,
+    /// URL of the state's backend; `file://.stackkit` beside the stack's file where unset.
+    pub backend: Option<String>,
+    /// Keys at hand.
+    pub keys: KeyOptions,
+    /// Config values that override those of the stack's file, for this run.
+    pub config: Vec<(String, String)>,
+    /// Receives every event.
+    pub listener: Arc<dyn Listener>,
+    /// Cancelling it lets running calls end and starts no new ones.
+    pub cancel: CancellationToken,
+    /// How many provider calls run at once.
+    pub parallel: usize,
+    /// Whether the first failure stops everything.
+    pub fail_fast: bool,
+    /// Whether reality is read before planning.
+    pub refresh: bool,
+}
+
+impl Default for DeployOptions {
+    fn default() -> Self {
+        Self {
+            stack: "dev".into(),
+            dir: ".".into(),
+            backend: None,
+            keys: KeyOptions::from_env(),
+            config: Vec::new(),
+            listener: Arc::new(|_: &Event| {}),
+            cancel: CancellationToken::new(),
+            parallel: DEFAULT_PARALLEL,
+            fail_fast: false,
+            refresh: true,
+        }
+    }
+}
+
+impl std::fmt::Debug for DeployOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeployOptions").field("stack", &self.stack).field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+/// Asked with the plan before anything is done.
+pub type Confirm<'a> = &'a (dyn Fn(&Plan) -> bool + Send + Sync);
+
+/// A program and a stack to deploy it to.
+pub struct Deployment {
+    program: Option<Program>,
+    catalog: Arc<Catalog>,
+    pub(crate) source: Source,
+    options: DeployOptions,
+    pub(crate) connector: Arc<dyn Connector>,
+    pub(crate) ids: Arc<Ids>,
+}
+
+impl std::fmt::Debug for Deployment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Deployment")
+            .field("program", &self.program)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Deployment {
+    /// A deployment of a program (none for what needs only the state).
+    pub fn new(program: Option<Program>, options: DeployOptions) -> Self {
+        let source = Source::Files {
+            dir: options.dir.clone(),
+            backend: options.backend.clone(),
+            keys: options.keys.clone(),
+            overrides: options.config.clone(),
+        };
+        let providers = program.map(|program| program.providers()).unwrap_or_default();
+        Self {
+            program,
+            catalog: Arc::new(Catalog::new(providers)),
+            source,
+            options,
+            connector: Arc::new(RealConnector),
+            ids: Arc::new(Ids::random()),
+        }
+    }
+
+    /// The linked types.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Runs the program and returns what it declares, with the configuration of the stack.
+    ///
+    /// # Errors
+    /// Everything wrong with the program or its configuration.
+    pub async fn declare(&self) -> Result<Declarations, RunError> {
+        let session = self.source.open(&self.options.stack, Missing::Imagine).await?;
+        self.declarations(&session).await
+    }
+
+    /// Plans what `up` would do. Takes no lock and persists nothing.
+    ///
+    /// # Errors
+    /// Everything that is wrong or refused, together; keys or state that cannot be read.
+    pub async fn preview(&self, options: &PlanOptions) -> Result<Arc<Plan>, RunError> {
+        let started = Instant::now();
+        self.begin(Operation::Preview);
+        let mut session = self.source.open(&self.options.stack, Missing::Imagine).await?;
+        let declared = self.declarations(&session).await?;
+        let mut run = Run::new(self, &mut session)?;
+        run.owner_check()?;
+        run.resolve_open(&declared, false).await?;
+        if self.options.refresh {
+            run.refresh(&declared).await?;
+        }
+        let (plan, _) = run.plan(&declared, options, Operation::Preview).await?;
+        let mut summary = plan.summary();
+        summary.duration = started.elapsed();
+        self.options.listener.event(&Event::Finished { summary });
+        Ok(plan)
+    }
+
+    /// Makes the stack what the program says.
+    ///
+    /// # Errors
+    /// [`RunError::Failed`] when steps failed, and everything that [`Deployment::preview`] can fail with; nothing is
+    /// touched then.
+    pub async fn up(&self, options: &PlanOptions, confirm: Confirm<'_>) -> Result<Summary, RunError> {
+        let started = Instant::now();
+        self.begin(Operation::Up);
+        let mut session = self.source.open(&self.options.stack, Missing::Make).await?;
+        self.tell_of_key(&session);
+        let declared = self.declarations(&session).await?;
+        session.lock("up").await?;
+        self.change(session, declared, options, confirm, Operation::Up, started).await
+    }
+
+    /// Deletes everything in the state. The program is not run.
+    ///
+    /// # Errors
+    /// As [`Deployment::up`].
+    pub async fn destroy(&self, options: &PlanOptions, confirm: Confirm<'_>) -> Result<Summary, RunError> {
+        let started = Instant::now();
+        self.begin(Operation::Destroy);
+        let mut session = self.source.open(&self.options.stack, Missing::Refuse).await?;
+        session.lock("destroy").await?;
+        self.change(session, Declarations::default(), options, confirm, Operation::Destroy, started).await
+    }
+
+    /// Lets the state follow reality.
+    ///
+    /// # Errors
+    /// When something cannot be read; the state is then as before.
+    pub async fn refresh(&self, confirm: &(dyn Fn(&[Urn]) -> bool + Send + Sync)) -> Result<Summary, RunError> {
+        let started = Instant::now();
+        self.begin(Operation::Refresh);
+        let mut session = self.source.open(&self.options.stack, Missing::Refuse).await?;
+        let declared = match self.program {
+            Some(_) => self.declarations(&session).await?,
+            None => Declarations::default(),
+        };
+        session.lock("refresh").await?;
+        let mut run = Run::new(self, &mut session)?;
+        run.owner_check()?;
+        run.resolve_open(&declared, true).await?;
+        let before = run.session.state.clone();
+        run.refresh(&declared).await?;
+        let mut summary = Summary::default();
+        let mut touched = Vec::new();
+        for (instance, record) in &before.resources {
+            match run.session.state.resources.get(instance) {
+                None => {
+                    summary.forget += 1;
+                    touched.push(record.urn.clone());
+                }
+                Some(now) if now != record => {
+                    summary.update += 1;
+                    touched.push(record.urn.clone());
+                }
+                Some(_) => summary.same += 1,
+            }
+        }
+        if !touched.is_empty() && !confirm(&touched) {
+            return Err(RunError::Declined);
+        }
+        run.commit_unsaved().await?;
+        session.store.fold().await?;
+        summary.duration = started.elapsed();
+        self.options.listener.event(&Event::Finished { summary: summary.clone() });
+        Ok(summary)
+    }
+
+    /// The state as it is recorded.
+    ///
+    /// # Errors
+    /// When there is no such stack, or its keys or state cannot be read.
+    pub async fn state(&self) -> Result<State, RunError> {
+        Ok(self.source.open(&self.options.stack, Missing::Refuse).await?.state)
+    }
+
+    /// Drops a resource (or an open call on one) from the state. What it stands for is left alone.
+    ///
+    /// # Errors
+    /// When nothing has that URN, or other resources refer to it.
+    pub async fn remove(&self, urn: &Urn) -> Result<(), RunError> {
+        let mut session = self.source.open(&self.options.stack, Missing::Refuse).await?;
+        session.lock("state rm").await?;
+        let state = &session.state;
+        let instances: Vec<_> =
+            state.resources.values().filter(|record| record.urn == *urn).map(|record| record.instance).collect();
+        let users: Vec<String> = state
+            .resources
+            .values()
+            .filter(|record| record.urn != *urn && instances.iter().any(|gone| record.dependencies.contains(gone)))
+            .map(|record| record.urn.to_string())
+            .collect();
+        if !users.is_empty() {
+            return Err(RunError::one(
+                Diagnostic::refused(format!("other resources refer to it: {}", users.join(", ")))
+                    .on(urn)
+                    .help("remove those first"),
+            ));
+        }
+        let mut changes: Vec<Change> = instances.into_iter().map(|gone| Change::Remove(Key::Resource(gone))).collect();
+        let open = state.intents.values().filter(|intent| intent.urn == *urn);
+        changes.extend(open.map(|intent| Change::Remove(Key::Intent(intent.instance))));
+        if changes.is_empty() {
+            return Err(RunError::one(
+                Diagnostic::invalid("the state has no such resource").on(urn).help("`state list` shows what there is"),
+            ));
+        }
+        session.store.commit(&changes).await?;
+        session.store.fold().await?;
+        Ok(())
+    }
+
+    /// Ends a lock by its holder's id.
+    ///
+    /// # Errors
+    /// When no lock has that id.
+    pub async fn unlock(&self, id: &str) -> Result<(), RunError> {
+        let session = self.source.open(&self.options.stack, Missing::Refuse).await?;
+        session.store.backend().unlock(id).await.map_err(crate::state::StateError::from)?;
+        Ok(())
+    }
+
+    /// Deletes the files of a stack that has no resources any more.
+    ///
+    /// # Errors
+    /// When it still has resources, which `destroy` deletes.
+    pub async fn delete_stack(&self) -> Result<(), RunError> {
+        let mut session = self.source.open(&self.options.stack, Missing::Refuse).await?;
+        session.lock("stack rm").await?;
+        let count = session.state.resources.len() + session.state.intents.len();
+        if count > 0 {
+            return Err(RunError::one(
+                Diagnostic::refused(format!("the stack `{}` still has {count} resources", self.options.stack))
+                    .help("run `destroy` first"),
+            ));
+        }
+        session.store.delete().await?;
+        Ok(())
+    }
+
+    fn begin(&self, operation: Operation) {
+        self.options.listener.event(&Event::Started { operation, stack: self.options.stack.clone() });
+    }
+
+    fn tell_of_key(&self, session: &Session) {
+        if let Some(path) = &session.new_key_file {
+            let message = format!(
+                "made the key file {}: the secrets of your stacks open with it alone, so keep a copy in a safe place",
+                path.display()
+            );
+            self.options.listener.event(&Event::Warning { urn: None, message });
+        }
+    }
+
+    async fn declarations(&self, session: &Session) -> Result<Declarations, RunError> {
+        let Some(program) = self.program else { return Ok(Declarations::default()) };
+        let dir = std::path::absolute(&self.options.dir).unwrap_or_else(|_| self.options.dir.clone());
+        Ok(program.declare(&self.options.stack, &dir, session.config.clone()).await?)
+    }
+
+    async fn change(
+        &self,
+        mut session: Session,
+        declared: Declarations,
+        options: &PlanOptions,
+        confirm: Confirm<'_>,
+        operation: Operation,
+        started: Instant,
+    ) -> Result<Summary, RunError> {
+        let mut run = Run::new(self, &mut session)?;
+        run.owner_check()?;
+        run.resolve_open(&declared, true).await?;
+        if self.options.refresh && operation == Operation::Up {
+            run.refresh(&declared).await?;
+        }
+        let (plan, imports) = run.plan(&declared, options, operation).await?;
+        let nothing = plan.steps.node_count() == 0 && !plan.has_changes();
+        if plan.has_changes() && !confirm(&plan) {
+            return Err(RunError::Declined);
+        }
+        run.commit_unsaved().await?;
+        let mut summary = plan.summary();
+        let mut unsaved = None;
+        if !nothing {
+            let applied = run.apply(&plan, &declared, &imports).await;
+            summary = applied.summary;
+            unsaved = applied.unsaved;
+        }
+        summary.duration = started.elapsed();
+        if let Some((changes, error)) = unsaved {
+            self.options.listener.event(&Event::Finished { summary });
+            return Err(run.rescue(&changes, error));
+        }
+        session.store.fold().await?;
+        self.options.listener.event(&Event::Finished { summary: summary.clone() });
+        if summary.cancelled {
+            Err(RunError::Cancelled(summary))
+        } else if summary.failed > 0 {
+            Err(RunError::Failed(summary))
+        } else {
+            Ok(summary)
+        }
+    }
+}
+
+/// One run on an open session.
+struct Run<'a> {
+    deployment: &'a Deployment,
+    session: &'a mut Session,
+    connections: Connections,
+    scrubber: Scrubber,
+    info: Arc<RunInfo>,
+    /// Changes that are in the state and not durable yet: what a refresh found is recorded when the run goes ahead.
+    unsaved: Vec<Change>,
+}
+
+impl<'a> Run<'a> {
+    fn new(deployment: &'a Deployment, session: &'a mut Session) -> Result<Self, RunError> {
+        session.upgrade(&deployment.catalog).map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
+        let scrubber = Scrubber::default();
+        scrubber.learn_all(session.config.values());
+        let options = &deployment.options;
+        let info = RunInfo {
+            stack: options.stack.clone(),
+            lineage: session.store.lineage().to_owned(),
+            dir: std::path::absolute(&options.dir).unwrap_or_else(|_| options.dir.clone()),
+        };
+        Ok(Self {
+            deployment,
+            session,
+            connections: Connections::new(Arc::clone(&deployment.catalog), Arc::clone(&deployment.connector)),
+            scrubber,
+            info: Arc::new(info),
+            unsaved: Vec::new(),
+        })
+    }
+
+    /// A stack belongs to one program: another one would plan to delete everything in it.
+    fn owner_check(&self) -> Result<(), RunError> {
+        let (Some(program), Some(record)) = (self.deployment.program, &self.session.state.stack) else { return Ok(()) };
+        if record.program == program.name() {
+            return Ok(());
+        }
+        Err(RunError::one(
+            Diagnostic::refused(format!(
+                "the stack `{}` belongs to the program `{}`, and this is `{}`",
+                self.deployment.options.stack,
+                record.program,
+                program.name()
+            ))
+            .help("choose another stack with `-s NAME`, or another folder with `-C DIR`"),
+        ))
+    }
+
+    fn reality<'r>(&'r mut self, declared: &'r Declarations) -> (Reality<'r>, &'r mut State) {
+        let reality = Reality {
+            declared,
+            catalog: &self.deployment.catalog,
+            connections: &mut self.connections,
+            listener: &*self.deployment.options.listener,
+            scrubber: &self.scrubber,
+            info: Arc::clone(&self.info),
+            parallel: self.deployment.options.parallel,
+        };
+        (reality, &mut self.session.state)
+    }
+
+    /// Finds out what became of open calls. What is found is a fact, and recorded at once where the run may write.
+    async fn resolve_open(&mut self, declared: &Declarations, may_write: bool) -> Result<(), RunError> {
+        if self.session.state.intents.is_empty() {
+            return Ok(());
+        }
+        let (mut reality, state) = self.reality(declared);
+        let changes = reality.recover(state, may_write).await.map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
+        if may_write {
+            self.session.store.commit(&changes).await?;
+        }
+        Ok(())
+    }
+
+    async fn refresh(&mut self, declared: &Declarations) -> Result<(), RunError> {
+        if self.session.state.resources.is_empty() {
+            return Ok(());
+        }
+        let (mut reality, state) = self.reality(declared);
+        let changes = reality.refresh(state).await.map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
+        self.unsaved.extend(changes);
+        Ok(())
+    }
+
+    async fn commit_unsaved(&mut self) -> Result<(), RunError> {
+        self.session.store.commit(&std::mem::take(&mut self.unsaved)).await?;
+        Ok(())
+    }
+
+    #[allow(clippy::type_complexity, reason = "a plan and what it was made from")]
+    async fn plan(
+        &mut self,
+        declared: &Declarations,
+        options: &PlanOptions,
+        operation: Operation,
+    ) -> Result<(Arc<Plan>, BTreeMap<u32, crate::state::model::ResourceRecord>), RunError> {
+        let (mut reality, state) = self.reality(declared);
+        let imports = reality.imports(state).await.map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
+        let options = PlanOptions { operation: Some(operation), ..options.clone() };
+        let (state, catalog) = (&self.session.state, &*self.deployment.catalog);
+        let mut plan = plan(&PlanInput { declared, state, catalog, imports: &imports, options: &options });
+        for node in &mut plan.nodes {
+            for reason in &mut node.reasons {
+                *reason = self.scrubber.scrub(reason);
+            }
+        }
+        let plan = Arc::new(plan);
+        self.deployment.options.listener.event(&Event::Planned { plan: Arc::clone(&plan) });
+        if plan.diagnostics.is_empty() {
+            Ok((plan, imports))
+        } else {
+            Err(RunError::Diagnostics(Diagnostics(plan.diagnostics.clone())))
+        }
+    }
+
+    async fn apply(
+        &mut self,
+        plan: &Plan,
+        declared: &Declarations,
+        imports: &BTreeMap<u32, crate::state::model::ResourceRecord>,
+    ) -> Applied {
+        let options = &self.deployment.options;
+        apply(Apply {
+            plan,
+            declared,
+            imports,
+            catalog: &self.deployment.catalog,
+            connections: &mut self.connections,
+            state: &mut self.session.state,
+            durable: &mut self.session.store,
+            listener: &*options.listener,
+            scrubber: &self.scrubber,
+            info: Arc::clone(&self.info),
+            ids: &self.deployment.ids,
+            cancel: options.cancel.clone(),
+            limits: Limits { parallel: options.parallel.max(1), fail_fast: options.fail_fast },
+            program: self.deployment.program.map_or("", |program| program.name()),
+        })
+        .await
+    }
+
+    /// Keeps what could not be written to the state in a sealed file beside it.
+    fn rescue(&mut self, changes: &[Change], error: String) -> RunError {
+        let path = self.session.rescue.clone();
+        let (rescue, merge) = match self.session.store.rescue(&path, changes) {
+            Ok(()) => (path.display().to_string(), "run `state repair` once the state can be written again".to_owned()),
+            Err(other) => ("nowhere".to_owned(), format!("that file could not be written either: {other}")),
+        };
+        RunError::Unsaved { error, rescue, merge }
+    }
+}

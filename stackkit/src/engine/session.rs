@@ -1,0 +1,187 @@
+//! What a run works on: the stack's keys, its state, and its configuration.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::apply::{Durable, now};
+use crate::catalog::Catalog;
+use crate::context::BoxFuture;
+use crate::diagnostic::Diagnostic;
+use crate::engine::RunError;
+use crate::seal::{self, Header, KeyOptions, Sealer, config_path};
+use crate::state::Store;
+use crate::state::backend::{Backend, Holder, Loaded};
+use crate::state::local::LocalBackend;
+use crate::state::memory::MemoryBackend;
+use crate::state::model::{Change, State};
+use crate::value::Value;
+
+/// Where a stack's files, keys and state come from.
+#[derive(Clone)]
+pub(crate) enum Source {
+    /// Files in a folder, keys from the environment.
+    Files { dir: PathBuf, backend: Option<String>, keys: KeyOptions, overrides: Vec<(String, String)> },
+    /// All of it given, as tests do.
+    Given { backend: Arc<dyn Backend>, sealer: Arc<Sealer>, config: BTreeMap<String, Value> },
+}
+
+/// Whether a stack that does not exist yet is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// Make it: `up` and what sets configuration.
+    Make,
+    /// Go on with an empty one that is written nowhere: `preview`.
+    Imagine,
+    /// Say that there is none.
+    Refuse,
+}
+
+/// A stack, opened.
+pub(crate) struct Session {
+    pub(crate) store: Store,
+    pub(crate) state: State,
+    pub(crate) config: BTreeMap<String, Value>,
+    /// The key file, if opening the stack made one.
+    pub(crate) new_key_file: Option<PathBuf>,
+    pub(crate) rescue: PathBuf,
+}
+
+impl Source {
+    /// Opens the stack.
+    pub(crate) async fn open(&self, stack: &str, missing: Missing) -> Result<Session, RunError> {
+        match self {
+            Source::Given { backend, sealer, config } => {
+                let (store, state) = Store::open(Arc::clone(backend), Arc::clone(sealer)).await?;
+                let rescue = std::env::temp_dir().join(format!("stackkit-{}.rescue", sealer.lineage()));
+                Ok(Session { store, state, config: config.clone(), new_key_file: None, rescue })
+            }
+            Source::Files { dir, backend, keys, overrides } => {
+                let (sealer, new_key_file, made_up) = self.unlock(dir, stack, keys, missing).await?;
+                let local = local_folder(dir, backend.as_deref())?;
+                let rescue = LocalBackend::new(&local, stack).rescue_path();
+                let backend: Arc<dyn Backend> = if made_up {
+                    Arc::new(MemoryBackend::with(Loaded::default()))
+                } else {
+                    Arc::new(LocalBackend::new(&local, stack))
+                };
+                let sealer = Arc::new(sealer);
+                let config = crate::config::file::load(dir, stack, &sealer, overrides)
+                    .map_err(|error| RunError::Config(error.to_string()))?;
+                let (store, state) = Store::open(backend, sealer).await?;
+                Ok(Session { store, state, config, new_key_file, rescue })
+            }
+        }
+    }
+
+    async fn unlock(
+        &self,
+        dir: &Path,
+        stack: &str,
+        keys: &KeyOptions,
+        missing: Missing,
+    ) -> Result<(Sealer, Option<PathBuf>, bool), RunError> {
+        let path = config_path(dir, stack);
+        if let Some(header) = Header::read(&path)? {
+            return Ok((seal::unlock(&header, keys).await?, None, false));
+        }
+        if let Source::Files { backend, .. } = self {
+            let local = LocalBackend::new(local_folder(dir, backend.as_deref())?, stack);
+            if local.snapshot_path().exists() || local.journal_path().exists() {
+                return Err(RunError::one(
+                    Diagnostic::invalid(format!(
+                        "there is a state of the stack `{stack}`, but {} has no [seal] header to open it with",
+                        path.display()
+                    ))
+                    .help("restore that file from version control or a backup"),
+                ));
+            }
+        }
+        match missing {
+            Missing::Refuse => Err(RunError::NoStack { stack: stack.to_owned(), dir: dir.display().to_string() }),
+            Missing::Imagine => Ok((Sealer::ephemeral()?, None, true)),
+            Missing::Make => {
+                let created = seal::create(keys).await?;
+                created.header.write(&path)?;
+                Ok((created.sealer, created.new_key_file, false))
+            }
+        }
+    }
+}
+
+/// The folder of a local backend.
+pub(crate) fn local_folder(dir: &Path, backend: Option<&str>) -> Result<PathBuf, RunError> {
+    match backend {
+        None => Ok(dir.join(".stackkit")),
+        Some(url) => match url.strip_prefix("file://") {
+            Some(path) if !path.is_empty() => Ok(dir.join(path)),
+            _ => Err(RunError::one(
+                Diagnostic::invalid(format!("`{url}` is no backend that this program knows")).help("use `file://DIR`"),
+            )),
+        },
+    }
+}
+
+impl Session {
+    /// Takes the lock for an operation, and reads again what changed meanwhile.
+    pub(crate) async fn lock(&mut self, operation: &str) -> Result<(), RunError> {
+        if self.store.lock(holder(operation)).await? {
+            self.state = self.store.state().clone();
+        }
+        Ok(())
+    }
+
+    /// Brings records of older schema versions to the present one.
+    pub(crate) fn upgrade(&mut self, catalog: &Catalog) -> Result<(), Vec<Diagnostic>> {
+        let mut problems = Vec::new();
+        for record in self.state.resources.values_mut() {
+            let Some(entry) = catalog.get(record.urn.type_name()) else { continue };
+            let (from, to) = (record.schema_version, entry.schema.version);
+            if from > to {
+                problems.push(
+                    Diagnostic::invalid(format!(
+                        "it was recorded with version {from} of its type, and this program has {to}"
+                    ))
+                    .on(&record.urn)
+                    .help("use a newer version of the provider's crate"),
+                );
+            } else if from < to {
+                for fields in [&mut record.inputs, &mut record.outputs, &mut record.seen] {
+                    if let Err(message) = entry.ops.upgrade(from, fields) {
+                        problems.push(Diagnostic::invalid(message).on(&record.urn));
+                    }
+                }
+                record.schema_version = to;
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+}
+
+/// Who is at work.
+pub(crate) fn holder(operation: &str) -> Holder {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "someone".into());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .or_else(|_| std::env::var("HOSTNAME"))
+        .unwrap_or_else(|_| "this machine".into());
+    Holder {
+        id: uuid::Uuid::now_v7().to_string(),
+        who: format!("{user}@{host}"),
+        pid: std::process::id(),
+        operation: operation.to_owned(),
+        since: now(),
+    }
+}
+
+impl Durable for Store {
+    fn commit<'a>(&'a mut self, changes: &'a [Change]) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            Store::commit(self, changes).await.map_err(|error| error.to_string())?;
+            if self.needs_fold() {
+                self.fold().await.map_err(|error| error.to_string())?;
+            }
+            Ok(())
+        })
+    }
+}

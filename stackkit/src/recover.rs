@@ -1,0 +1,240 @@
+//! Recovery: what became of the calls whose end nobody recorded, found out by asking the provider.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::apply::{new_record, now};
+use crate::catalog::{Catalog, TypeEntry};
+use crate::context::Context;
+use crate::diagnostic::Diagnostic;
+use crate::error::{Error, ErrorKind};
+use crate::event::Event;
+use crate::plan;
+use crate::provider::Connection;
+use crate::refresh::Reality;
+use crate::resource::{FoundValues, IntentValues, Values};
+use crate::schema::Schema;
+use crate::state::model::{Change, IntentKind, IntentRecord, Key, Record, ResourceRecord, State, Status};
+use crate::value::Value;
+
+/// How long a look waits before the next one, while an effect may still be on its way.
+const PAUSE: Duration = Duration::from_millis(500);
+
+impl Reality<'_> {
+    /// Resolves every open call. The changes are applied to `state` already.
+    ///
+    /// `wait` says whether absence may be waited for: a preview does not wait and takes what it sees.
+    ///
+    /// # Errors
+    /// The questions that only a person can answer, and what could not be asked, together.
+    pub(crate) async fn recover(&mut self, state: &mut State, wait: bool) -> Result<Vec<Change>, Vec<Diagnostic>> {
+        let intents: Vec<IntentRecord> = state.intents.values().cloned().collect();
+        let (mut all, mut problems) = (Vec::new(), Vec::new());
+        for intent in intents {
+            match self.resolve(state, &intent, wait).await {
+                Ok((changes, message)) => {
+                    for change in &changes {
+                        state.apply(change.clone());
+                    }
+                    all.extend(changes);
+                    self.listener.event(&Event::Recovered { urn: intent.urn.clone(), message });
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if problems.is_empty() { Ok(all) } else { Err(problems) }
+    }
+
+    async fn resolve(
+        &mut self,
+        state: &State,
+        intent: &IntentRecord,
+        wait: bool,
+    ) -> Result<(Vec<Change>, String), Diagnostic> {
+        let Some(entry) = self.catalog.get(intent.urn.type_name()).cloned() else {
+            return Err(Diagnostic::invalid(Catalog::not_linked(intent.urn.type_name())).on(&intent.urn));
+        };
+        let connection = self.connection(&intent.provider, state).await?;
+        let schema = entry.schema;
+        let args = values_of(schema, &intent.inputs);
+        self.scrubber.learn_all(&args);
+        let mut cx = crate::refresh::read_context(&self.info, intent.urn.clone());
+        cx.token = intent.token.as_str().into();
+        let look = Look { connection, entry, cx, until: if wait { intent.at + schema.settle.as_secs() } else { 0 } };
+        let closed = Change::Remove(Key::Intent(intent.instance));
+        let failed = |scrubber: &crate::scrub::Scrubber, error: &Error| {
+            let message = scrubber.scrub(error.message());
+            let what = kind_name(intent.kind);
+            Diagnostic::invalid(format!(
+                "an earlier {what} did not finish, and looking what became of it failed: {message}"
+            ))
+            .on(&intent.urn)
+        };
+        match (intent.kind, &intent.id) {
+            (IntentKind::Create, Some(id)) => match look.by_id(id, None).await {
+                Ok(Some(values)) => {
+                    let mut changes = vec![closed];
+                    changes.extend(adopt(schema, state, intent, id.clone(), &values));
+                    Ok((changes, "an earlier run made it and was cut short; it is adopted".into()))
+                }
+                Ok(None) => Ok((vec![closed], "what an earlier run made is gone again".into())),
+                Err(error) => Err(failed(self.scrubber, &error)),
+            },
+            (IntentKind::Create, None) => match look.by_intent(intent, &args).await {
+                Ok(FoundValues::Ours(id, values)) => {
+                    let mut changes = vec![closed];
+                    changes.extend(adopt(schema, state, intent, id, &values));
+                    Ok((changes, "an earlier run made it and was cut short; it was found again and is adopted".into()))
+                }
+                Ok(FoundValues::Nothing) => Ok((vec![closed], "an earlier run was cut short before it made it".into())),
+                Ok(FoundValues::CannotTell) if schema.pure => {
+                    Ok((vec![closed], "an earlier run was cut short before it made it".into()))
+                }
+                Ok(FoundValues::CannotTell) => Err(question(intent)),
+                Err(error) => Err(failed(self.scrubber, &error)),
+            },
+            (IntentKind::Update, id) => {
+                let Some(record) = state.resources.get(&intent.instance) else {
+                    return Ok((vec![closed], "it is not in the state any more".into()));
+                };
+                let prior = plan::state_values(schema, record);
+                match look.by_id(id.as_deref().unwrap_or(&record.id), Some(&prior)).await {
+                    Ok(Some(values)) => {
+                        let mut record = record.clone();
+                        record.seen = plan::named_inputs(schema, &values);
+                        record.outputs = outputs_of(schema, &values);
+                        record.status = Status::Incomplete;
+                        let put = Change::Put(Record::Resource(Box::new(record)));
+                        Ok((vec![closed, put], "an earlier update was cut short; it is brought to an end".into()))
+                    }
+                    // The refresh, or the next call on it, finds that it is gone.
+                    Ok(None) => Ok((vec![closed], "it went away during an earlier update".into())),
+                    Err(error) => Err(failed(self.scrubber, &error)),
+                }
+            }
+            (IntentKind::Delete, id) => {
+                let Some(record) = state.resources.get(&intent.instance) else {
+                    return Ok((vec![closed], "it is deleted".into()));
+                };
+                let prior = plan::state_values(schema, record);
+                match look.once(id.as_deref().unwrap_or(&record.id), Some(&prior)).await {
+                    Ok(Some(_)) => Ok((vec![closed], "an earlier run was cut short before it deleted it".into())),
+                    Ok(None) => {
+                        let mut changes = vec![closed, Change::Remove(Key::Resource(record.instance))];
+                        changes.extend(pruned(state, record, None));
+                        Ok((changes, "an earlier run deleted it and was cut short".into()))
+                    }
+                    Err(error) => Err(failed(self.scrubber, &error)),
+                }
+            }
+        }
+    }
+}
+
+/// The look for one open call.
+struct Look {
+    connection: Arc<dyn Connection>,
+    entry: TypeEntry,
+    cx: Context,
+    /// Until when absence proves nothing, in seconds since 1970.
+    until: u64,
+}
+
+impl Look {
+    async fn once(&self, id: &str, prior: Option<&[Value]>) -> Result<Option<Values>, Error> {
+        match self.connection.read(self.entry.ty, &self.cx, id, prior).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            other => other,
+        }
+    }
+
+    async fn by_id(&self, id: &str, prior: Option<&[Value]>) -> Result<Option<Values>, Error> {
+        loop {
+            match self.once(id, prior).await? {
+                None if now() < self.until => tokio::time::sleep(PAUSE).await,
+                found => return Ok(found),
+            }
+        }
+    }
+
+    async fn by_intent(&self, intent: &IntentRecord, args: &Values) -> Result<FoundValues, Error> {
+        let sought =
+            IntentValues { args: args.clone(), token: intent.token.clone(), name_was_free: intent.name_was_free };
+        loop {
+            match self.connection.find(self.entry.ty, &self.cx, &sought).await? {
+                FoundValues::Nothing if now() < self.until => tokio::time::sleep(PAUSE).await,
+                found => return Ok(found),
+            }
+        }
+    }
+}
+
+/// The record of what an interrupted create made. It is incomplete until an update has brought it to its end.
+fn adopt(schema: &Schema, state: &State, intent: &IntentRecord, id: String, values: &[Value]) -> Vec<Change> {
+    let mut record = new_record(intent, id, Status::Incomplete);
+    record.seen = plan::named_inputs(schema, values);
+    record.outputs = outputs_of(schema, values);
+    let mut changes = vec![Change::Put(Record::Resource(Box::new(record)))];
+    let old = intent.replaces.and_then(|old| state.resources.get(&old));
+    match old {
+        Some(old) if old.status == Status::PendingReplacement => {
+            changes.push(Change::Remove(Key::Resource(old.instance)));
+            changes.extend(pruned(state, old, Some(intent)));
+        }
+        Some(old) => {
+            let old = ResourceRecord { status: Status::PendingDelete, ..old.clone() };
+            changes.push(Change::Put(Record::Resource(Box::new(old))));
+        }
+        None => {}
+    }
+    changes
+}
+
+/// Whoever referred to an instance that is gone, without it.
+fn pruned(state: &State, gone: &ResourceRecord, successor: Option<&IntentRecord>) -> Vec<Change> {
+    state
+        .resources
+        .values()
+        .filter(|user| user.dependencies.contains(&gone.instance))
+        .map(|user| {
+            let mut user = user.clone();
+            user.dependencies.remove(&gone.instance);
+            user.dependencies.extend(successor.map(|intent| intent.instance));
+            Change::Put(Record::Resource(Box::new(user)))
+        })
+        .collect()
+}
+
+fn values_of(schema: &Schema, inputs: &std::collections::BTreeMap<String, Value>) -> Values {
+    schema.fields.iter().map(|field| inputs.get(field.name).cloned().unwrap_or_default()).collect()
+}
+
+fn outputs_of(schema: &Schema, values: &[Value]) -> std::collections::BTreeMap<String, Value> {
+    schema
+        .outputs()
+        .filter_map(|(index, field)| {
+            values.get(index).filter(|value| !value.is_null()).map(|value| (field.name.to_owned(), value.clone()))
+        })
+        .collect()
+}
+
+fn question(intent: &IntentRecord) -> Diagnostic {
+    Diagnostic::refused(
+        "an earlier run was cut short while it made this, and nobody but you can tell whether it was made: its type \
+         cannot be looked for",
+    )
+    .on(&intent.urn)
+    .help(format!(
+        "if it may be made (again), run `state rm '{}'` and then `up`; if it was made and must not be made twice, undo \
+         it by hand first",
+        intent.urn
+    ))
+}
+
+fn kind_name(kind: IntentKind) -> &'static str {
+    match kind {
+        IntentKind::Create => "create",
+        IntentKind::Update => "update",
+        IntentKind::Delete => "delete",
+    }
+}
