@@ -288,7 +288,7 @@ macro_rules! kind {
                 at_least_once: false,
                 pure: false,
                 delete_before_replace: false,
-                settle: ::std::time::Duration::from_secs(10),
+                settle: ::std::time::Duration::from_secs(2),
                 fields: &[
                     $crate::kind::field!($name name, Option<String>, $named),
                     $($crate::kind::field!($name $namespace, Option<String>, namespace),)?
