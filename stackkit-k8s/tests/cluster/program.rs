@@ -188,14 +188,16 @@ async fn drift_is_found_and_what_is_scaled_by_others_is_left_alone() {
     };
     kubectl(&["scale", "deployment", &web, "--replicas=3"]);
     assert_eq!(run.action(&[], "web").await, Action::Update, "somebody scaled it");
+    assert_eq!(run.action(&[("scaled_by_others", "true")], "web").await, Action::Same);
     assert!(matches!(run.up(&[]).await, Err(RunError::Failed(_))));
     let failures = run.failures();
     assert!(failures[0].contains("`spec.replicas` is owned by kubectl") && failures[0].contains("take_over"), "{failures:?}");
-    assert_eq!(run.action(&[("scaled_by_others", "true")], "web").await, Action::Same);
 
     kubectl(&["delete", "service", "-l", "stackkit.dev/lineage"]);
     assert_eq!(run.action(&[("scaled_by_others", "true")], "front").await, Action::Create, "somebody deleted it");
     let summary = run.up_ok(&[("scaled_by_others", "true")]).await;
-    assert_eq!(summary.create, 1);
+    assert_eq!(counts(&summary), (1, 1, 0, 0, 4), "the update that failed is finished");
+    assert_eq!(kubectl(&["get", "deployment", &web, "-o", "jsonpath={.spec.replicas}"]), "3");
+    assert_eq!(counts(&run.up_ok(&[("scaled_by_others", "true")]).await), (0, 0, 0, 0, 6));
     run.deployment(&[]).destroy(&PlanOptions::default(), &|_| true).await.expect("it goes");
 }
