@@ -162,10 +162,16 @@ async fn a_program_lives_changes_and_ends() {
 
     let summary = run.up_ok(&[("replicas", "2"), ("colour", "blue")]).await;
     assert_eq!(counts(&summary), (0, 2, 0, 0, 4));
-    assert_eq!(kubectl(&["get", "configmap", "-l", "stackkit.dev/lineage", "-o", "jsonpath={.items[0].data.colour}"]), "blue");
+    assert_eq!(
+        kubectl(&["get", "configmap", "-l", "stackkit.dev/lineage", "-o", "jsonpath={.items[0].data.colour}"]),
+        "blue"
+    );
 
     let config = [("replicas", "2"), ("colour", "blue")];
-    assert_eq!(run.action(&[("app", "other"), config[0], config[1]], "web").await, Action::Replace { delete_first: false });
+    assert_eq!(
+        run.action(&[("app", "other"), config[0], config[1]], "web").await,
+        Action::Replace { delete_first: false }
+    );
     assert_eq!(run.action(&[("app", "other"), config[0], config[1]], "front").await, Action::Update);
     let summary = run.up_ok(&[("app", "other"), config[0], config[1]]).await;
     assert_eq!(counts(&summary), (0, 1, 1, 0, 4));
@@ -191,7 +197,10 @@ async fn drift_is_found_and_what_is_scaled_by_others_is_left_alone() {
     assert_eq!(run.action(&[("scaled_by_others", "true")], "web").await, Action::Same);
     assert!(matches!(run.up(&[]).await, Err(RunError::Failed(_))));
     let failures = run.failures();
-    assert!(failures[0].contains("`spec.replicas` is owned by kubectl") && failures[0].contains("take_over"), "{failures:?}");
+    assert!(
+        failures[0].contains("`spec.replicas` is owned by kubectl") && failures[0].contains("take_over"),
+        "{failures:?}"
+    );
 
     kubectl(&["delete", "service", "-l", "stackkit.dev/lineage"]);
     assert_eq!(run.action(&[("scaled_by_others", "true")], "front").await, Action::Create, "somebody deleted it");
