@@ -236,12 +236,18 @@ pub(crate) fn classify(code: u16, body: &[u8], retry_after: Option<u64>, writes:
             (Reason::BeingDeleted, ErrorKind::Transient)
         }
         409 if word == "AlreadyExists" => (Reason::AlreadyExists, ErrorKind::Conflict),
-        409 if said.contains("uid mismatch") || said.contains("Precondition failed: UID") => {
+        409 if said.contains("uid mismatch")
+            || said.contains("Precondition failed: UID")
+            || said.contains("UID in the precondition") =>
+        {
             (Reason::OtherUid, ErrorKind::NotFound)
         }
         409 => (Reason::Stale, ErrorKind::Conflict),
         410 => (Reason::Stale, ErrorKind::Transient),
         429 => (Reason::Throttled, ErrorKind::Throttled),
+        422 if causes.iter().any(|cause| text_at(cause, "field") == Some("metadata.uid")) => {
+            (Reason::OtherUid, ErrorKind::NotFound)
+        }
         422 if said.contains("immutable") || said.contains("may not change") || said.contains("may not be updated") => {
             (Reason::Immutable, ErrorKind::Invalid)
         }
@@ -409,6 +415,10 @@ mod tests {
             ((409, "Conflict", "the object has been modified", none()), (Reason::Stale, ErrorKind::Conflict)),
             (
                 (409, "Conflict", "uid mismatch: no existing object was found", none()),
+                (Reason::OtherUid, ErrorKind::NotFound),
+            ),
+            (
+                (409, "Conflict", "the UID in the precondition (a) does not match the UID in record (b)", none()),
                 (Reason::OtherUid, ErrorKind::NotFound),
             ),
             (

@@ -5,6 +5,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt as _;
 use http::Method;
 use serde_json::{Value as Wire, json};
 use stackkit::property::Property;
@@ -158,10 +159,9 @@ fn scrub(error: Error, body: &Wire) -> Error {
     {
         for encoded in data.values().filter_map(Wire::as_str).filter(|text| !text.is_empty()) {
             answer.message = answer.message.replace(encoded, "[secret]");
-            if let Some(plain) = STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok()) {
-                if !plain.is_empty() {
-                    answer.message = answer.message.replace(&plain, "[secret]");
-                }
+            let plain = STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            if let Some(plain) = plain.filter(|plain| !plain.is_empty()) {
+                answer.message = answer.message.replace(&plain, "[secret]");
             }
         }
     }
@@ -356,22 +356,46 @@ async fn read_many_erased(
     }
     let mut listed: HashMap<String, Wire> = HashMap::new();
     for namespace in groups.into_iter().filter(|(_, count)| *count > 1).map(|(namespace, _)| namespace) {
-        // Some roles may get but not list: then every object is asked for by itself.
-        for live in list_own(k8s, cx, kind, namespace).await.unwrap_or_default() {
+        let own = match list_own(k8s, cx, kind, namespace).await {
+            Ok(own) => own,
+            // Some roles may get but not list: then every object is asked for by itself.
+            Err(Error::Refused { answer, .. }) if answer.reason == Reason::Forbidden => Vec::new(),
+            Err(error) => return fail_all(k8s, items.len(), error),
+        };
+        for live in own {
             if let Some(name) = text_at(&live, "metadata.name") {
                 listed.insert(Target { kind, namespace, name }.id(), live);
             }
         }
     }
-    let mut results = Vec::with_capacity(items.len());
-    for (target, (_, prior)) in targets.iter().zip(items) {
-        let live = match listed.remove(&target.id()) {
-            Some(live) => Ok(Some(live)),
-            None => k8s.api.get(&format!("read {target}"), target.path()).await,
-        };
-        results.push(live.map(|live| live.and_then(|live| observed(kind, *prior, &live))));
-    }
-    results
+    let reads = targets.iter().zip(items).map(|(target, (_, prior))| {
+        let listed = listed.remove(&target.id());
+        async move {
+            let live = match listed {
+                Some(live) => Some(live),
+                None => k8s.api.get(&format!("read {target}"), target.path()).await?,
+            };
+            Ok(live.and_then(|live| observed(kind, *prior, &live)))
+        }
+    });
+    // Collected first: a lazy stream would borrow the map of what was listed for as long as it runs.
+    let reads: Vec<_> = reads.collect();
+    futures_util::stream::iter(reads).buffered(READS).collect().await
+}
+
+/// How many objects are asked for at once where no list has them.
+const READS: usize = 16;
+
+fn fail_all(k8s: &Kubernetes, count: usize, error: Error) -> Vec<Result<Option<Values>, Error>> {
+    let again = || Error::NoAnswer {
+        action: "read the objects of this stack".into(),
+        endpoint: k8s.api.endpoint.clone(),
+        reason: error.to_string(),
+        writes: false,
+    };
+    let mut all: Vec<_> = (1..count).map(|_| Err(again())).collect();
+    all.push(Err(error));
+    all
 }
 
 async fn list_own(k8s: &Kubernetes, cx: &Context, kind: &Kind, namespace: Option<&str>) -> Result<Vec<Wire>, Error> {

@@ -6,11 +6,11 @@ use serde_json::Value as Wire;
 use stackkit::Context;
 use tokio::time::Instant;
 
-use crate::Kubernetes;
 use crate::body::{at, count_at, items_at, text_at};
 use crate::error::Error;
 use crate::object::Target;
 use crate::pods;
+use crate::{ANNOTATION_WAIT, Kubernetes};
 
 /// What one look at a live object says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,8 @@ pub(crate) async fn until_ready(
     target: Target<'_>,
     applied: Wire,
 ) -> Result<Wire, Error> {
-    if !k8s.wait || !waits(target.kind.kind) {
+    let told = at(&applied, "metadata.annotations").and_then(|all| all.get(ANNOTATION_WAIT)).and_then(Wire::as_str);
+    if !k8s.wait || told == Some("false") || !waits(target.kind.kind) {
         return Ok(applied);
     }
     let uid = text_at(&applied, "metadata.uid").unwrap_or_default().to_owned();
@@ -388,6 +389,25 @@ mod tests {
         assert_eq!(deployment_with(failed), Verdict::Failed("m".into()));
         let quota = json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}]);
         assert!(matches!(deployment_with(full(2, 0, 0, 0, quota)), Verdict::Trouble(..)));
+    }
+
+    #[test]
+    fn what_keeps_an_object_is_said() {
+        for (live, reason) in [
+            (
+                json!({"metadata": {"finalizers": ["acme.example/lock"]}}),
+                "the finalizers acme.example/lock are not done: their controllers have to take them off",
+            ),
+            (json!({"metadata": {"finalizers": ["foregroundDeletion"]}}), "what it owns goes first"),
+            (
+                json!({"spec": {"finalizers": ["kubernetes"]}, "status": {"conditions": [
+                {"type": "NamespaceContentRemaining", "status": "True", "message": "Some resources are remaining: widgets.acme.example has 1"},
+                {"type": "NamespaceDeletionDiscoveryFailure", "status": "False", "message": "fine"}]}}),
+                "Some resources are remaining: widgets.acme.example has 1",
+            ),
+        ] {
+            assert_eq!(holds(&live), reason);
+        }
     }
 
     #[test]

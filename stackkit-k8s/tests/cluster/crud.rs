@@ -233,6 +233,25 @@ async fn what_is_wrong_is_refused_with_field_and_reason() {
 }
 
 #[tokio::test]
+async fn a_server_that_breaks_off_leaves_the_outcome_open() {
+    use stackkit_k8s::batch::v1 as batch;
+    let cluster = Cluster::new("breaks").await;
+    // Validation of this version dereferences nothing for a success policy without completions.
+    let pod = core::PodSpec::new([core::Container::new("a").image("a:1")]).restart_policy("Never");
+    let rule = batch::SuccessPolicyRule::new().succeeded_indexes("0");
+    let job = batch::JobSpec::new(core::PodTemplateSpec::new().spec(pod))
+        .completion_mode("Indexed")
+        .parallelism(1)
+        .success_policy(batch::SuccessPolicy::new([rule]));
+    let error = cluster.create("x", batch::Job::new(job).name("x")).await.expect_err("it breaks off");
+    assert_eq!(error.kind(), ErrorKind::UnknownOutcome, "{error}");
+    assert!(
+        error.to_string().starts_with("create Job breaks/x: no answer from the API server at https://127.0.0.1:"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn an_immutable_field_says_how_it_can_change() {
     let cluster = Cluster::new("immutable").await;
     let made = cluster.create("x", config_map("red").immutable(true)).await.unwrap();

@@ -1,6 +1,7 @@
 //! The provider against a genuine control plane. All tests of this binary share one cluster, and take a namespace each.
 
 mod crud;
+mod program;
 mod waiting;
 
 use stackkit::resource::Fields;

@@ -136,6 +136,13 @@ async fn a_load_balancer_has_its_address_and_a_late_claim_does_not_block() {
 }
 
 #[tokio::test]
+async fn what_is_not_to_be_waited_for_is_not() {
+    let cluster = Cluster::new("hasty").await;
+    let draft = deployment(1, template(Some("never-ready"), "web:1")).annotations([("stackkit.dev/wait", "false")]);
+    cluster.create("web", draft).await.expect("it is made, and that is all");
+}
+
+#[tokio::test]
 async fn what_never_gets_ready_says_what_is_missing() {
     let cluster = Cluster::new("never").await;
     let spec = apps::DeploymentSpec::new(
