@@ -645,6 +645,19 @@ async fn a_place_that_cannot_be_written_is_named_with_its_cause() {
     assert!(error.to_string().starts_with("cannot make `"), "{error}");
 }
 
+#[tokio::test]
+async fn a_stack_name_leads_nowhere_else() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["", "..", ".hidden", "a/b", "../up", "a\\b", "a\nb", "a\u{1b}[31m"] {
+        let backend = LocalBackend::new(dir.path(), name);
+        let error = backend.load().await.unwrap_err().to_string();
+        assert!(error.contains("cannot be the name of a stack") && !error.contains(['\n', '\u{1b}']), "{error}");
+        assert!(backend.acquire(Holder::new("up").unwrap()).await.is_err());
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    LocalBackend::new(dir.path(), "prod-eu_1.a").load().await.unwrap();
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn files_are_private_and_only_the_snapshot_is_committed() {
