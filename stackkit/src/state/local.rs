@@ -13,7 +13,7 @@ use crate::context::BoxFuture;
 use crate::seal::{private_folder, sync_folder};
 
 /// What must not be committed: all but the snapshots.
-const GITIGNORE: &str = "*.journal\n*.lock\n*.rescue\n*.tmp\n";
+const GITIGNORE: &str = "*.journal\n*.lock\n*.rescue\n*.tmp\nselected\n";
 
 /// The state of one stack in a folder: `<stack>.state.json`, `<stack>.journal` and `<stack>.lock`.
 ///
@@ -99,6 +99,16 @@ struct Lines {
     torn: usize,
 }
 
+/// Makes a folder for local states, closed to others, and keeps out of Git what does not belong there.
+pub(crate) fn prepare_folder(dir: &Path) -> io::Result<()> {
+    private_folder(dir)?;
+    match OpenOptions::new().write(true).create_new(true).open(dir.join(".gitignore")) {
+        Ok(mut file) => file.write_all(GITIGNORE.as_bytes()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 impl Inner {
     fn path(&self, extension: &str) -> PathBuf {
         self.dir.join(format!("{}.{extension}", self.stack))
@@ -158,16 +168,8 @@ impl Inner {
     }
 
     fn acquire(self: &Arc<Self>, holder: Holder) -> Result<Arc<dyn Lease>, BackendError> {
-        let folder = |source| BackendError::Io { what: "make", place: format!("`{}`", self.dir.display()), source };
-        private_folder(&self.dir).map_err(folder)?;
-        let ignore = self.dir.join(".gitignore");
-        match OpenOptions::new().write(true).create_new(true).open(&ignore) {
-            Ok(mut file) => file.write_all(GITIGNORE.as_bytes()).map_err(folder)?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(source) => {
-                return Err(BackendError::Io { what: "write", place: format!("`{}`", ignore.display()), source });
-            }
-        }
+        prepare_folder(&self.dir)
+            .map_err(|source| BackendError::Io { what: "make", place: format!("`{}`", self.dir.display()), source })?;
         let lock = lock::take(&self.path("lock"), &holder)?;
         *self.held() = Some(Held { id: holder.id.clone(), _lock: lock, journal: None });
         Ok(Arc::new(LocalLease { holder, inner: Arc::clone(self) }))
