@@ -13,7 +13,7 @@ use crate::context::BoxFuture;
 use crate::seal::{private_folder, sync_folder};
 
 /// What must not be committed: all but the snapshots.
-const GITIGNORE: &str = "*.journal\n*.lock\n*.rescue\n*.tmp\n";
+const GITIGNORE: &str = "*.journal\n*.lock\n*.rescue\n*.tmp\nselected\n";
 
 /// The state of one stack in a folder: `<stack>.state.json`, `<stack>.journal` and `<stack>.lock`.
 ///
@@ -99,6 +99,16 @@ struct Lines {
     torn: usize,
 }
 
+/// Makes a folder for local states, closed to others, and keeps out of Git what does not belong there.
+pub(crate) fn prepare_folder(dir: &Path) -> io::Result<()> {
+    private_folder(dir)?;
+    match OpenOptions::new().write(true).create_new(true).open(dir.join(".gitignore")) {
+        Ok(mut file) => file.write_all(GITIGNORE.as_bytes()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 impl Inner {
     /// The stack's name becomes part of file names, so it must not lead anywhere else.
     fn check_name(&self) -> Result<(), BackendError> {
@@ -174,17 +184,9 @@ impl Inner {
         self.check_name()?;
         let folder = |source| BackendError::Io { what: "make", place: format!("`{}`", self.dir.display()), source };
         let is_new = !self.dir.try_exists().map_err(folder)?;
-        private_folder(&self.dir).map_err(folder)?;
+        prepare_folder(&self.dir).map_err(folder)?;
         if let Some(parent) = self.dir.parent().filter(|parent| is_new && !parent.as_os_str().is_empty()) {
             sync_folder(parent).map_err(folder)?;
-        }
-        let ignore = self.dir.join(".gitignore");
-        match OpenOptions::new().write(true).create_new(true).open(&ignore) {
-            Ok(mut file) => file.write_all(GITIGNORE.as_bytes()).map_err(folder)?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(source) => {
-                return Err(BackendError::Io { what: "write", place: format!("`{}`", ignore.display()), source });
-            }
         }
         let lock = lock::take(&self.path("lock"), &holder)?;
         *self.held() = Some(Held { id: holder.id.clone(), _lock: lock, journal: None });
