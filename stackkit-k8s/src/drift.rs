@@ -209,9 +209,9 @@ fn equal(ty: &Ty, applied: &Value, live: &Wire) -> bool {
 
 fn contains(live: &Wire, applied: &Value) -> bool {
     match (applied, live) {
-        (Value::Map(map), Wire::Object(object)) => {
-            map.iter().all(|(key, applied)| applied.is_null() || object.get(key).is_some_and(|live| contains(live, applied)))
-        }
+        (Value::Map(map), Wire::Object(object)) => map
+            .iter()
+            .all(|(key, applied)| applied.is_null() || object.get(key).is_some_and(|live| contains(live, applied))),
         (Value::List(items), Wire::Array(live)) => {
             items.len() == live.len() && items.iter().zip(live).all(|(applied, live)| contains(live, applied))
         }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt as _;
 use http::Method;
 use serde_json::{Value as Wire, json};
 use stackkit::property::Property;
@@ -142,13 +143,7 @@ fn label(text: &str) -> String {
     value.trim_start_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned()
 }
 
-async fn send(
-    k8s: &Kubernetes,
-    target: Target<'_>,
-    action: &str,
-    body: &Wire,
-    force: bool,
-) -> Result<Wire, Error> {
+async fn send(k8s: &Kubernetes, target: Target<'_>, action: &str, body: &Wire, force: bool) -> Result<Wire, Error> {
     let force = if force { "&force=true" } else { "" };
     let path = format!("{}?fieldManager={}&fieldValidation=Strict{force}", target.path(), escape(&k8s.manager));
     let bytes = serde_json::to_vec(body).map_err(|error| Error::Settings(format!("{action}: {error}")))?;
@@ -164,10 +159,9 @@ fn scrub(error: Error, body: &Wire) -> Error {
     {
         for encoded in data.values().filter_map(Wire::as_str).filter(|text| !text.is_empty()) {
             answer.message = answer.message.replace(encoded, "[secret]");
-            if let Some(plain) = STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok()) {
-                if !plain.is_empty() {
-                    answer.message = answer.message.replace(&plain, "[secret]");
-                }
+            let plain = STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            if let Some(plain) = plain.filter(|plain| !plain.is_empty()) {
+                answer.message = answer.message.replace(&plain, "[secret]");
             }
         }
     }
@@ -240,7 +234,8 @@ async fn create_erased(
     args: &[Value],
 ) -> Result<(String, Values), Error> {
     let target = Target::of(k8s, kind, args)?;
-    let live = match send(k8s, target, &format!("create {target}"), &body(cx, target, args, &Apply::Make), false).await {
+    let live = match send(k8s, target, &format!("create {target}"), &body(cx, target, args, &Apply::Make), false).await
+    {
         Ok(live) => live,
         Err(Error::Refused { answer, .. })
             if matches!(answer.reason, Reason::Stale | Reason::FieldOwned | Reason::AlreadyExists) =>
@@ -297,7 +292,9 @@ fn outputs(kind: &Kind, values: &mut Values, live: &Wire, admitted: Admitted) {
     for (index, path) in kind.outputs {
         let found = at(live, path).and_then(|found| match found {
             Wire::String(text) if !text.is_empty() => Some(text.as_str()),
-            Wire::Array(items) => items.iter().find_map(|item| text_at(item, "ip").or_else(|| text_at(item, "hostname"))),
+            Wire::Array(items) => {
+                items.iter().find_map(|item| text_at(item, "ip").or_else(|| text_at(item, "hostname")))
+            }
             _ => None,
         });
         put(*index, found.map_or(Value::Null, Value::text));
@@ -338,7 +335,8 @@ pub(crate) async fn read_many<K: Object>(
     cx: &Context,
     items: &[(String, Option<ObjectState<K>>)],
 ) -> Vec<Result<Option<ObjectState<K>>, Error>> {
-    let items: Vec<_> = items.iter().map(|(id, prior)| (id.as_str(), prior.as_ref().map(|prior| prior.values()))).collect();
+    let items: Vec<_> =
+        items.iter().map(|(id, prior)| (id.as_str(), prior.as_ref().map(|prior| prior.values()))).collect();
     let read = read_many_erased(k8s, cx, K::KIND, &items).await;
     read.into_iter().map(|result| result.map(|values| values.map(ObjectState::erased))).collect()
 }
@@ -358,22 +356,46 @@ async fn read_many_erased(
     }
     let mut listed: HashMap<String, Wire> = HashMap::new();
     for namespace in groups.into_iter().filter(|(_, count)| *count > 1).map(|(namespace, _)| namespace) {
-        // Some roles may get but not list: then every object is asked for by itself.
-        for live in list_own(k8s, cx, kind, namespace).await.unwrap_or_default() {
+        let own = match list_own(k8s, cx, kind, namespace).await {
+            Ok(own) => own,
+            // Some roles may get but not list: then every object is asked for by itself.
+            Err(Error::Refused { answer, .. }) if answer.reason == Reason::Forbidden => Vec::new(),
+            Err(error) => return fail_all(k8s, items.len(), error),
+        };
+        for live in own {
             if let Some(name) = text_at(&live, "metadata.name") {
                 listed.insert(Target { kind, namespace, name }.id(), live);
             }
         }
     }
-    let mut results = Vec::with_capacity(items.len());
-    for (target, (_, prior)) in targets.iter().zip(items) {
-        let live = match listed.remove(&target.id()) {
-            Some(live) => Ok(Some(live)),
-            None => k8s.api.get(&format!("read {target}"), target.path()).await,
-        };
-        results.push(live.map(|live| live.and_then(|live| observed(kind, *prior, &live))));
-    }
-    results
+    let reads = targets.iter().zip(items).map(|(target, (_, prior))| {
+        let listed = listed.remove(&target.id());
+        async move {
+            let live = match listed {
+                Some(live) => Some(live),
+                None => k8s.api.get(&format!("read {target}"), target.path()).await?,
+            };
+            Ok(live.and_then(|live| observed(kind, *prior, &live)))
+        }
+    });
+    // Collected first: a lazy stream would borrow the map of what was listed for as long as it runs.
+    let reads: Vec<_> = reads.collect();
+    futures_util::stream::iter(reads).buffered(READS).collect().await
+}
+
+/// How many objects are asked for at once where no list has them.
+const READS: usize = 16;
+
+fn fail_all(k8s: &Kubernetes, count: usize, error: Error) -> Vec<Result<Option<Values>, Error>> {
+    let again = || Error::NoAnswer {
+        action: "read the objects of this stack".into(),
+        endpoint: k8s.api.endpoint.clone(),
+        reason: error.to_string(),
+        writes: false,
+    };
+    let mut all: Vec<_> = (1..count).map(|_| Err(again())).collect();
+    all.push(Err(error));
+    all
 }
 
 async fn list_own(k8s: &Kubernetes, cx: &Context, kind: &Kind, namespace: Option<&str>) -> Result<Vec<Wire>, Error> {

@@ -86,9 +86,10 @@ async fn config(settings: &Settings) -> Result<kube::Config, Error> {
             // What the parser says may quote the credentials.
             Error::Settings("`kubeconfig_content` is not a kubeconfig: give the whole file's text".into())
         })?),
-        (None, Some(path)) => {
-            Some(Kubeconfig::read_from(path).map_err(|error| bad(format!("the kubeconfig `{path}` cannot be read"), &error))?)
-        }
+        (None, Some(path)) => Some(
+            Kubeconfig::read_from(path)
+                .map_err(|error| bad(format!("the kubeconfig `{path}` cannot be read"), &error))?,
+        ),
         (None, None) => None,
     };
     let mut config = match kubeconfig {

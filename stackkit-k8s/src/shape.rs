@@ -128,7 +128,9 @@ impl Ty {
             Ty::Bytes => ByteString::from_value(value).map(drop),
             Ty::Hidden(inner) => inner.check(value.reveal()),
             Ty::List(item) => match value {
-                Value::List(items) => each(items.iter().enumerate().map(|(at, v)| (at.to_string(), v)), |_, v| item.check(v)),
+                Value::List(items) => {
+                    each(items.iter().enumerate().map(|(at, v)| (at.to_string(), v)), |_, v| item.check(v))
+                }
                 other => Err(DecodeError::expected("a list", other)),
             },
             Ty::Map(item) => match value {

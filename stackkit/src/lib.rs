@@ -53,7 +53,7 @@ pub use provider::Provider;
 pub use resource::{Created, Found, Intent, Managed, Ops, Outcome, Resource};
 pub use secret::Secret;
 pub use stack::{Handle, Stack};
-pub use stackkit_macros::{Properties, cidr, main, program, resource, test, text};
+pub use stackkit_macros::{Properties, cidr, json, main, program, resource, test, text};
 pub use types::{CaselessText, Cidr, Id, Json, JsonPolicy, Set};
 pub use urn::Urn;
 pub use value::Value;
