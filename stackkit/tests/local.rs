@@ -97,7 +97,7 @@ async fn site(stack: &mut Stack) -> Result<()> {
     let config: Config = stack.config()?;
     let folder = stack.add("folder", local::Directory::new(&config.folder));
     let inner = stack.add("inner", local::Directory::new(text!("{}/inner", folder.path)));
-    let id = stack.add("id", local::RandomId::new(8_u32).keepers([("trigger", &config.trigger)]));
+    let id = stack.add("id", local::RandomId::new(8).keepers([("trigger", &config.trigger)]));
     let page = local::File::new(text!("{}/page", inner.path), text!("{} {}", config.content, id.hex));
     let page = stack.add("page", page);
     let marker = stack.add(
@@ -204,7 +204,7 @@ async fn adopting(stack: &mut Stack) -> Result<()> {
     let config: Adopt = stack.config()?;
     stack.add("file", local::File::new("old.txt", &config.content)).import("old.txt");
     stack.add("folder", local::Directory::new("old")).import("old");
-    let password = stack.add("password", local::RandomPassword::new(12_u32).special(false)).import("password.txt");
+    let password = stack.add("password", local::RandomPassword::new(12).special(false)).import("password.txt");
     stack.output("password", &password.value);
     Ok(())
 }

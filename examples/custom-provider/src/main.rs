@@ -29,7 +29,7 @@ async fn dns(stack: &mut Stack) -> Result<()> {
     let config: Config = stack.config()?;
     stack.provider::<Acme>("default", AcmeSettings::new().endpoint(&config.endpoint));
 
-    let key = stack.add("transfer", local::RandomPassword::new(32_u32));
+    let key = stack.add("transfer", local::RandomPassword::new(32));
     let www =
         stack.add("www", Record::new(&config.zone, "192.0.2.10").name("www").ttl(config.ttl).transfer_key(&key.value));
     // Without a name the engine makes one up, so that a replacement can stand beside what it replaces.

@@ -19,8 +19,8 @@ use stackkit::prelude::*;
 #[stackkit::program]
 async fn workspace(stack: &mut Stack) -> Result<()> {
     let folder = stack.add("folder", local::Directory::new("workspace"));
-    let id = stack.add("id", local::RandomId::new(4_u32));
-    let token = stack.add("token", local::RandomPassword::new(40_u32).special(false));
+    let id = stack.add("id", local::RandomId::new(4));
+    let token = stack.add("token", local::RandomPassword::new(40).special(false));
     stack.add("token", local::SecretFile::new(text!("{}/token", folder.path), &token.value));
     stack.add("readme", local::File::new(text!("{}/README", folder.path), text!("Workspace {}\n", id.hex)));
     stack.output("id", &id.hex);

@@ -41,10 +41,8 @@ async fn quickstart(stack: &mut Stack) -> Result<()> {
 
     // An authority, and a certificate that it signs. Both renew themselves when their end comes near.
     let ca_key = stack.add("ca", local::TlsPrivateKey::new());
-    let ca = stack.add(
-        "ca",
-        local::SelfSignedCert::new(&ca_key.private_key_pem, "Quick start CA").is_ca(true).valid_days(3650_u32),
-    );
+    let ca = stack
+        .add("ca", local::SelfSignedCert::new(&ca_key.private_key_pem, "Quick start CA").is_ca(true).valid_days(3650));
     let key = stack.add("server", local::TlsPrivateKey::new());
     let request = stack.add(
         "server",
@@ -52,7 +50,7 @@ async fn quickstart(stack: &mut Stack) -> Result<()> {
     );
     let certificate = stack.add(
         "server",
-        local::SignedCert::new(&request.request_pem, &ca_key.private_key_pem, &ca.certificate_pem).valid_days(90_u32),
+        local::SignedCert::new(&request.request_pem, &ca_key.private_key_pem, &ca.certificate_pem).valid_days(90),
     );
     stack.add("ca.crt", local::File::new(text!("{}/ca.crt", tls.path), &ca.certificate_pem));
     stack.add("server.crt", local::File::new(text!("{}/server.crt", tls.path), &certificate.certificate_pem));
@@ -60,7 +58,7 @@ async fn quickstart(stack: &mut Stack) -> Result<()> {
     stack.add("server.key", local::SecretFile::new(text!("{}/server.key", tls.path), &key.private_key_pem));
 
     // Who may see /admin. The line is secret because the password in it is.
-    let password = stack.add("admin", local::RandomPassword::new(24_u32).special(false));
+    let password = stack.add("admin", local::RandomPassword::new(24).special(false));
     let users =
         stack.add("users", local::SecretFile::new(text!("{}/users", conf.path), text!("admin:{}\n", password.value)));
 
@@ -81,7 +79,7 @@ async fn quickstart(stack: &mut Stack) -> Result<()> {
     }
 
     // The pages, with what the certificates turned out to be in them. A new greeting is a new release.
-    let release = stack.add("release", local::RandomId::new(4_u32).keepers([("greeting", config.greeting.as_str())]));
+    let release = stack.add("release", local::RandomId::new(4).keepers([("greeting", config.greeting.as_str())]));
     let greeting = escape(&config.greeting);
     let replicas = config.replicas;
     let page = text!(

@@ -34,7 +34,7 @@ async fn service(stack: &mut Stack) -> Result<()> {
     let folder = stack.add("settings", local::Directory::new("settings").mode("0700"));
     let password = match &config.database_password {
         Some(given) => Output::known(given.clone()),
-        None => stack.add("database", local::RandomPassword::new(32_u32).special(false)).value.clone(),
+        None => stack.add("database", local::RandomPassword::new(32).special(false)).value.clone(),
     };
     let log = if production { "warn" } else { "debug" };
     for instance in 0..config.instances {

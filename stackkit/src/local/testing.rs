@@ -65,11 +65,11 @@ mod renewal {
     #[crate::program]
     async fn certificates(stack: &mut Stack) -> Result<()> {
         let key = stack.add("key", local::TlsPrivateKey::new());
-        let ca = local::SelfSignedCert::new(&key.private_key_pem, "CA").is_ca(true).valid_days(1000_u32);
+        let ca = local::SelfSignedCert::new(&key.private_key_pem, "CA").is_ca(true).valid_days(1000);
         let ca = stack.add("ca", ca);
         let request = stack.add("leaf", local::CertRequest::new(&key.private_key_pem, "localhost"));
         let leaf = local::SignedCert::new(&request.request_pem, &key.private_key_pem, &ca.certificate_pem);
-        let leaf = stack.add("leaf", leaf.valid_days(90_u32));
+        let leaf = stack.add("leaf", leaf.valid_days(90));
         stack.add("leaf", local::File::new("leaf.crt", &leaf.certificate_pem));
         Ok(())
     }
