@@ -144,7 +144,7 @@ impl Managed for RouteTable {
         let mut seen = BTreeMap::new();
         for route in args.routes.iter() {
             let destination = route.destination.to_string();
-            if Kind::of(route.target.as_str()).is_none() {
+            if !route.target.is_plausible() {
                 let what = format!(
                     "the route to {destination} leads to `{}`: expected the id of a gateway (`igw-`, `nat-`, `tgw-`, \
                      `vgw-`, `eigw-`), peering (`pcx-`), endpoint (`vpce-`) or network interface (`eni-`)",

@@ -57,11 +57,7 @@ impl Rule {
     /// What EC2 would refuse.
     pub(super) fn problem(&self) -> Option<String> {
         let peer = self.peer.as_str();
-        let known = peer == "self"
-            || peer.starts_with("sg-")
-            || peer.starts_with("pl-")
-            || peer.parse::<stackkit::Cidr>().is_ok();
-        if !known {
+        if !self.peer.is_plausible() {
             return Some(format!(
                 "`{peer}` is no peer: expected a CIDR block, the id of a group or prefix list, or `self`"
             ));

@@ -257,7 +257,7 @@ async fn what_ec2_would_refuse_is_found_before_it_is_asked() -> Outcome {
     let problems = Vpc::validate(&args("", Vpc::new(cidr!("10.0.0.0/8")).enable_dns_support(false)));
     let fields: Vec<_> = problems.iter().map(|problem| problem.field).collect();
     assert_eq!(fields, ["enable_dns_hostnames", "cidr"]);
-    let twice = [Route::new(cidr!("0.0.0.0/0"), "igw-1"), Route::new(cidr!("0.0.0.0/0"), "house-1")];
+    let twice = [Route::new(cidr!("0.0.0.0/0"), "igw-1"), Route::new(cidr!("0.0.0.0/0"), "subnet-1")];
     let problems = RouteTable::validate(&args("", RouteTable::new("vpc-1").routes(twice)));
     assert_eq!(problems.len(), 2, "{problems:?}");
     let group = SecurityGroup::new("vpc-1").ingress([Rule::new("tcp", "0.0.0.0/0")]);

@@ -169,6 +169,14 @@ async fn deploy_change_and_take_down() -> Outcome {
     Ok(())
 }
 
+#[stackkit::test]
+async fn a_program_can_be_tested_without_a_cloud() {
+    let run = stackkit::testing::Test::of(shop).config("protected", "false").up().await.expect_ok();
+    let database = run.get::<rds::Instance>("orders");
+    assert!(!database.publicly_accessible && database.storage_encrypted && database.final_snapshot);
+    assert!(run.get::<s3::Bucket>("files").block_public_access);
+}
+
 #[test]
 fn a_program_gets_through_throttling_and_lost_answers() {
     if let Some(moto) = faulty("programs::a_program_gets_through_throttling_and_lost_answers") {
