@@ -206,6 +206,11 @@ impl Executor<'_> {
                 }
             }
         }
+        if !self.is_delete(step)
+            && let Some(reached) = self.reached.get_mut(node)
+        {
+            *reached = true;
+        }
         if let Some(verb) = verb {
             let elapsed = started.map(|started| started.elapsed()).unwrap_or_default();
             let urn = self.urn(node);
@@ -231,6 +236,11 @@ impl Executor<'_> {
     pub(super) fn record_outputs(&mut self) {
         let mut changes = Vec::new();
         for output in &self.job.declared.outputs {
+            let mut reached = true;
+            output.value.references(&mut |resource| reached &= self.reached.get(resource as usize) == Some(&true));
+            if !reached {
+                continue;
+            }
             let Ok(value) = output.value.resolve(&self.lookup()) else { continue };
             if value.is_known() && self.job.state.outputs.get(&output.name) != Some(&value) {
                 changes.push(Change::Put(Record::Output(OutputRecord { name: output.name.clone(), value })));

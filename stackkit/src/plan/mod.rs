@@ -76,6 +76,11 @@ pub enum Action {
 }
 
 impl Action {
+    /// Whether it takes a call of the provider.
+    pub(crate) fn calls(&self) -> bool {
+        !matches!(self, Action::Same | Action::Record | Action::Forget)
+    }
+
     /// The verb on screen and in JSON.
     pub fn name(&self) -> &'static str {
         match self {
