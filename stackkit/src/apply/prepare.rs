@@ -287,7 +287,11 @@ impl Executor<'_> {
                 return Prepared::Done(Vec::new(), None);
             }
             Action::Replace { delete_first: true } if !planned.certain => {
-                if !self.will_replace(planned.follows.unwrap_or(node)) {
+                let due = match &planned.follows[..] {
+                    [] => self.will_replace(node),
+                    roots => roots.iter().any(|root| self.will_replace(*root)),
+                };
+                if !due && record.status != Status::PendingDelete {
                     return Prepared::Done(Vec::new(), None);
                 }
             }

@@ -114,8 +114,8 @@ pub struct PlanNode {
     pub reasons: Vec<String>,
     /// What changes, field by field.
     pub changes: Vec<FieldChange>,
-    /// The node from whose replacement this one's deletion follows, when that is not certain: it is decided there.
-    pub(crate) follows: Option<usize>,
+    /// The nodes from whose replacement this one's deletion follows, when that is not certain: it is decided there.
+    pub(crate) follows: Vec<usize>,
 }
 
 /// One step of the apply graph.
