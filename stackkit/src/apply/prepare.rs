@@ -102,9 +102,14 @@ impl Executor<'_> {
                     settled.inputs = plan::named_inputs(declared.schema, &desired);
                     settled.drifted.clear();
                 }
-                settled.seen.retain(|field, _| {
-                    settled.inputs.contains_key(field)
-                        || declared.schema.index(field).is_some_and(|at| declared.schema.fields[at].computed)
+                let inputs = &settled.inputs;
+                settled.seen.retain(|name, seen| {
+                    let field = declared.schema.index(name).map(|at| &declared.schema.fields[at]);
+                    // What is as it was given is not worth noting, and what nobody gave is ours only where it is computed.
+                    field.is_some_and(|field| match inputs.get(name) {
+                        Some(given) => (field.ty.canonical)(given.clone()) != (field.ty.canonical)(seen.clone()),
+                        None => field.computed,
+                    })
                 });
                 self.values[index as usize] = plan::record_values(declared.schema, &settled);
                 let imported = matches!(planned.action, Action::Import { .. });

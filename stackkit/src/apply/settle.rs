@@ -1,6 +1,6 @@
 //! What becomes of a step once its call has ended: records, values for dependents, and what may start next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use petgraph::graph::NodeIndex;
 use tokio::task::{Id, JoinError};
@@ -246,10 +246,11 @@ impl Executor<'_> {
                 changes.push(Change::Put(Record::Output(OutputRecord { name: output.name.clone(), value })));
             }
         }
-        for name in self.job.state.outputs.keys() {
-            if !self.job.declared.outputs.iter().any(|output| output.name == *name) {
-                changes.push(Change::Remove(Key::Output(name.clone())));
-            }
+        // A run that did not come to its end says nothing of outputs that it does not know.
+        if self.summary.failed == 0 && self.summary.skipped == 0 && self.stopping.is_none() {
+            let declared: HashSet<&str> = self.job.declared.outputs.iter().map(|output| output.name.as_str()).collect();
+            let gone = self.job.state.outputs.keys().filter(|name| !declared.contains(name.as_str()));
+            changes.extend(gone.map(|name| Change::Remove(Key::Output(name.clone()))));
         }
         self.record(changes);
     }

@@ -117,9 +117,9 @@ pub(crate) fn desired_inputs(
             if let Some(default) = field.default {
                 value = default();
             } else if field.name_mark {
-                value = prior
-                    .and_then(|record| record.inputs.get(field.name).cloned())
-                    .unwrap_or(Value::Unknown { secret: false });
+                // What is there keeps the name that it has, or was adopted with; a new one gets one at its turn.
+                let has = |record: &ResourceRecord| record.inputs.get(field.name).or(record.seen.get(field.name)).cloned();
+                value = prior.map_or(Value::Unknown { secret: false }, |record| has(record).unwrap_or_default());
             } else if field.required {
                 errors.push(DesiredError::Missing(field.name));
             }

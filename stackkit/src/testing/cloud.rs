@@ -1,6 +1,6 @@
 //! The mocked cloud: one for all providers, typed by their schemas.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::connections::Connector;
@@ -47,6 +47,8 @@ pub(super) struct Inner {
     pub(super) calls: Vec<CloudCall>,
     failures: Vec<Failure>,
     pub(super) made: u64,
+    /// What has ever been made.
+    pub(super) born: BTreeSet<Urn>,
     pub(super) identity: Option<String>,
     pub(super) refuses_while_used: bool,
     pub(super) says_ids: bool,
@@ -88,6 +90,11 @@ impl Cloud {
     /// Adds a rule by which calls fail.
     pub fn fail(&self, failure: Failure) {
         self.lock().failures.push(failure);
+    }
+
+    /// Drops every rule by which calls fail.
+    pub fn clear_failures(&self) {
+        self.lock().failures.clear();
     }
 
     /// Who and where the cloud says that it is; another one than recorded is refused.

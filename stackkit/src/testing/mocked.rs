@@ -90,9 +90,10 @@ impl Connection for Mocked {
                 if name_taken(&inner, schema, args) {
                     return Err(Error::new(ErrorKind::Conflict, "something of this name is there already"));
                 }
-                let version = u64::from(inner.things.values().any(|thing| thing.urn == *cx.urn()));
-                inner.made += u64::from(version > 0);
-                let version = if version > 0 { inner.made } else { 0 };
+                // No cloud gives an id out twice.
+                let first = inner.born.insert(cx.urn().clone());
+                inner.made += u64::from(!first);
+                let version = if first { 0 } else { inner.made };
                 let short = schema.type_name.rsplit(':').next().unwrap_or("thing").to_lowercase();
                 let mut id = format!("{short}-{}", cx.urn().name());
                 if version > 0 {

@@ -55,6 +55,14 @@ impl TestRun {
         }
     }
 
+    /// How it ended.
+    ///
+    /// # Errors
+    /// Why it did not end well.
+    pub fn result(&self) -> Result<&Summary, &RunError> {
+        self.result.as_ref()
+    }
+
     /// Steps that failed, as lines.
     pub fn failures(&self) -> Vec<String> {
         self.events

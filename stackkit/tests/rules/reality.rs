@@ -148,7 +148,7 @@ async fn an_import_takes_the_place_of_what_waited_for_its_successor() {
 }
 
 macro_rules! aging {
-    ($module:ident, $version:literal, $($upgrade:item)?) => {
+    ($module:ident, [$($attr:tt)*], $($upgrade:tt)*) => {
         mod $module {
             use super::*;
             pub struct Aging;
@@ -162,7 +162,7 @@ macro_rules! aging {
                 }
             }
             /// A bottle.
-            #[resource("aging:cellar:Wine", version = $version)]
+            #[resource($($attr)*)]
             pub struct Wine {
                 /// Its label.
                 pub label: String,
@@ -184,7 +184,7 @@ macro_rules! aging {
                 async fn delete(_: &Aging, _: &Context, _: &str, _: &WineState) -> Outcome<Self, ()> {
                     Err(Error::invalid("mocked only"))
                 }
-                $($upgrade)?
+                $($upgrade)*
             }
             #[stackkit::program(providers(Aging))]
             pub async fn cellar(stack: &mut Stack) -> Result<()> {
@@ -194,8 +194,8 @@ macro_rules! aging {
         }
     };
 }
-aging!(young, 1,);
-aging!(old, 3, fn upgrade(from: u32, fields: &mut BTreeMap<String, Value>) -> Result<(), String> {
+aging!(young, ["aging:cellar:Wine"],);
+aging!(old, ["aging:cellar:Wine", version = 3], fn upgrade(from: u32, fields: &mut BTreeMap<String, Value>) -> Result<(), String> {
     // It sees inputs and outputs together, once as they were given and once as they were seen.
     if from != 1 || !fields.contains_key("label") || !fields.contains_key("number") {
         return Err(format!("from {from}: {:?}", fields.keys()));

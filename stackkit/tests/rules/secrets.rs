@@ -46,10 +46,12 @@ async fn no_canary_is_ever_seen() {
     assert_eq!((change.field, format!("{:?}", change.before), format!("{:?}", change.after)), ("password", "[secret]".into(), "[secret]".into()));
     hidden(&version(&test, 1), &run);
     for to in [1, 2] {
-        for message in CANARIES {
+        // What the program or the state has is known; other people's secrets are not.
+        let known = &CANARIES[to - 1..=to];
+        for message in known {
             test.cloud().fail(Failure::of(Verb::Update, "a").message(&format!("the server said: {message}")));
         }
-        for _ in 0..3 {
+        for _ in known {
             let run = version(&test, to).up().await;
             assert!(run.failures()[0].contains("the server said"), "{:?}", run.failures());
             hidden(&test, &run);
