@@ -8,6 +8,7 @@ use syn::{ItemFn, LitStr, Path, Type, parse_quote};
 
 use crate::args::parse_arg_tokens;
 use crate::errors::Errors;
+use crate::types::here;
 
 /// Whether `fn main` is emitted.
 #[derive(Clone, Copy, PartialEq)]
@@ -79,7 +80,7 @@ pub fn expand(args: TokenStream, item: TokenStream, entry: Entry) -> TokenStream
     let providers = &options.providers;
     let linked =
         providers.iter().map(|provider| quote_spanned! { provider.span() => #private::Linked::of::<#provider>() });
-    let call = quote_spanned! { ident.span() => #ident(stack) };
+    let future = quote_spanned! { here(ident.span()) => ::std::boxed::Box::pin(#ident(stack)) };
     quote! {
         #(#attrs)*
         #[allow(non_upper_case_globals, reason = "a program is named like the function that declares it")]
@@ -87,7 +88,7 @@ pub fn expand(args: TokenStream, item: TokenStream, entry: Entry) -> TokenStream
             #sig #block
 
             fn run<'a>(stack: &'a mut #root::Stack) -> #private::BoxFuture<'a, #root::Result<()>> {
-                ::std::boxed::Box::pin(#call)
+                #future
             }
 
             #root::Program::new(#name, run, &[#(#linked),*])

@@ -1,12 +1,14 @@
 //! `text!`: text with outputs in it. The parts decide whether the result is secret.
 
-use proc_macro2::TokenStream;
-use quote::quote;
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
 use syn::{Expr, Ident, LitStr, Token};
 
 use crate::errors::Errors;
+use crate::types::here;
 
 struct Call {
     format: LitStr,
@@ -61,13 +63,13 @@ fn expand_call(Call { format, arguments }: &Call, errors: &mut Errors) -> TokenS
     for hole in &holes {
         match hole {
             Hole::Next => match rest.next() {
-                Some(expr) => parts.push(quote! { #expr }),
+                Some(expr) => parts.push(part(expr.span(), expr)),
                 None => missing += 1,
             },
             Hole::Named(name) => match syn::parse_str::<Ident>(name) {
                 Ok(mut ident) => {
                     ident.set_span(format.span());
-                    parts.push(quote! { #ident });
+                    parts.push(part(format.span(), &ident));
                 }
                 Err(_) => errors.on(
                     format,
@@ -85,8 +87,13 @@ fn expand_call(Call { format, arguments }: &Call, errors: &mut Errors) -> TokenS
     for unused in rest {
         errors.on(unused, "no `{}` in the text is left for this argument");
     }
-    let parts = parts.into_iter().rev().fold(quote! { () }, |rest, part| quote! { (&(#part), #rest) });
+    let parts = parts.into_iter().rev().fold(quote! { () }, |rest, part| quote! { (#part, #rest) });
     quote! { ::stackkit::__private::text(&[#(#literals),*], #parts) }
+}
+
+/// A part, checked where it stands.
+pub fn part(at: Span, expr: &impl ToTokens) -> TokenStream {
+    quote_spanned! { here(at) => ::stackkit::__private::text_part(&(#expr)) }
 }
 
 fn count(n: usize) -> String {

@@ -43,6 +43,11 @@ pub struct RunInfo {
 impl Context {
     /// A context that is not part of a run, for a provider's own tests.
     pub fn detached(urn: Urn, token: &str) -> Self {
+        Self::detached_in(urn, token, ".")
+    }
+
+    /// [`Context::detached`] with the folder that relative paths are taken from.
+    pub fn detached_in(urn: Urn, token: &str, dir: impl Into<std::path::PathBuf>) -> Self {
         struct Silent;
         impl Reports for Silent {
             fn created<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), Error>> {
@@ -51,7 +56,7 @@ impl Context {
             fn progress(&self, _: String) {}
         }
         Self {
-            shared: Arc::new(RunInfo { stack: "test".into(), lineage: "test".into(), dir: ".".into() }),
+            shared: Arc::new(RunInfo { stack: "test".into(), lineage: "test".into(), dir: dir.into() }),
             urn,
             token: token.into(),
             timeout: Duration::from_secs(60),

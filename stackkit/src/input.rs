@@ -5,7 +5,9 @@ use std::marker::PhantomData;
 
 use crate::output::Output;
 use crate::property::{Flows, FromText, Plain, Property};
+use crate::resource::Resource;
 use crate::secret::Secret;
+use crate::stack::Handle;
 use crate::value::Value;
 
 /// A value for a field: a literal, an output of a resource, or something computed from outputs. Erased at once.
@@ -39,7 +41,8 @@ impl<T> std::fmt::Debug for Input<T> {
 /// `&other.output`, and lists and maps of these.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not fit an input of type `{T}`",
-    label = "expected something that gives `{T}`"
+    label = "expected something that gives `{T}`",
+    note = "what fits: a plain value, `&other.field` of a declared resource, a collection of these, a builder"
 )]
 pub trait IntoInput<T>: Sized {
     /// The erased value.
@@ -114,6 +117,23 @@ impl<T, V: IntoInput<T>> IntoInput<Option<T>> for Option<V> {
     }
 }
 
+/// Implemented by nothing: it carries the message for a resource that is passed where one of its outputs is meant.
+#[diagnostic::on_unimplemented(
+    message = "the resource `{Self}` is not a value: pass one of its outputs, such as `&….id`",
+    label = "this is the whole resource"
+)]
+pub trait ResourceAsValue {}
+impl<R: Resource + ResourceAsValue, U> IntoInput<U> for Handle<R> {
+    fn into_value(self) -> Value {
+        Value::Null
+    }
+}
+impl<R: Resource + ResourceAsValue, U> IntoInput<U> for &Handle<R> {
+    fn into_value(self) -> Value {
+        Value::Null
+    }
+}
+
 /// A collection type that is made from elements of type `E`.
 #[diagnostic::on_unimplemented(
     message = "a collection of `{E}` does not fit an input of type `{Self}`",
@@ -155,11 +175,28 @@ impl<V, U: FromItems<(String, V)>> IntoInput<U> for BTreeMap<String, V> {
     }
 }
 
+/// An element of [`list!`](crate::list) or [`map!`](crate::map). It fits an element of type `T` and nothing else: that
+/// is how the compiler knows from the input what `T` is.
+#[doc(hidden)]
+pub struct Item<T>(Value, PhantomData<fn() -> T>);
+
+impl<T> Item<T> {
+    /// From anything that fits.
+    pub fn new(value: impl IntoInput<T>) -> Self {
+        Self(value.into_value(), PhantomData)
+    }
+}
+impl<T> IntoInput<T> for Item<T> {
+    fn into_value(self) -> Value {
+        self.0
+    }
+}
+
 /// A list of elements of different shapes: `list![&subnet.id, "subnet-1"]`.
 #[macro_export]
 macro_rules! list {
     ($($item:expr),* $(,)?) => {
-        ::std::vec::Vec::from([$($crate::Input::new($item)),*])
+        ::std::vec::Vec::from([$($crate::input::Item::new($item)),*])
     };
 }
 
@@ -167,6 +204,6 @@ macro_rules! list {
 #[macro_export]
 macro_rules! map {
     ($($key:expr => $value:expr),* $(,)?) => {
-        ::std::vec::Vec::from([$(($key, $crate::Input::new($value))),*])
+        ::std::vec::Vec::from([$(($key, $crate::input::Item::new($value))),*])
     };
 }

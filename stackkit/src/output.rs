@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use crate::property::{Mark, Open, Plain, Property};
 use crate::secret::Secret;
+use crate::types::Json;
 use crate::value::{Computed, Expr, Value};
 
 /// A value that a resource will have. It is a reference, not a future: programs combine outputs, and the engine
 /// resolves them when the resources are there.
-pub struct Output<T: Property>(Value, PhantomData<fn() -> T>);
+pub struct Output<T>(Value, PhantomData<fn() -> T>);
 
-impl<T: Property> Clone for Output<T> {
+impl<T> Clone for Output<T> {
     fn clone(&self) -> Self {
         Self::erased(self.0.clone())
     }
@@ -24,7 +25,7 @@ impl<T: Property> std::fmt::Debug for Output<T> {
     }
 }
 
-impl<T: Property> Output<T> {
+impl<T> Output<T> {
     pub(crate) fn erased(tree: Value) -> Self {
         Self(tree, PhantomData)
     }
@@ -34,7 +35,9 @@ impl<T: Property> Output<T> {
     pub fn of_field(resource: u32, field: u16) -> Self {
         Self::erased(Value::Expr(Expr::Attr { resource, field }))
     }
+}
 
+impl<T: Property> Output<T> {
     /// An output that is known already.
     pub fn known(value: T) -> Self {
         Self::erased(value.to_value())
@@ -223,6 +226,44 @@ pub fn text<P: TextParts>(literals: &'static [&'static str], parts: P) -> Output
         }
         let text = Value::Text(out);
         Ok(if P::Mark::SECRET { text.into_secret() } else { text })
+    })
+}
+
+/// What `json!` expands to: pieces of a document around parts, `pieces.len() == parts + 1`.
+#[doc(hidden)]
+#[track_caller]
+pub fn json<P: TextParts>(pieces: &'static [&'static str], parts: P) -> Output<<P::Mark as Mark>::Of<Json>> {
+    let mut inputs = Vec::new();
+    parts.parts(&mut inputs);
+    Output::<Json>::computed(inputs, move |inputs| {
+        let mut out = String::new();
+        for (at, piece) in pieces.iter().enumerate() {
+            out.push_str(piece);
+            if let Some(input) = inputs.get(at) {
+                out.push_str(&document(input)?.to_string());
+            }
+        }
+        let text = Value::Text(out);
+        Ok(if P::Mark::SECRET { text.into_secret() } else { text })
+    })
+}
+
+fn document(value: &Value) -> Result<serde_json::Value, String> {
+    Ok(match value {
+        Value::Null => serde_json::Value::Null,
+        Value::Bool(b) => (*b).into(),
+        Value::Int(n) => (*n).into(),
+        Value::UInt(n) => (*n).into(),
+        Value::Float(n) => {
+            serde_json::Number::from_f64(*n).ok_or("a number without a value cannot stand in JSON")?.into()
+        }
+        Value::Text(text) => text.as_str().into(),
+        Value::List(items) => items.iter().map(document).collect::<Result<Vec<_>, _>>()?.into(),
+        Value::Map(map) => serde_json::Value::Object(
+            map.iter().map(|(key, item)| Ok((key.clone(), document(item)?))).collect::<Result<_, String>>()?,
+        ),
+        Value::Secret(secret) => document(secret.reveal())?,
+        Value::Expr(_) | Value::Unknown { .. } => return Err("a part is not known".into()),
     })
 }
 

@@ -164,6 +164,13 @@ pub trait Property: Sized + Clone + fmt::Debug + Send + Sync + 'static {
     /// Overwrites what it holds in memory.
     fn wipe(&mut self) {}
 
+    /// Whether a field of this type cannot go from one canonical value to the other in place, where only some changes
+    /// can. What is not known yet counts as another value: then a replacement may be needed.
+    fn replaces(before: &Value, after: &Value) -> bool {
+        let _ = (before, after);
+        false
+    }
+
     /// The fields, where it is a struct: by them a configuration knows which of its keys are unknown or missing.
     fn describe() -> Option<&'static [PropertyField]> {
         None
@@ -223,6 +230,10 @@ impl fmt::Debug for PropertyField {
 
 /// A property type whose plain values may stand for an input as they are. Never `Vec`, `Option`, `Secret` or maps:
 /// those convert by their elements.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither a plain value nor an output",
+    label = "expected text, a number, a type with `#[derive(Properties)]`, or an output of one"
+)]
 pub trait Plain: Property {}
 
 /// A property type that can be written as text: `"10.0.0.0/16"` for a CIDR block.
@@ -270,6 +281,8 @@ impl<T: NotSecret> Flows<Option<Secret<T>>> for Option<T> {
     }
 }
 impl<T: Property + Declassified> Flows<T> for Secret<T> {}
+impl<T: Property + Declassified> Flows<Option<T>> for Secret<T> {}
+impl<T: Property + Declassified> Flows<Option<T>> for Option<Secret<T>> {}
 
 /// Implemented by nothing: it carries the message for a secret that is put into a plain input.
 #[diagnostic::on_unimplemented(
@@ -471,6 +484,9 @@ impl<T: Property> Property for Option<T> {
     fn hide(value: Value) -> Value {
         if value.is_null() { value } else { T::hide(value) }
     }
+    fn replaces(before: &Value, after: &Value) -> bool {
+        T::replaces(before, after)
+    }
     fn wipe(&mut self) {
         if let Some(inner) = self {
             inner.wipe();
@@ -603,6 +619,8 @@ pub struct TypeInfo {
     pub sample: fn(&Sampler) -> Value,
     /// Marks a value of the type as secret.
     pub hide: fn(Value) -> Value,
+    /// Whether a change from the first canonical value to the second forces a replacement.
+    pub replaces: fn(&Value, &Value) -> bool,
 }
 
 impl TypeInfo {
@@ -615,6 +633,7 @@ impl TypeInfo {
             canonical: T::canonical,
             sample: T::sample,
             hide: T::hide,
+            replaces: T::replaces,
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::context::{BoxFuture, Context};
 use crate::error::{Error, ErrorKind};
 use crate::property::{DecodeError, Property};
 use crate::provider::Provider;
-use crate::schema::{Role, Schema};
+use crate::schema::Schema;
 use crate::value::Value;
 
 /// One value a field of the schema, in its order.
@@ -408,14 +408,4 @@ pub fn field<T: Property>(schema: &'static Schema, values: &[Value], index: usiz
         _ => T::from_value(value),
     }
     .map_err(|e| e.inside(field.map_or("?", |field| field.name)))
-}
-
-/// The values of the inputs alone; outputs are null.
-pub(crate) fn inputs_only(schema: &Schema, values: &[Value]) -> Values {
-    schema
-        .fields
-        .iter()
-        .zip(values)
-        .map(|(field, value)| if field.role == Role::Input { value.clone() } else { Value::Null })
-        .collect()
 }

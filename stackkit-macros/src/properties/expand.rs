@@ -4,8 +4,9 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::Ident;
 
-use super::model::{EnumModel, Field, StructModel};
+use super::model::{EnumModel, Field, StructModel, Variant};
 use crate::args::constructor_docs;
+use crate::types::{here, private_at};
 
 /// What a struct gains.
 pub fn structure(model: &StructModel) -> TokenStream {
@@ -20,6 +21,7 @@ pub fn structure(model: &StructModel) -> TokenStream {
     });
     let table = fields.iter().map(|field| {
         let Field { ident, key, ty, docs, default, .. } = field;
+        let private = private_at(root, ident.span());
         let optional = !field.is_required();
         let default = match default {
             Some(default) => {
@@ -27,7 +29,7 @@ pub fn structure(model: &StructModel) -> TokenStream {
             }
             None => quote! { ::core::option::Option::None },
         };
-        quote_spanned! { ident.span() => #private::PropertyField::of::<#ty>(#key, #docs, #optional, #default) }
+        quote_spanned! { here(ident.span()) => #private::PropertyField::of::<#ty>(#key, #docs, #optional, #default) }
     });
     let write = fields.iter().map(|Field { ident, .. }| quote! { #private::Property::to_value(&self.#ident) });
     let read = fields.iter().enumerate().map(|(index, Field { ident, .. })| {
@@ -99,7 +101,10 @@ fn builder(model: &StructModel) -> TokenStream {
     let private = quote! { #root::__private };
     let input = input_ident(ident);
     let required: Vec<&Field> = fields.iter().filter(|field| field.is_required()).collect();
-    let parameters = required.iter().map(|Field { ident, ty, .. }| quote! { #ident: impl #private::IntoInput<#ty> });
+    let parameters = required.iter().map(|Field { ident, ty, .. }| {
+        let private = private_at(root, ident.span());
+        quote_spanned! { here(ident.span()) => #ident: impl #private::IntoInput<#ty> }
+    });
     let assignments = required.iter().map(|Field { ident, key, ty, .. }| {
         quote! { #private::put(&mut __fields, #key, #private::IntoInput::<#ty>::into_value(#ident)); }
     });
@@ -112,11 +117,12 @@ fn builder(model: &StructModel) -> TokenStream {
     let setters = fields.iter().filter(|field| !field.is_required()).map(|field| {
         let Field { ident, key, doc_attrs, docs, .. } = field;
         let bare = field.bare_type();
+        let private = private_at(root, ident.span());
         let fallback = docs.is_empty().then(|| {
             let text = format!("Sets `{key}`.");
             quote! { #[doc = #text] }
         });
-        quote_spanned! { ident.span() =>
+        quote_spanned! { here(ident.span()) =>
             #doc_attrs #fallback
             pub fn #ident(mut self, #ident: impl #private::IntoInput<::core::option::Option<#bare>>) -> Self {
                 #private::put(&mut self.__fields, #key, #private::IntoInput::<::core::option::Option<#bare>>::into_value(#ident));
@@ -133,6 +139,7 @@ fn builder(model: &StructModel) -> TokenStream {
             }
         }
     });
+    let new = Ident::new("new", here(ident.span()));
     let new_docs = constructor_docs(
         &format!("A builder of a `{ident}`; it fits wherever a `{ident}` is wanted as an input."),
         required.iter().map(|field| (field.key.as_str(), field.docs.as_str())),
@@ -154,7 +161,7 @@ fn builder(model: &StructModel) -> TokenStream {
         )]
         impl #ident {
             #[doc = #new_docs]
-            pub fn new(#(#parameters),*) -> #input {
+            pub fn #new(#(#parameters),*) -> #input {
                 let #mutable __fields = #private::Members::new();
                 #(#assignments)*
                 #input { __fields }
@@ -180,11 +187,15 @@ pub fn enumeration(model: &EnumModel) -> TokenStream {
     let EnumModel { ident, root, variants } = model;
     let private = quote! { #root::__private };
     let name = ident.to_string();
-    let texts = variants.iter().map(|(_, text)| text);
+    let texts = variants.iter().map(|variant| &variant.text);
     let len = variants.len();
-    let write = variants.iter().enumerate().map(|(index, (variant, _))| quote! { Self::#variant => TEXTS[#index] });
-    let read = variants.iter().enumerate().map(|(index, (variant, _))| quote! { #index => Self::#variant });
-    let Some((first, _)) = variants.first() else { return TokenStream::new() };
+    let write = variants.iter().enumerate().map(|(index, Variant { ident, .. })| {
+        quote! { Self::#ident { .. } => TEXTS[#index] }
+    });
+    // A variant with data is an error already; without it here that error stays alone.
+    let units: Vec<_> = variants.iter().enumerate().filter(|(_, variant)| variant.is_unit).collect();
+    let Some((_, Variant { ident: first, .. })) = units.first() else { return TokenStream::new() };
+    let read = units.iter().map(|(index, Variant { ident, .. })| quote! { #index => Self::#ident });
     quote! {
         const _: () = {
             static TEXTS: [&str; #len] = [#(#texts),*];

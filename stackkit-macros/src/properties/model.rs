@@ -40,8 +40,15 @@ pub struct Field {
 pub struct EnumModel {
     pub ident: Ident,
     pub root: Path,
-    /// Variants and their texts.
-    pub variants: Vec<(Ident, String)>,
+    pub variants: Vec<Variant>,
+}
+
+/// A variant of it.
+pub struct Variant {
+    pub ident: Ident,
+    pub text: String,
+    /// Whether it holds no data, as it should.
+    pub is_unit: bool,
 }
 
 impl Field {
@@ -134,7 +141,7 @@ impl StructModel {
             errors.on(&ident, format!("two fields are named `{key}`"));
         }
         let (doc_attrs, docs) = docs(&field.attrs);
-        let field = Field { ident, key, ty: field.ty, doc_attrs, docs, default };
+        let field = Field { ident, key, ty: types::without_self(field.ty, &self.ident), doc_attrs, docs, default };
         if field.key == "new" && !field.is_required() {
             errors.on(&field.ident, "an optional field cannot be named `new`: the constructor has that name");
         }
@@ -153,12 +160,13 @@ fn read_case(arg: &crate::args::Arg, errors: &mut Errors) -> Option<Case> {
 }
 
 fn enum_model(ident: Ident, root: Path, case: Case, data: syn::DataEnum, errors: &mut Errors) -> EnumModel {
-    let mut variants: Vec<(Ident, String)> = Vec::new();
+    let mut variants: Vec<Variant> = Vec::new();
     if data.variants.is_empty() {
         errors.on(&ident, "a property enum needs at least one variant");
     }
     for variant in data.variants {
-        if !matches!(variant.fields, Fields::Unit) {
+        let is_unit = matches!(variant.fields, Fields::Unit);
+        if !is_unit {
             errors.on(
                 &variant.fields,
                 "a variant of a property enum is a text and holds no data: use a struct with optional fields for choices with data",
@@ -171,10 +179,10 @@ fn enum_model(ident: Ident, root: Path, case: Case, data: syn::DataEnum, errors:
                 _ => arg.unknown(&["rename"], errors),
             }
         }
-        if let Some((earlier, _)) = variants.iter().find(|(_, other)| *other == text) {
-            errors.on(&variant.ident, format!("`{earlier}` is written `{text}` too"));
+        if let Some(earlier) = variants.iter().find(|earlier| earlier.text == text) {
+            errors.on(&variant.ident, format!("`{}` is written `{text}` too", earlier.ident));
         }
-        variants.push((variant.ident, text));
+        variants.push(Variant { ident: variant.ident, text, is_unit });
     }
     EnumModel { ident, root, variants }
 }

@@ -7,8 +7,9 @@ use super::model::{Field, Model};
 use crate::errors::Errors;
 use crate::types;
 
-/// Checks the model; what only the compiler can tell comes back as assertions.
-pub fn check(model: &Model, errors: &mut Errors) -> TokenStream {
+/// Checks the model; what only the compiler can tell comes back as assertions. A field that cannot be expanded is taken
+/// out, so that its error stays alone.
+pub fn check(model: &mut Model, errors: &mut Errors) -> TokenStream {
     if let Some(name) = &model.options.type_name {
         check_type_name(name, errors);
     }
@@ -27,14 +28,21 @@ pub fn check(model: &Model, errors: &mut Errors) -> TokenStream {
                     .at(span, format!("a resource has one physical name: `{}` is marked `name` already", first.key)),
             }
         }
-        if field.is_output() && field.key == "args" {
-            errors.on(&field.ident, "an output cannot be named `args`: the inputs in the state have that name");
-        }
-        if !field.is_output() && !field.is_required() && field.key == "new" {
-            errors.on(&field.ident, "an optional input cannot be named `new`: the constructor has that name");
-        }
     }
+    model.fields.retain(|field| !has_taken_name(field, errors));
     assertions
+}
+
+fn has_taken_name(field: &Field, errors: &mut Errors) -> bool {
+    let message = match field.key.as_str() {
+        "args" if field.is_output() => "an output cannot be named `args`: the inputs in the state have that name",
+        "new" if !field.is_output() && !field.is_required() => {
+            "an optional input cannot be named `new`: the constructor has that name"
+        }
+        _ => return false,
+    };
+    errors.on(&field.ident, message);
+    true
 }
 
 fn check_type_name(literal: &LitStr, errors: &mut Errors) {

@@ -2,10 +2,11 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
-use syn::LitStr;
+use syn::{Ident, LitStr};
 
 use super::model::{Field, Model};
 use crate::args::constructor_docs;
+use crate::types::{here, private_at};
 
 /// Everything that is made of the struct.
 pub fn expand(model: &Model) -> TokenStream {
@@ -17,18 +18,21 @@ pub fn expand(model: &Model) -> TokenStream {
 
 /// The struct that programs fill, its constructor and its chain methods.
 fn draft(model: &Model) -> TokenStream {
-    let Model { ident, vis, doc_attrs, attrs, .. } = model;
+    let Model { ident, vis, doc_attrs, attrs, gate, .. } = model;
     let root = &model.options.root;
     let private = quote! { #root::__private };
     let len = model.fields.len();
 
     let required: Vec<_> = model.inputs().filter(|(_, field)| field.is_required()).collect();
-    let parameters =
-        required.iter().map(|(_, Field { ident, ty, .. })| quote! { #ident: impl #private::IntoInput<#ty> });
+    let parameters = required.iter().map(|(_, Field { ident, ty, .. })| {
+        let private = private_at(root, ident.span());
+        quote_spanned! { here(ident.span()) => #ident: impl #private::IntoInput<#ty> }
+    });
     let assignments = required.iter().map(|(index, Field { ident, ty, .. })| {
         quote! { __values[#index] = #private::IntoInput::<#ty>::into_value(#ident); }
     });
     let mutable = (!required.is_empty()).then(|| quote! { mut });
+    let new = Ident::new("new", here(ident.span()));
     let new_docs = constructor_docs(
         "A draft of this resource, to be given to `stack.add`.",
         required.iter().map(|(_, f)| (f.key.as_str(), f.docs.as_str())),
@@ -37,11 +41,12 @@ fn draft(model: &Model) -> TokenStream {
     let setters = model.inputs().filter(|(_, field)| !field.is_required()).map(|(index, field)| {
         let Field { ident, doc_attrs, .. } = field;
         let bare = field.bare_type();
+        let private = private_at(root, ident.span());
         let fallback = field.docs.is_empty().then(|| {
             let text = format!("Sets `{}`.", field.key);
             quote! { #[doc = #text] }
         });
-        quote_spanned! { ident.span() =>
+        quote_spanned! { here(ident.span()) =>
             #doc_attrs #fallback
             pub fn #ident(mut self, #ident: impl #private::IntoInput<::core::option::Option<#bare>>) -> Self {
                 self.__values[#index] = #private::IntoInput::<::core::option::Option<#bare>>::into_value(#ident);
@@ -51,6 +56,7 @@ fn draft(model: &Model) -> TokenStream {
     });
     let default = required.is_empty().then(|| {
         quote! {
+            #gate
             impl ::core::default::Default for #ident {
                 fn default() -> Self {
                     Self::new()
@@ -66,6 +72,7 @@ fn draft(model: &Model) -> TokenStream {
             __values: #private::Values,
         }
 
+        #gate
         #[allow(
             dead_code,
             clippy::too_many_arguments,
@@ -75,7 +82,7 @@ fn draft(model: &Model) -> TokenStream {
         )]
         impl #ident {
             #[doc = #new_docs]
-            pub fn new(#(#parameters),*) -> Self {
+            pub fn #new(#(#parameters),*) -> Self {
                 let #mutable __values = #private::blank(#len);
                 #(#assignments)*
                 Self { __values }
@@ -90,10 +97,7 @@ fn draft(model: &Model) -> TokenStream {
 /// `…Args`, `…State` and `…Outputs`.
 fn structs(model: &Model) -> TokenStream {
     let Model { ident, vis, attrs, derives, .. } = model;
-    let private = {
-        let root = &model.options.root;
-        quote! { #root::__private }
-    };
+    let root = &model.options.root;
     let args = format_ident!("{ident}Args");
     let state = format_ident!("{ident}State");
     let outputs = format_ident!("{ident}Outputs");
@@ -107,6 +111,7 @@ fn structs(model: &Model) -> TokenStream {
     let output_fields = model.fields.iter().map(|field| {
         let Field { ident, doc_attrs, .. } = field;
         let ty = field.output_type();
+        let private = private_at(root, ident.span());
         quote! { #doc_attrs pub #ident: #private::Output<#ty> }
     });
     let args_docs = format!("The inputs of a [`{ident}`], resolved: what a provider gets.");
@@ -143,7 +148,7 @@ fn structs(model: &Model) -> TokenStream {
 
 /// The schema and the impls of `Resource` and `Fields`.
 fn impls(model: &Model) -> TokenStream {
-    let Model { ident, attrs, options, docs, .. } = model;
+    let Model { ident, gate, options, docs, .. } = model;
     let root = &options.root;
     let private = quote! { #root::__private };
     let args = format_ident!("{ident}Args");
@@ -158,6 +163,7 @@ fn impls(model: &Model) -> TokenStream {
 
     let read = |(index, field): (usize, &Field)| {
         let name = &field.ident;
+        let private = private_at(root, name.span());
         quote! { #name: #private::field(&SCHEMA, values, #index)? }
     };
     let read_args = model.inputs().map(read);
@@ -181,7 +187,7 @@ fn impls(model: &Model) -> TokenStream {
         quote! { #name: #private::Output::of_field(resource, #index) }
     });
     quote! {
-        #attrs
+        #gate
         const _: () = {
             static SCHEMA: #private::Schema = #private::Schema {
                 type_name: #type_name,
@@ -279,7 +285,7 @@ fn schema_field(field: &Field, private: &TokenStream) -> TokenStream {
         }
         None => quote! { ::core::option::Option::None },
     };
-    let type_info = quote_spanned! { ident.span() => #private::TypeInfo::of::<#ty>() };
+    let type_info = quote_spanned! { here(ident.span()) => #private::TypeInfo::of::<#ty>() };
     quote! {
         #private::Field {
             name: #key,

@@ -17,8 +17,8 @@ pub fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let options = attr::TypeOptions::parse(args, &mut errors);
     let expansion = match syn::parse2::<Item>(item.clone()) {
         Ok(Item::Struct(item)) if matches!(item.fields, Fields::Named(_)) && item.generics.params.is_empty() => {
-            let model = model::Model::new(item, options, &mut errors);
-            let assertions = check::check(&model, &mut errors);
+            let mut model = model::Model::new(item, options, &mut errors);
+            let assertions = check::check(&mut model, &mut errors);
             let expansion = expand::expand(&model);
             quote! { #expansion #assertions }
         }

@@ -188,7 +188,9 @@ pub(crate) fn diff(schema: &Schema, record: &ResourceRecord, desired: &[Value], 
             field: field.name,
             before: was.clone(),
             after: wanted.clone(),
-            forces_replacement: field.replace || options.replace_on_changes.iter().any(|name| name == field.name),
+            forces_replacement: field.replace
+                || (field.ty.replaces)(&canonical_was, &canonical_wanted)
+                || options.replace_on_changes.iter().any(|name| name == field.name),
             drifted: record.drifted.contains(field.name),
             certain: difference == Difference::Changed,
         });
@@ -198,7 +200,9 @@ pub(crate) fn diff(schema: &Schema, record: &ResourceRecord, desired: &[Value], 
 
 fn keep_ignored(value: &mut Value, field: &str, record: &ResourceRecord, options: &Options) {
     for path in &options.ignore_changes {
-        let was = || record.inputs.get(field).cloned().unwrap_or_default();
+        // What somebody else made of an ignored path is kept: sending the recorded value would undo it.
+        let values = if record.drifted.contains(field) { &record.seen } else { &record.inputs };
+        let was = || values.get(field).cloned().unwrap_or_default();
         if path == field {
             *value = was();
         } else if in_field(path, field) {

@@ -156,12 +156,12 @@ pub async fn unlock(header: &Header, options: &KeyOptions) -> Result<Sealer, Sea
 /// Opens a stack's data key with the first of these that can.
 ///
 /// # Errors
-/// When none can; the error is that of the first which fits a key of the header by its kind.
+/// When none can; the error is that of the first which fits a key of the header by its kind, and by its id if any does.
 pub async fn unlock_with(header: &Header, providers: &[&dyn KeyProvider]) -> Result<Sealer, SealError> {
     let mut first = None;
     for provider in providers {
-        // Several keys of one kind may stand in the header, such as two people's key files: one that fits by its id
-        // goes first, because its failure says more.
+        // Several keys of one kind may stand in the header, such as two people's key files. That one of them is
+        // another's says less than any other failure.
         for wrapped in header.keys.iter().filter(|key| key.kind == provider.kind()) {
             match provider.unwrap(wrapped, &header.lineage).await {
                 Ok(key) if key.id() == header.data_key => return Ok(Sealer::new(&key, &header.lineage)),

@@ -110,6 +110,18 @@ pub(crate) fn prepare_folder(dir: &Path) -> io::Result<()> {
 }
 
 impl Inner {
+    /// The stack's name becomes part of file names, so it must not lead anywhere else.
+    fn check_name(&self) -> Result<(), BackendError> {
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+        if self.stack.is_empty() || self.stack.starts_with('.') || !self.stack.chars().all(plain) {
+            return Err(BackendError::Corrupt(format!(
+                "`{}` cannot be the name of a stack: use letters, digits, `-`, `_` and `.`, and no `.` in front",
+                self.stack.escape_debug()
+            )));
+        }
+        Ok(())
+    }
+
     fn path(&self, extension: &str) -> PathBuf {
         self.dir.join(format!("{}.{extension}", self.stack))
     }
@@ -123,6 +135,7 @@ impl Inner {
     }
 
     fn load(&self) -> Result<Loaded, BackendError> {
+        self.check_name()?;
         // The journal comes first: a holder writes the snapshot before it empties the journal, so in this order no
         // entry is in neither.
         let journal = read(&self.path("journal")).map_err(|source| self.error("read", "journal", source))?;
@@ -168,8 +181,13 @@ impl Inner {
     }
 
     fn acquire(self: &Arc<Self>, holder: Holder) -> Result<Arc<dyn Lease>, BackendError> {
-        prepare_folder(&self.dir)
-            .map_err(|source| BackendError::Io { what: "make", place: format!("`{}`", self.dir.display()), source })?;
+        self.check_name()?;
+        let folder = |source| BackendError::Io { what: "make", place: format!("`{}`", self.dir.display()), source };
+        let is_new = !self.dir.try_exists().map_err(folder)?;
+        prepare_folder(&self.dir).map_err(folder)?;
+        if let Some(parent) = self.dir.parent().filter(|parent| is_new && !parent.as_os_str().is_empty()) {
+            sync_folder(parent).map_err(folder)?;
+        }
         let lock = lock::take(&self.path("lock"), &holder)?;
         *self.held() = Some(Held { id: holder.id.clone(), _lock: lock, journal: None });
         Ok(Arc::new(LocalLease { holder, inner: Arc::clone(self) }))
@@ -255,6 +273,7 @@ impl Inner {
     }
 
     fn unlock(&self, holder_id: &str) -> Result<(), BackendError> {
+        self.check_name()?;
         let path = self.path("lock");
         match lock::holder(&path).map_err(|source| self.error("read", "lock", source))? {
             Some(holder) if holder.id == holder_id => Err(BackendError::Corrupt(format!(

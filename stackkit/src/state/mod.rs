@@ -8,6 +8,7 @@ pub mod local;
 mod lock;
 pub mod memory;
 pub mod model;
+mod records;
 mod store;
 mod verify;
 

@@ -14,6 +14,7 @@ use super::codec::Codec;
 use super::error::StateError;
 use super::format::{self, Digest, EntryOut, Head, RescuedV1};
 use super::model::{Change, Key, Record, State};
+use super::records;
 use crate::seal::{Code, Sealer, base64, hex, random};
 
 /// Journals below this are never worth folding in the middle of a run: 1 MiB.
@@ -197,7 +198,7 @@ impl Store {
         let codec = Codec::new(&self.sealer);
         for change in changes {
             let (key, text) = match change {
-                Change::Put(record) => (record.key(), Some(format::encode(&codec, record)?)),
+                Change::Put(record) => (record.key(), Some(records::encode(&codec, record)?)),
                 Change::Remove(key) => (key.clone(), None),
             };
             self.rescued.insert(key, text);
@@ -238,7 +239,7 @@ impl Store {
                 detail: format!("`{}` is no key", change.key),
             })?;
             let put = match change.put {
-                Some(raw) => Some((raw.get().to_owned(), format::decode(&codec, raw.get(), &place)?.record)),
+                Some(raw) => Some((raw.get().to_owned(), records::decode(&codec, raw.get(), &place)?.record)),
                 None => None,
             };
             let now = self.set.texts.get(&key);
@@ -276,7 +277,7 @@ impl Store {
         for (key, record) in last {
             match record {
                 Some(record) if !self.set.state.holds(record) => {
-                    batch.insert(key, Some((format::encode(&codec, record)?, record.clone())));
+                    batch.insert(key, Some((records::encode(&codec, record)?, record.clone())));
                 }
                 None if self.set.texts.contains_key(&key) => {
                     batch.insert(key, None);
@@ -397,7 +398,7 @@ impl Set {
     ) -> Result<(), StateError> {
         let (snapshot, chain) = format::read_snapshot(sealer, text, place)?;
         for raw in &snapshot.records {
-            let decoded = format::decode(codec, raw.get(), place)?;
+            let decoded = records::decode(codec, raw.get(), place)?;
             let key = decoded.record.key();
             if self.texts.last_key_value().is_some_and(|(last, _)| *last >= key) {
                 return Err(StateError::RecordOrder { place: place(), record: format!("`{}`", key.text()) });
@@ -434,7 +435,7 @@ impl Set {
         }
         self.chain = entry.follows(sealer, text, &self.chain, place)?;
         for raw in &entry.put {
-            let decoded = format::decode(codec, raw.get(), place)?;
+            let decoded = records::decode(codec, raw.get(), place)?;
             let key = decoded.record.key();
             self.forget(sealer, &key);
             self.digest.add(sealer, &key.text(), &decoded.mac);

@@ -1,0 +1,47 @@
+//! Amazon Web Services for [StackKit](stackkit): a provider, and typed resources, one cargo feature a service.
+//!
+//! ```no_run
+//! # #[cfg(feature = "ec2")] mod program {
+//! use stackkit::prelude::*;
+//! use stackkit_aws::{Aws, ec2};
+//!
+//! #[stackkit::main(providers(Aws))]
+//! async fn network(stack: &mut Stack) -> Result<()> {
+//!     let vpc = stack.add("main", ec2::Vpc::new(cidr!("10.0.0.0/16")));
+//!     let subnet = stack.add("a", ec2::Subnet::new(&vpc.id, cidr!("10.0.1.0/24")));
+//!     stack.output("subnet", &subnet.id);
+//!     Ok(())
+//! }
+//! # }
+//! ```
+//!
+//! | feature | types | default |
+//! |---|---|---|
+//! | `ec2` | [`ec2::Vpc`], [`ec2::Subnet`], [`ec2::InternetGateway`], [`ec2::RouteTable`], [`ec2::SecurityGroup`] | no: its client takes minutes to compile |
+//! | `rds` | [`rds::Instance`], [`rds::SubnetGroup`] | no |
+//! | `s3` | [`s3::Bucket`] | no |
+//!
+//! Credentials come from the AWS SDK's default chain alone: environment, profile, SSO, a role of the machine, of the
+//! container or of the CI job. No setting takes them, so none can end up in a file.
+//!
+//! Every resource carries three tags by which the engine finds it again after a crash: `stackkit:lineage`,
+//! `stackkit:urn` and `stackkit:token`. They are not shown as drift.
+
+#[cfg(any(feature = "ec2", feature = "rds", feature = "s3"))]
+mod batch;
+mod connect;
+mod error;
+#[cfg(any(feature = "ec2", feature = "rds", feature = "s3"))]
+mod tags;
+#[cfg(any(feature = "ec2", feature = "rds", feature = "s3"))]
+mod wait;
+
+#[cfg(feature = "ec2")]
+pub mod ec2;
+#[cfg(feature = "rds")]
+pub mod rds;
+#[cfg(feature = "s3")]
+pub mod s3;
+
+pub use connect::{Aws, Settings};
+pub use error::Error;

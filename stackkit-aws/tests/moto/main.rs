@@ -1,0 +1,8 @@
+//! The types against moto, a server that answers as AWS does.
+
+mod connect;
+mod ec2;
+mod faults;
+mod rds;
+mod s3;
+mod support;

@@ -1,0 +1,8 @@
+//! What programs import: `use stackkit::prelude::*;`.
+
+pub use crate::local;
+pub use crate::output::join;
+pub use crate::{
+    Cidr, Handle, Input, IntoInput, Json, JsonPolicy, Output, Program, ProgramError, Properties, Result, Secret, Stack,
+    cidr, json, list, map, resource, text,
+};

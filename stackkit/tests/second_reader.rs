@@ -1,0 +1,95 @@
+//! A second reader, written in Python from SECURITY.md alone, opens what this program wrote and refuses what was edited.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use stackkit::seal::{KeyOptions, config_path, create};
+use stackkit::state::backend::Holder;
+use stackkit::state::model::*;
+use stackkit::state::{LocalBackend, Store};
+use stackkit::{Urn, Value};
+
+fn read(dir: &Path) -> Output {
+    Command::new("python3")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/second_reader.py"))
+        .args([&config_path(dir, "dev"), &dir.join("key"), &dir.join("state")])
+        .arg("dev")
+        .output()
+        .expect("python3 runs")
+}
+
+fn resource(number: u64, name: &str, secret: Value) -> Change {
+    Change::Put(Record::Resource(Box::new(ResourceRecord {
+        instance: Instance(number),
+        urn: Urn::new("test:Thing", name),
+        id: format!("id-{name}"),
+        provider: "test".into(),
+        status: Status::Live,
+        schema_version: 1,
+        inputs: BTreeMap::from([
+            ("pass~word/1".to_owned(), secret),
+            ("$plain".to_owned(), Value::List(vec![Value::Int(1), Value::text("tränen\n").into_secret()])),
+        ]),
+        outputs: BTreeMap::new(),
+        seen: BTreeMap::new(),
+        drifted: BTreeSet::new(),
+        dependencies: BTreeSet::new(),
+        options: RecordedOptions::default(),
+    })))
+}
+
+#[tokio::test]
+async fn a_second_reader_opens_the_state_and_refuses_an_edited_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let created = create(&KeyOptions::default().key_file(dir.join("key"))).await.unwrap();
+    created.header.write(&config_path(dir, "dev")).unwrap();
+    let backend = Arc::new(LocalBackend::new(dir.join("state"), "dev"));
+    let (mut store, _) = Store::open(backend.clone(), Arc::new(created.sealer)).await.unwrap();
+    store.lock(Holder::new("up").unwrap()).await.unwrap();
+    let long = "x".repeat(500);
+    store
+        .commit(&[
+            Change::Put(Record::Provider(ProviderRecord {
+                name: "test".into(),
+                provider: "test".into(),
+                settings: Value::Map(BTreeMap::from([("token".to_owned(), Value::text("t0ken").into_secret())])),
+                identity: None,
+            })),
+            resource(0xAB, "a", Value::text("hunter2").into_secret()),
+            resource(0xCD, "b", Value::text(&*long).into_secret()),
+        ])
+        .await
+        .unwrap();
+    store.fold().await.unwrap();
+    store
+        .commit(&[Change::Put(Record::Output(OutputRecord {
+            name: "all".into(),
+            value: Value::Map(BTreeMap::from([("k".to_owned(), Value::Int(42))])).into_secret(),
+        }))])
+        .await
+        .unwrap();
+    store.commit(&[Change::Remove(Key::Resource(Instance(0xCD)))]).await.unwrap();
+
+    let output = read(dir);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let records: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(records.as_object().unwrap().len(), 3);
+    let a = &records["r/00000000000000ab"];
+    assert_eq!(a["urn"], "test:Thing::a");
+    assert_eq!(a["inputs"]["pass~word/1"]["secret"], "hunter2");
+    assert_eq!(a["inputs"]["$plain"][1]["secret"], "tränen\n");
+    assert_eq!(records["p/test"]["settings"]["token"]["secret"], "t0ken");
+    assert_eq!(records["o/all"]["value"]["secret"]["k"], 42);
+
+    let snapshot = fs::read_to_string(backend.snapshot_path()).unwrap();
+    fs::write(backend.snapshot_path(), snapshot.replace("\"id\":\"id-a\"", "\"id\":\"id-z\"")).unwrap();
+    assert!(String::from_utf8_lossy(&read(dir).stderr).contains("record r/00000000000000ab was edited"));
+    fs::write(backend.snapshot_path(), &snapshot).unwrap();
+    let journal = fs::read_to_string(backend.journal_path()).unwrap();
+    fs::write(backend.journal_path(), journal.lines().last().unwrap().to_owned() + "\n").unwrap();
+    assert!(String::from_utf8_lossy(&read(dir).stderr).contains("does not follow"));
+}
