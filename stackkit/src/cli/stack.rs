@@ -65,7 +65,12 @@ impl App {
             return Ok(());
         }
         let known = self.stacks()?;
-        Err(unknown(&self.stack, &self.dir, &known, "`up` makes it"))
+        let way = if known.is_empty() || self.stack == "dev" {
+            "`up` makes it".to_owned()
+        } else {
+            format!("`stack new {}` makes it", self.stack)
+        };
+        Err(unknown(&self.stack, &self.dir, &known, &way))
     }
 
     /// Whether the stack is to be made by this run. A first stack may have any name, and `dev` is what everybody
