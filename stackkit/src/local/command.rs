@@ -21,6 +21,14 @@ use crate::secret::Secret;
 /// The arguments of a process can be read by everyone on the machine, so no secret fits into them: secrets go into
 /// `secret_environment` or `stdin`.
 ///
+/// ```compile_fail,E0277
+/// # use stackkit::prelude::*;
+/// # fn declare(stack: &mut Stack) {
+/// let password = stack.add("admin", local::RandomPassword::new(24));
+/// stack.add("user", local::Command::new(list!["useradd", "--password", &password.value]));
+/// # }
+/// ```
+///
 /// A change of what the program is given runs `update`, or `create` again where there is no `update`; a change of
 /// `triggers` deletes and creates. Programs get `STACKKIT_TOKEN`, the same again when an attempt is repeated, and for
 /// `update` and `delete` the last output as `STACKKIT_STDOUT`. Variables of this process whose names begin with
