@@ -11,6 +11,7 @@ use stackkit::resource::Values;
 
 use crate::body::{at, from_json};
 use crate::kind::{Kind, NAME, NAMESPACE};
+use crate::manifest::{API_VERSION, KIND, WHOLE};
 use crate::shape::{Merge, Slot, Ty};
 use crate::{ANNOTATION_URN, LABEL_LINEAGE, LABEL_TOKEN};
 
@@ -39,7 +40,7 @@ pub(crate) fn project(kind: &Kind, applied: &[Value], live: &Wire, admitted: &Ad
     }
     for (index, slot) in kind.inputs {
         if let Some(value) = values.get_mut(*index) {
-            *value = walk.value(&slot.ty, slot.merge, value, live.get(slot.wire), slot.wire);
+            *value = walk.value(&slot.ty, slot.merge, value, part(&live, slot.wire), slot.wire);
         }
     }
     identity(kind, &mut values, &live);
@@ -62,12 +63,20 @@ pub(crate) fn adopt(kind: &Kind, live: &Wire) -> Values {
         }
     }
     for (index, slot) in kind.inputs {
-        if let (Some(value), Some(live)) = (values.get_mut(*index), live.get(slot.wire)) {
+        if let (Some(value), Some(live)) = (values.get_mut(*index), part(live, slot.wire)) {
             *value = typed(&slot.ty, live);
+            if let (WHOLE, Value::Map(map)) = (slot.wire, value) {
+                map.retain(|key, _| !["apiVersion", "kind", "metadata", "status"].contains(&key.as_str()));
+            }
         }
     }
     identity(kind, &mut values, live);
     values
+}
+
+/// The part of an object that a field stands for.
+fn part<'a>(live: &'a Wire, wire: &str) -> Option<&'a Wire> {
+    if wire == WHOLE { Some(live) } else { live.get(wire) }
 }
 
 fn identity(kind: &Kind, values: &mut Values, live: &Wire) {
@@ -77,6 +86,13 @@ fn identity(kind: &Kind, values: &mut Values, live: &Wire) {
     }
     if let (true, Some(namespace)) = (kind.namespaced, values.get_mut(NAMESPACE)) {
         *namespace = text("metadata.namespace");
+    }
+    if kind.dynamic {
+        for (index, path) in [(API_VERSION, "apiVersion"), (KIND, "kind")] {
+            if let Some(value) = values.get_mut(index) {
+                *value = text(path);
+            }
+        }
     }
 }
 
@@ -175,7 +191,19 @@ impl Walk<'_> {
                 }
                 Merge::Atomic => self.differs(ty, applied, Some(&Wire::Array(live.clone())), path),
             },
-            (Ty::Json, applied, Some(live)) if contains(live, applied) => applied.clone(),
+            (Ty::Json, Value::Map(map), Some(Wire::Object(object))) => {
+                let fields = map.iter().filter_map(|(key, applied)| {
+                    let value = self.value(ty, Merge::Atomic, applied, object.get(key), &format!("{path}.{key}"));
+                    (applied.is_null() || !value.is_null()).then(|| (key.clone(), value))
+                });
+                Value::Map(fields.collect())
+            }
+            (Ty::Json, Value::List(items), Some(Wire::Array(live))) if items.len() == live.len() => {
+                let all = items.iter().zip(live).enumerate().map(|(index, (applied, live))| {
+                    self.value(ty, Merge::Atomic, applied, Some(live), &format!("{path}.{index}"))
+                });
+                Value::List(all.collect())
+            }
             (ty, applied, Some(live)) if equal(ty, applied, live) => applied.clone(),
             (ty, applied, Some(live)) => self.differs(ty, applied, Some(live), path),
         }
@@ -204,17 +232,5 @@ fn equal(ty: &Ty, applied: &Value, live: &Wire) -> bool {
     match (ty.canonical(Merge::Atomic, applied.clone()), ty.canonical(Merge::Atomic, typed(ty, live))) {
         (Value::Float(a), Value::Int(b)) | (Value::Int(b), Value::Float(a)) => a == b as f64,
         (a, b) => a == b,
-    }
-}
-
-fn contains(live: &Wire, applied: &Value) -> bool {
-    match (applied, live) {
-        (Value::Map(map), Wire::Object(object)) => map
-            .iter()
-            .all(|(key, applied)| applied.is_null() || object.get(key).is_some_and(|live| contains(live, applied))),
-        (Value::List(items), Wire::Array(live)) => {
-            items.len() == live.len() && items.iter().zip(live).all(|(applied, live)| contains(live, applied))
-        }
-        (applied, live) => equal(&Ty::Bool, applied, live),
     }
 }
