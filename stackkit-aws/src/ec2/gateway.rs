@@ -133,7 +133,11 @@ async fn attach(aws: &Aws, cx: &Context, id: &str, vpc: &Id<Vpc>) -> Result<(), 
     .await;
     match attached {
         // A repeated call after a lost answer; whether it is this network is seen when the state is read.
-        Err(error) if error.is("Resource.AlreadyAssociated") && vpc_of(aws, id).await?.as_deref() == Some(vpc.as_str()) => Ok(()),
+        Err(error)
+            if error.is("Resource.AlreadyAssociated") && vpc_of(aws, id).await?.as_deref() == Some(vpc.as_str()) =>
+        {
+            Ok(())
+        }
         other => other.map(drop),
     }
 }
@@ -172,7 +176,9 @@ async fn settled(aws: &Aws, cx: &Context, id: &str, args: &InternetGatewayArgs) 
 
 /// A gateway that is attached to nothing shows an empty id, so that the difference is seen and mended.
 fn state(aws: &Aws, wire: &Wire, asked: Option<&Tags>) -> Result<InternetGatewayState, Error> {
-    let id = wire.internet_gateway_id().ok_or_else(|| Error::missing("ec2:DescribeInternetGateways", "internetGatewayId"))?;
+    let id = wire
+        .internet_gateway_id()
+        .ok_or_else(|| Error::missing("ec2:DescribeInternetGateways", "internetGatewayId"))?;
     let vpc = wire.attachments().first().and_then(|attachment| attachment.vpc_id()).unwrap_or_default();
     Ok(InternetGatewayState {
         args: InternetGatewayArgs { vpc_id: Id::new(vpc), tags: declared(aws, wire.tags(), asked) },

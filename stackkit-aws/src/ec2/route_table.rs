@@ -156,7 +156,8 @@ impl Managed for RouteTable {
                 problems.push(Problem::new("routes", what));
             }
             if seen.insert(destination.clone(), ()).is_some() {
-                problems.push(Problem::new("routes", format!("two routes have the destination {destination}: keep one")));
+                problems
+                    .push(Problem::new("routes", format!("two routes have the destination {destination}: keep one")));
             }
         }
         problems
@@ -315,7 +316,8 @@ async fn associate(aws: &Aws, cx: &Context, id: &str, subnet: &str) -> Result<()
     match associated {
         Err(error) if error.is("Resource.AlreadyAssociated") => {
             let other = describe(aws, vec![filter("association.subnet-id", [subnet])]).await?.pop();
-            let Some(present) = other.as_ref().and_then(|table| associations(table).find(|(of, _)| *of == subnet)) else {
+            let Some(present) = other.as_ref().and_then(|table| associations(table).find(|(of, _)| *of == subnet))
+            else {
                 return Err(error);
             };
             let association = present.1;

@@ -104,7 +104,10 @@ impl Managed for SecurityGroup {
     ) -> Vec<Result<Option<SecurityGroupState>, Error>> {
         let found = batch::read(items, FILTER_VALUES, |ids| async {
             let wires = describe(aws, vec![filter("group-id", ids)]).await?;
-            Ok(wires.into_iter().filter_map(|wire| Some((wire.group_id()?.to_owned(), wire))).collect::<HashMap<_, _>>())
+            Ok(wires
+                .into_iter()
+                .filter_map(|wire| Some((wire.group_id()?.to_owned(), wire)))
+                .collect::<HashMap<_, _>>())
         })
         .await;
         let with_prior = found.into_iter().zip(items);

@@ -73,12 +73,7 @@ impl Managed for Subnet {
         Ok(Created::new(id, settled(aws, cx, id, args).await?))
     }
 
-    async fn read(
-        aws: &Aws,
-        _: &Context,
-        id: &str,
-        prior: Option<&SubnetState>,
-    ) -> Result<Option<SubnetState>, Error> {
+    async fn read(aws: &Aws, _: &Context, id: &str, prior: Option<&SubnetState>) -> Result<Option<SubnetState>, Error> {
         let found = describe(aws, vec![filter("subnet-id", [id])]).await?.pop();
         found.map(|wire| state(aws, &wire, prior.map(|prior| &prior.tags))).transpose()
     }

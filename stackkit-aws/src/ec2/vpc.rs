@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use aws_sdk_ec2::types::{AttributeBooleanValue, Filter, ResourceType, Tenancy, Vpc as Wire, VpcAttributeName, VpcState as Life};
+use aws_sdk_ec2::types::{
+    AttributeBooleanValue, Filter, ResourceType, Tenancy, Vpc as Wire, VpcAttributeName, VpcState as Life,
+};
 use stackkit::resource::{Created, Found, Intent, Managed, Problem};
 use stackkit::{Cidr, Context, Id, resource};
 
 use super::{FILTER_VALUES, STILL_IN_USE, declared, filter, once, ours, retag, tagged};
+use crate::batch;
 use crate::connect::Aws;
 use crate::error::Error;
 use crate::tags::{self, Tags};
 use crate::wait::{Pace, Rule, Seen, retry, until};
-use crate::batch;
 
 /// A virtual private network of one region.
 ///

@@ -119,7 +119,9 @@ impl Managed for Bucket {
         match made {
             Err(error) if error.is("BucketAlreadyOwnedByYou") => return Err(exists(&args.name)),
             Err(error) if error.is("BucketAlreadyExists") => {
-                return Err(error.because("bucket names are unique in the whole world: choose another one, or leave it out"));
+                return Err(
+                    error.because("bucket names are unique in the whole world: choose another one, or leave it out")
+                );
             }
             other => other?,
         };
@@ -141,12 +143,7 @@ impl Managed for Bucket {
         Ok(Created::new(&args.name, settled(aws, cx, args).await?))
     }
 
-    async fn read(
-        aws: &Aws,
-        _: &Context,
-        id: &str,
-        prior: Option<&BucketState>,
-    ) -> Result<Option<BucketState>, Error> {
+    async fn read(aws: &Aws, _: &Context, id: &str, prior: Option<&BucketState>) -> Result<Option<BucketState>, Error> {
         read(aws, id, prior.map(|prior| &prior.args)).await
     }
 
@@ -246,7 +243,9 @@ impl Managed for Bucket {
             && name.ends_with(edge)
             && !name.contains("..");
         if !name.is_empty() && !fits {
-            let what = format!("`{name}` must be 3 to 63 lower-case letters, digits, hyphens and dots, with a letter or digit at both ends");
+            let what = format!(
+                "`{name}` must be 3 to 63 lower-case letters, digits, hyphens and dots, with a letter or digit at both ends"
+            );
             problems.push(Problem::new("name", what));
         }
         if args.encryption != S3_KEYS && !args.encryption.starts_with("arn:") {
@@ -349,13 +348,14 @@ async fn read(aws: &Aws, name: &str, asked: Option<&BucketArgs>) -> Result<Optio
     let access = optional(access.map_err(Error::from))?;
     let block = access.as_ref().and_then(|answer| answer.public_access_block_configuration());
     let ownership = optional(ownership.map_err(Error::from))?;
-    let ownership = ownership
-        .and_then(|answer| answer.ownership_controls?.rules.into_iter().next())
-        .map_or(Ownership::ObjectWriter, |rule| match rule.object_ownership {
+    let ownership = ownership.and_then(|answer| answer.ownership_controls?.rules.into_iter().next()).map_or(
+        Ownership::ObjectWriter,
+        |rule| match rule.object_ownership {
             ObjectOwnership::BucketOwnerEnforced => Ownership::BucketOwnerEnforced,
             ObjectOwnership::BucketOwnerPreferred => Ownership::BucketOwnerPreferred,
             _ => Ownership::ObjectWriter,
-        });
+        },
+    );
     let region = aws.region();
     let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
     Ok(Some(BucketState {
@@ -375,9 +375,14 @@ async fn read(aws: &Aws, name: &str, asked: Option<&BucketArgs>) -> Result<Optio
 }
 
 fn blocks_everything(block: &PublicAccessBlockConfiguration) -> bool {
-    [block.block_public_acls(), block.block_public_policy(), block.ignore_public_acls(), block.restrict_public_buckets()]
-        .iter()
-        .all(|on| *on == Some(true))
+    [
+        block.block_public_acls(),
+        block.block_public_policy(),
+        block.ignore_public_acls(),
+        block.restrict_public_buckets(),
+    ]
+    .iter()
+    .all(|on| *on == Some(true))
 }
 
 /// Puts the settings that differ. What protects comes before what it protects from.
@@ -416,8 +421,7 @@ async fn converge(aws: &Aws, cx: &Context, now: &BucketArgs, asked: &BucketArgs)
         .await?;
     }
     if now.versioning != asked.versioning {
-        let status =
-            if asked.versioning { BucketVersioningStatus::Enabled } else { BucketVersioningStatus::Suspended };
+        let status = if asked.versioning { BucketVersioningStatus::Enabled } else { BucketVersioningStatus::Suspended };
         let configuration = VersioningConfiguration::builder().status(status).build();
         retry(cx, NEW, || async {
             let call = s3.put_bucket_versioning().bucket(name);

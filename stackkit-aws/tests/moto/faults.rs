@@ -99,7 +99,8 @@ async fn a_network_is_deleted_once_what_is_in_it_is_gone() -> Outcome {
 async fn a_denied_call_names_the_action_to_allow() -> Outcome {
     let moto = Moto::start()?;
     moto.enforce_iam()?;
-    let refused = Vpc::read(&aws(&moto), &context::<Vpc>("v"), "vpc-1", None).await.expect_err("nobody may do anything");
+    let refused =
+        Vpc::read(&aws(&moto), &context::<Vpc>("v"), "vpc-1", None).await.expect_err("nobody may do anything");
     assert_eq!(refused.kind(), ErrorKind::Denied, "{refused}");
     Ok(())
 }
