@@ -234,3 +234,61 @@ fn equal(ty: &Ty, applied: &Value, live: &Wire) -> bool {
         (a, b) => a == b,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::v1::{ConfigMap, Service};
+    use crate::kind::Object;
+    use serde_json::json;
+    use stackkit::Resource;
+
+    fn values<K: Object>(spec: Wire) -> Values {
+        let mut values = vec![Value::Null; K::KIND.width()];
+        values[K::SCHEMA.index("spec").expect("it has one")] = from_json(&spec);
+        values
+    }
+
+    fn service(applied: Wire, live: Wire, admitted: &Admitted) -> (Value, Admitted) {
+        let live =
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a", "namespace": "b"}, "spec": live});
+        let (values, found) = project(Service::KIND, &values::<Service>(applied), &live, admitted);
+        (values[Service::SCHEMA.index("spec").expect("it has one")].clone(), found)
+    }
+
+    #[test]
+    fn only_what_was_applied_is_compared_and_lists_by_their_keys() {
+        let none = Admitted::new();
+        let applied = json!({"ports": [{"port": 80}, {"port": 81, "protocol": "UDP"}], "selector": {"app": "a"}});
+        let live = json!({"clusterIP": "10.0.0.1", "selector": {"app": "a", "theirs": "x"}, "ports": [
+            {"port": 81, "protocol": "UDP", "targetPort": 81}, {"port": 81, "protocol": "TCP"}, {"port": 80, "protocol": "TCP", "targetPort": 80}]});
+        let (seen, found) = service(applied.clone(), live, &none);
+        assert_eq!((seen, found.len()), (from_json(&applied), 0));
+        let (seen, found) =
+            service(applied, json!({"ports": [{"port": 80, "protocol": "TCP"}], "selector": {"app": "b"}}), &none);
+        assert_eq!(seen, from_json(&json!({"ports": [{"port": 80}], "selector": {"app": "b"}})));
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["spec.ports.1", "spec.selector.app"]);
+    }
+
+    #[test]
+    fn what_admission_made_is_accepted_until_it_changes_again() {
+        let applied = json!({"type": "ClusterIP", "externalName": "x"});
+        let (_, admitted) = service(applied.clone(), json!({"type": "NodePort"}), &Admitted::new());
+        assert_eq!(admitted.len(), 2);
+        assert_eq!(service(applied.clone(), json!({"type": "NodePort"}), &admitted).0, from_json(&applied));
+        let (seen, _) = service(applied, json!({"type": "LoadBalancer"}), &admitted);
+        assert_eq!(seen, from_json(&json!({"type": "LoadBalancer", "externalName": "x"})));
+    }
+
+    #[test]
+    fn an_adopted_object_has_all_that_programs_set_and_none_of_ours() {
+        let live = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}, "metadata": {"name": "n", "namespace": "s",
+            "uid": "u", "labels": {"mine": "1", "stackkit.dev/lineage": "l"}, "annotations": {"stackkit.dev/urn": "u"}}});
+        let values = adopt(ConfigMap::KIND, &live);
+        assert_eq!(values[NAME], Value::text("n"));
+        assert_eq!(values[NAMESPACE], Value::text("s"));
+        assert_eq!(values[ConfigMap::KIND.labels], from_json(&json!({"mine": "1"})));
+        assert_eq!(values[ConfigMap::KIND.annotations()], Value::Null);
+        assert_eq!(values[ConfigMap::SCHEMA.index("data").expect("it has one")], from_json(&json!({"a": "b"})));
+    }
+}
