@@ -131,7 +131,8 @@ fn history(dice: &mut Dice) -> Vec<Event> {
                 Event::Fail(failure)
             }
             5..=8 => {
-                let operation = dice.pick(&[Operation::Up, Operation::Up, Operation::Up, Operation::Destroy, Operation::Refresh]);
+                let operation =
+                    dice.pick(&[Operation::Up, Operation::Up, Operation::Up, Operation::Destroy, Operation::Refresh]);
                 Event::Kill(1 + dice.below(60) as u64, operation)
             }
             9 | 10 => Event::Up,
@@ -291,7 +292,8 @@ async fn case(seed: u64) -> Result<(), String> {
         return Err(format!("a second `up` is not empty: {:?}, {} bytes", lines(&again), again.appended()));
     }
     // What the program says is there, once, and nothing else is.
-    let Event::Program(items) = events.iter().rev().find(|event| matches!(event, Event::Program(_))).expect("one") else {
+    let Event::Program(items) = events.iter().rev().find(|event| matches!(event, Event::Program(_))).expect("one")
+    else {
         unreachable!("just found");
     };
     let wanted: BTreeSet<&str> = items.iter().map(|item| item.name.as_str()).collect();
@@ -323,7 +325,10 @@ async fn case(seed: u64) -> Result<(), String> {
     forgotten(&test, &before, &mut allowed);
     sound(&test, &run, &allowed)?;
     if !run.state().resources.is_empty() || !run.state().intents.is_empty() || !run.state().outputs.is_empty() {
-        return Err(format!("`destroy` leaves {:?}", run.state().resources.values().map(|r| r.urn.clone()).collect::<Vec<_>>()));
+        return Err(format!(
+            "`destroy` leaves {:?}",
+            run.state().resources.values().map(|r| r.urn.clone()).collect::<Vec<_>>()
+        ));
     }
     Ok(())
 }
@@ -344,7 +349,10 @@ fn any_history_of_programs_failures_and_crashes_converges() {
             Ok(Ok(())) => continue,
             Ok(Err(problem)) => problem,
             Err(panic) => {
-                let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|t| (*t).to_owned()));
+                let text = panic
+                    .downcast_ref::<String>()
+                    .cloned()
+                    .or_else(|| panic.downcast_ref::<&str>().map(|t| (*t).to_owned()));
                 format!("panicked: {}", text.unwrap_or_default())
             }
         };

@@ -118,7 +118,8 @@ pub(crate) fn desired_inputs(
                 value = default();
             } else if field.name_mark {
                 // What is there keeps the name that it has, or was adopted with; a new one gets one at its turn.
-                let has = |record: &ResourceRecord| record.inputs.get(field.name).or(record.seen.get(field.name)).cloned();
+                let has =
+                    |record: &ResourceRecord| record.inputs.get(field.name).or(record.seen.get(field.name)).cloned();
                 value = prior.map_or(Value::Unknown { secret: false }, |record| has(record).unwrap_or_default());
             } else if field.required {
                 errors.push(DesiredError::Missing(field.name));

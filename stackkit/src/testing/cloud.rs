@@ -190,7 +190,8 @@ impl Cloud {
 
     /// Fails where a rule says so.
     pub(super) async fn trip(&self, verb: Verb, urn: &Urn, moment: Moment) -> Result<(), Error> {
-        let rule = self.lock().failures.iter_mut().find_map(|rule| rule.applies(verb, urn, moment).then(|| rule.clone()));
+        let rule =
+            self.lock().failures.iter_mut().find_map(|rule| rule.applies(verb, urn, moment).then(|| rule.clone()));
         match rule {
             Some(rule) => Err(rule.strike().await),
             None => Ok(()),
@@ -228,4 +229,3 @@ impl Connector for Cloud {
         Box::pin(std::future::ready(Ok(Arc::new(connection) as Arc<dyn Connection>)))
     }
 }
-

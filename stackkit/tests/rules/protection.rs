@@ -12,7 +12,12 @@ fn protected(item: Item) -> Item {
 async fn all_refusals_come_together_and_nothing_is_touched() {
     let test = test(&[
         vec![protected(item("a")), protected(item("b")), item("c").hard("a"), protected(item("f").first()), item("x")],
-        vec![protected(item("a").kind("iron")), item("c").hard("a"), protected(item("f").first().kind("iron")), item("x").size(7)],
+        vec![
+            protected(item("a").kind("iron")),
+            item("c").hard("a"),
+            protected(item("f").first().kind("iron")),
+            item("x").size(7),
+        ],
     ]);
     test.up().await.expect_ok();
     test.cloud().clear_calls();
@@ -117,6 +122,7 @@ async fn guards_refuse_plans() {
             run.expect_ok();
         }
     }
-    let calm = version(&test, 1).options(PlanOptions { expect_no_changes: true, no_destroy: true, ..PlanOptions::default() });
+    let calm =
+        version(&test, 1).options(PlanOptions { expect_no_changes: true, no_destroy: true, ..PlanOptions::default() });
     calm.up().await.expect_ok();
 }

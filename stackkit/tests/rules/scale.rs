@@ -6,9 +6,7 @@ use crate::toys::*;
 
 fn many(count: usize, chained: bool) -> Vec<Item> {
     let name = |n: usize| format!("n{n:06}");
-    (0..count)
-        .map(|n| if chained && n > 0 { item(&name(n)).soft(&name(n - 1)) } else { item(&name(n)) })
-        .collect()
+    (0..count).map(|n| if chained && n > 0 { item(&name(n)).soft(&name(n - 1)) } else { item(&name(n)) }).collect()
 }
 
 #[stackkit::test]
