@@ -433,7 +433,7 @@ fn declared_node(
             if recorded.is_some() {
                 node.reasons.push("its predecessor was deleted for a replacement that did not finish".into());
             }
-            node.changes = initial(schema, &desired);
+            node.changes = initial(declared, &desired);
         }
         Some(record) => {
             let options = declared.options();
@@ -537,9 +537,12 @@ pub(crate) fn delete_first(declared: &Declared, record: &ResourceRecord, desired
         .then(|| format!("its `{}` is fixed by the program, so that the old one is deleted first", field.name))
 }
 
-fn initial(schema: &'static Schema, desired: &[Value]) -> Vec<FieldChange> {
-    schema
+/// What the program gives a new resource. Defaults are left out: nobody chose them here.
+fn initial(declared: &Declared, desired: &[Value]) -> Vec<FieldChange> {
+    declared
+        .schema
         .inputs()
+        .filter(|(index, field)| field.name_mark || declared.values.get(*index).is_some_and(|given| !given.is_null()))
         .filter_map(|(index, field)| {
             let after = desired.get(index).filter(|value| !value.is_null())?.clone();
             Some(FieldChange {
