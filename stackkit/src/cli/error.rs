@@ -118,11 +118,11 @@ fn split_help(message: &str) -> Diagnostic {
         "bring ", "check ", "choose ", "commit ", "copy ", "make ", "put ", "restore ", "run ", "set ", "upgrade ",
         "use ", "wait ", "write ",
     ];
-    let splits = message.match_indices([':', ';']).filter_map(|(at, _)| {
+    let mut splits = message.match_indices([':', ';']).filter_map(|(at, _)| {
         let rest = message.get(at + 1..)?.strip_prefix(' ')?;
         BEGINNINGS.iter().any(|beginning| rest.starts_with(beginning)).then_some((at, rest))
     });
-    match splits.last() {
+    match splits.next() {
         Some((at, help)) => Diagnostic::invalid(&message[..at]).help(help),
         None => Diagnostic::invalid(message),
     }

@@ -14,6 +14,8 @@ use crate::value::Value;
 /// How many lines a resource that is new gets, and how many a changed text.
 const FIELDS_OF_NEW: usize = 12;
 const LINES_OF_TEXT: usize = 24;
+/// How many resources are drawn unless everything is asked for. What is deleted or replaced is never left out.
+const RESOURCES: usize = 200;
 
 /// How a plan is to be drawn.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +41,15 @@ pub fn render_plan(plan: &Plan, operation: Operation, style: PlanStyle) -> Strin
     // What left the program has no order of its own that anybody would know.
     let declared = shown.iter().take_while(|node| node.declared.is_some()).count();
     shown[declared..].sort_by(|a, b| a.urn.cmp(&b.urn));
+    let mut drawn = 0;
+    let before = shown.len();
+    if style.verbosity < Verbosity::Verbose {
+        shown.retain(|node| {
+            drawn += 1;
+            drawn <= RESOURCES || matches!(node.action, Action::Delete | Action::Replace { .. })
+        });
+    }
+    let hidden = before - shown.len();
     let word_width = shown.iter().map(|node| width(word(node))).max().unwrap_or_default();
     let mut tree = Group::default();
     for node in &shown {
@@ -46,6 +57,10 @@ pub fn render_plan(plan: &Plan, operation: Operation, style: PlanStyle) -> Strin
     }
     let mut writer = Writer { out: &mut out, style, word_width, operation };
     writer.group(&tree, 0);
+    if hidden > 0 {
+        let more = format!("… and {} (-v shows all)", count(hidden, "more resource"));
+        writer.line(1, style.paint.dim(more));
+    }
     let outputs: Vec<&PlannedOutput> = plan.outputs.iter().filter(|output| output.changes()).collect();
     if !outputs.is_empty() {
         if !shown.is_empty() {
