@@ -4,7 +4,6 @@
 mod canary;
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -241,31 +240,38 @@ impl Sandbox {
         found
     }
 
-    /// Kills `command` at `times` different instants spread over its usual run, each time followed by the same command to
-    /// its end, and then by `check`. Between rounds `reset` brings back the situation before.
+    /// Kills `command` at `times` different instants spread over its run, each time followed by the same command to its
+    /// end, and then by `check`. Between rounds `reset` brings back the situation before. `usual` is how long the command
+    /// takes; a round that ended before its kill corrects it, and does not count.
     ///
     /// # Panics
-    /// When a command that follows a kill does not end well.
+    /// When a command that follows a kill does not end well, or the command is too short to be killed.
     pub fn kill_at_random(
         &self,
         command: &[&str],
-        usual: Duration,
+        mut usual: Duration,
         times: u32,
         mut reset: impl FnMut(),
         mut check: impl FnMut(&str),
     ) {
         let mut killed = 0;
-        for round in 0..times {
+        for attempt in 0..times * 4 {
+            if killed == times {
+                return;
+            }
             reset();
             // Spread evenly, with a random part, so that rounds do not always hit the same place.
             let slice = usual / times;
-            let random = getrandom::u32().unwrap_or(round);
-            let after = slice * round + slice.mul_f64(f64::from(random) / f64::from(u32::MAX));
+            let random = getrandom::u32().unwrap_or(attempt);
+            let after = slice * killed + slice.mul_f64(f64::from(random) / f64::from(u32::MAX));
             let cut = self.kill_after(command, after);
-            killed += u32::from(cut.code.is_none());
+            if cut.code.is_some() {
+                usual = cut.took.mul_f64(0.9).min(usual);
+                continue;
+            }
+            killed += 1;
             let again = self.run(command);
-            let mut what = String::new();
-            let _ = write!(what, "round {round}, killed after {} ms", after.as_millis());
+            let what = format!("round {killed}, killed after {} ms", after.as_millis());
             assert!(
                 again.code == Some(0),
                 "{what}: `{}` did not end well afterwards\n--- stdout\n{}\n--- stderr\n{}",
@@ -275,7 +281,7 @@ impl Sandbox {
             );
             check(&what);
         }
-        assert!(killed * 2 >= times, "only {killed} of {times} rounds were killed: the usual time is too long");
+        assert!(killed == times, "only {killed} of {times} rounds were killed: the command is too short");
     }
 }
 

@@ -65,6 +65,17 @@ impl Error {
         self
     }
 
+    /// A failure after something was made. Nothing may make it again, so no kind is left that would have the call
+    /// repeated: the next run finishes what is there.
+    pub(crate) fn half_made(self) -> Self {
+        match self.kind {
+            ErrorKind::Throttled | ErrorKind::Transient | ErrorKind::UnknownOutcome => {
+                self.with_kind(ErrorKind::Conflict).because("it is made but not finished: the next `up` finishes it")
+            }
+            _ => self,
+        }
+    }
+
     /// A member that the service always sends was not in its answer.
     pub(crate) fn missing(operation: &str, member: &str) -> Self {
         Self::new(ErrorKind::UnknownOutcome, format!("{operation}: the answer has no `{member}`"))

@@ -24,11 +24,6 @@ macro_rules! text_type {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
-
-            /// With a block of addresses written as EC2 writes it.
-            pub(super) fn normal(&self) -> Self {
-                Self(self.0.parse::<Cidr>().map_or_else(|_| self.0.clone(), |block| block.to_string()))
-            }
         }
 
         impl fmt::Display for $name {
@@ -92,4 +87,11 @@ text_type! {
     /// (`pcx-`), virtual private gateway (`vgw-`), egress-only gateway (`eigw-`), gateway endpoint (`vpce-`) or network
     /// interface (`eni-`).
     Target, "igw-0a1b2c3d", from Id<InternetGateway>
+}
+
+impl Peer {
+    /// With a block of addresses written as EC2 writes it.
+    pub(super) fn normal(&self) -> Self {
+        Self(self.0.parse::<Cidr>().map_or_else(|_| self.0.clone(), |block| block.to_string()))
+    }
 }

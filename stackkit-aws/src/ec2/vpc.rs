@@ -70,8 +70,11 @@ impl Managed for Vpc {
         .await?;
         let id = made.vpc().and_then(Wire::vpc_id).ok_or_else(|| Error::missing("ec2:CreateVpc", "vpcId"))?;
         cx.created(id).await?;
-        set_dns(aws, cx, id, (true, false), args).await?;
-        Ok(Created::new(id, settled(aws, cx, id, args).await?))
+        let finish = async {
+            set_dns(aws, cx, id, (true, false), args).await?;
+            settled(aws, cx, id, args).await
+        };
+        Ok(Created::new(id, finish.await.map_err(Error::half_made)?))
     }
 
     async fn read(aws: &Aws, _: &Context, id: &str, prior: Option<&VpcState>) -> Result<Option<VpcState>, Error> {

@@ -214,7 +214,7 @@ impl Managed for Instance {
         })
         .await?;
         cx.created(&args.identifier).await?;
-        Ok(Created::new(&args.identifier, settled(aws, cx, args).await?))
+        Ok(Created::new(&args.identifier, settled(aws, cx, args).await.map_err(Error::half_made)?))
     }
 
     async fn read(

@@ -126,21 +126,7 @@ impl Managed for Bucket {
             other => other?,
         };
         cx.created(&args.name).await?;
-        let all = tags::of_new(cx, aws.default_tags(), &args.tags);
-        let shown = retry(cx, NEW, || seen_tags(aws, &args.name)).await?;
-        // Services that speak S3 without being it may have passed over the tags of the create call.
-        if all.iter().any(|(key, value)| shown.get(key) != Some(value)) {
-            put_tags(aws, cx, &args.name, all).await?;
-        }
-        let now = until(cx, "the bucket", Pace::QUICK, || async {
-            Ok(match read(aws, &args.name, Some(args)).await? {
-                Some(state) => Seen::Ready(state),
-                None => Seen::Waiting("not visible".into()),
-            })
-        })
-        .await?;
-        converge(aws, cx, &now, args).await?;
-        Ok(Created::new(&args.name, settled(aws, cx, args).await?))
+        Ok(Created::new(&args.name, finish(aws, cx, args).await.map_err(Error::half_made)?))
     }
 
     async fn read(aws: &Aws, _: &Context, id: &str, prior: Option<&BucketState>) -> Result<Option<BucketState>, Error> {
@@ -372,6 +358,25 @@ async fn read(aws: &Aws, name: &str, asked: Option<&BucketArgs>) -> Result<Optio
         regional_domain_name: format!("{name}.s3.{region}.{suffix}"),
         region: region.to_owned(),
     }))
+}
+
+/// Gives a new bucket its tags and settings.
+async fn finish(aws: &Aws, cx: &Context, args: &BucketArgs) -> Result<BucketState, Error> {
+    let all = tags::of_new(cx, aws.default_tags(), &args.tags);
+    let shown = retry(cx, NEW, || seen_tags(aws, &args.name)).await?;
+    // Services that speak S3 without being it may have passed over the tags of the create call.
+    if all.iter().any(|(key, value)| shown.get(key) != Some(value)) {
+        put_tags(aws, cx, &args.name, all).await?;
+    }
+    let now = until(cx, "the bucket", Pace::QUICK, || async {
+        Ok(match read(aws, &args.name, Some(args)).await? {
+            Some(state) => Seen::Ready(state),
+            None => Seen::Waiting("not visible".into()),
+        })
+    })
+    .await?;
+    converge(aws, cx, &now, args).await?;
+    settled(aws, cx, args).await
 }
 
 fn blocks_everything(block: &PublicAccessBlockConfiguration) -> bool {

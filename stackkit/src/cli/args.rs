@@ -382,7 +382,9 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_wrong_usage() {
-        for line in ["", "nosuch", "up --nosuch", "up --parallel 0", "up --config novalue", "graph --format gif", "up -q -v"] {
+        for line in
+            ["", "nosuch", "up --nosuch", "up --parallel 0", "up --config novalue", "graph --format gif", "up -q -v"]
+        {
             assert!(parse(line).is_err(), "{line}");
         }
     }

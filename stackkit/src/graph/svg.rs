@@ -129,7 +129,8 @@ fn draw_node(index: usize, node: &Node, at: (f64, f64), width: f64, color: &str,
     let (x, middle) = at;
     let y = middle - SPACING.height / 2.0;
     let (type_name, name) = label(node);
-    let mut title = if node.type_name.is_empty() { node.name.clone() } else { format!("{}::{}", node.type_name, node.name) };
+    let mut title =
+        if node.type_name.is_empty() { node.name.clone() } else { format!("{}::{}", node.type_name, node.name) };
     if let Some(id) = &node.id {
         let _ = write!(title, " ({id})");
     }

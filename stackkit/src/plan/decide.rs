@@ -1,6 +1,6 @@
 //! What will be done to each resource, and why.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use crate::catalog::{Catalog, TypeEntry};
 use crate::diagnostic::Diagnostic;
@@ -117,9 +117,10 @@ pub(crate) fn desired_inputs(
             if let Some(default) = field.default {
                 value = default();
             } else if field.name_mark {
-                value = prior
-                    .and_then(|record| record.inputs.get(field.name).cloned())
-                    .unwrap_or(Value::Unknown { secret: false });
+                // What is there keeps the name that it has, or was adopted with; a new one gets one at its turn.
+                let has =
+                    |record: &ResourceRecord| record.inputs.get(field.name).or(record.seen.get(field.name)).cloned();
+                value = prior.map_or(Value::Unknown { secret: false }, |record| has(record).unwrap_or_default());
             } else if field.required {
                 errors.push(DesiredError::Missing(field.name));
             }
@@ -246,6 +247,7 @@ fn worst(all: impl Iterator<Item = Difference>) -> Difference {
 /// The fields of a resource after an action, as far as they are known before it.
 fn outputs_after(schema: &Schema, action: &Action, desired: &[Value], prior: Option<&ResourceRecord>) -> Values {
     let prior_values = prior.map(|record| record_values(schema, record));
+    let whole = prior.is_some_and(|record| record.status != Status::Incomplete);
     let made_anew = match action {
         Action::Create | Action::Replace { .. } => true,
         Action::Same | Action::Record | Action::Update | Action::Import { .. } => false,
@@ -271,7 +273,8 @@ fn outputs_after(schema: &Schema, action: &Action, desired: &[Value], prior: Opt
                 }
                 Role::Output if made_anew => unknown,
                 Role::Output if field.volatile && matches!(action, Action::Update) => unknown,
-                Role::Output => was().unwrap_or(unknown),
+                // A create that was cut short may not have said it yet.
+                Role::Output => was().filter(|value| whole || !value.is_null()).unwrap_or(unknown),
             }
         })
         .collect()
@@ -411,7 +414,7 @@ fn declared_node(
         certain: true,
         reasons: Vec::new(),
         changes: Vec::new(),
-        follows: None,
+        follows: Vec::new(),
     };
     let Some(entry) = input.catalog.get(schema.type_name) else {
         diagnostics.push(Diagnostic::invalid(Catalog::not_linked(schema.type_name)).on(&declared.urn).at(declared.at));
@@ -618,38 +621,52 @@ pub(crate) fn recorded_options(all: &Declarations, declared: &Declared) -> crate
     }
 }
 
-/// Everything whose replacement follows from a resource that is deleted first is deleted before it, too.
+/// What uses a resource that is deleted first, and is replaced too, is deleted before it: its old instance stands on
+/// the one that goes, and its successor waits for the one that comes.
 fn propagate_delete_first(input: &PlanInput<'_>, dependencies: &[Vec<u32>], nodes: &mut [PlanNode]) {
-    if !nodes.iter().any(|node| node.action == (Action::Replace { delete_first: true })) {
+    let first = Action::Replace { delete_first: true };
+    let mut open: VecDeque<usize> = (0..nodes.len()).filter(|index| nodes[*index].action == first).collect();
+    if open.is_empty() {
         return;
     }
-    // `nodes` stand in the order of declaration; references go backwards but for dependencies by name, so that a few
-    // rounds settle it.
-    loop {
-        let mut changed = false;
-        for index in 0..nodes.len() {
-            let node = &nodes[index];
-            if !matches!(node.action, Action::Replace { delete_first: false }) {
+    let node_of: HashMap<Instance, usize> =
+        nodes.iter().enumerate().filter_map(|(index, node)| Some((node.prior?, index))).collect();
+    let mut users: HashMap<usize, Vec<usize>> = HashMap::new();
+    for record in input.state.resources.values() {
+        let Some(user) = node_of.get(&record.instance) else { continue };
+        for used in record.dependencies.iter().filter_map(|used| node_of.get(used)) {
+            users.entry(*used).or_default().push(*user);
+        }
+    }
+    let mut reach = order::Reach::new(dependencies);
+    while let Some(cause) = open.pop_front() {
+        let (urn, certain) = (nodes[cause].urn.clone(), nodes[cause].certain);
+        let roots = if nodes[cause].follows.is_empty() { vec![cause] } else { nodes[cause].follows.clone() };
+        for user in users.get(&cause).into_iter().flatten().copied() {
+            let Some(node) = nodes.get_mut(user) else { continue };
+            let Action::Replace { delete_first } = node.action else { continue };
+            // What decides by itself whether it is deleted first, and certainly is, needs no other cause.
+            if (delete_first && node.certain) || !reach.reaches(user as u32, cause as u32) {
                 continue;
             }
-            let Some(record) = node.prior.and_then(|prior| input.state.resources.get(&prior)) else { continue };
-            let cause = dependencies.get(index).into_iter().flatten().find_map(|dependency| {
-                let cause = nodes.get(*dependency as usize)?;
-                let first = cause.action == (Action::Replace { delete_first: true });
-                let root = cause.follows.unwrap_or(*dependency as usize);
-                (first && record.dependencies.contains(&cause.prior?)).then(|| (cause.urn.clone(), cause.certain, root))
-            });
-            if let Some((urn, certain, root)) = cause {
-                let node = &mut nodes[index];
-                node.action = Action::Replace { delete_first: true };
-                node.certain |= certain;
-                node.follows = (!node.certain).then_some(root);
+            if !delete_first {
                 node.reasons.push(format!("{urn} is deleted first, and its replacement follows from that"));
-                changed = true;
+            } else if node.follows.is_empty() {
+                node.follows.push(user);
             }
-        }
-        if !changed {
-            break;
+            node.action = first.clone();
+            let before = (node.certain, node.follows.len());
+            if certain {
+                node.certain = true;
+                node.follows.clear();
+            } else if !node.certain {
+                node.follows.extend(&roots);
+                node.follows.sort_unstable();
+                node.follows.dedup();
+            }
+            if !delete_first || before != (node.certain, node.follows.len()) {
+                open.push_back(user);
+            }
         }
     }
 }
@@ -668,7 +685,7 @@ fn departed_nodes(input: &PlanInput<'_>, current: &Current<'_>, claimed: &BTreeS
             certain: true,
             reasons: Vec::new(),
             changes: Vec::new(),
-            follows: None,
+            follows: Vec::new(),
         };
         node.reasons.push(match record.status {
             Status::PendingDelete => "it was replaced, and its deletion did not finish".into(),
@@ -676,12 +693,7 @@ fn departed_nodes(input: &PlanInput<'_>, current: &Current<'_>, claimed: &BTreeS
             _ if input.options.operation == Some(crate::event::Operation::Destroy) => "the stack is destroyed".into(),
             _ => "it is no longer in the program".into(),
         });
-        let owner_goes = record
-            .options
-            .deleted_with
-            .as_ref()
-            .and_then(|owner| current.live.get(owner))
-            .is_some_and(|owner| !claimed.contains(&owner.instance));
+        let owner_goes = owner_goes(record, current, claimed);
         if record.status == Status::PendingReplacement {
             node.action = Action::Forget;
         } else if record.options.retain_on_delete {
@@ -694,6 +706,25 @@ fn departed_nodes(input: &PlanInput<'_>, current: &Current<'_>, claimed: &BTreeS
         nodes.push(node);
     }
     nodes
+}
+
+/// Whether the owner that a record is deleted with is deleted indeed: not where it stays, is forgotten or is retained.
+fn owner_goes(record: &ResourceRecord, current: &Current<'_>, claimed: &BTreeSet<Instance>) -> bool {
+    let mut record = record;
+    // An owner may have an owner; the bound ends circles.
+    for _ in 0..64 {
+        let Some(owner) = record.options.deleted_with.as_ref().and_then(|owner| current.live.get(owner)) else {
+            return false;
+        };
+        if claimed.contains(&owner.instance) {
+            return false;
+        }
+        if !owner.options.retain_on_delete {
+            return true;
+        }
+        record = owner;
+    }
+    false
 }
 
 fn planned_outputs(input: &PlanInput<'_>, known: &[Values], diagnostics: &mut Vec<Diagnostic>) -> Vec<PlannedOutput> {
@@ -720,13 +751,23 @@ fn planned_outputs(input: &PlanInput<'_>, known: &[Values], diagnostics: &mut Ve
 
 fn guard(input: &PlanInput<'_>, plan: &mut Plan) {
     let mut found = Vec::new();
+    for target in &input.options.replace {
+        if !plan.nodes.iter().any(|node| node.declared.is_some() && names(target, &node.urn)) {
+            found.push(
+                Diagnostic::invalid(format!("`{target}` is to be replaced, and the program does not declare it"))
+                    .help("name a resource by its URN, path or name"),
+            );
+        }
+    }
     for node in &plan.nodes {
         let Some(record) = node.prior.and_then(|prior| input.state.resources.get(&prior)) else { continue };
-        if node.declared.is_none()
-            && matches!(node.action, Action::Delete)
-            && record.options.protect
-            && record.status != Status::PendingDelete
-        {
+        // What is deleted together with its owner is forgotten by the state, and gone all the same.
+        let goes = match node.action {
+            Action::Delete => true,
+            Action::Forget => record.status != Status::PendingReplacement && !record.options.retain_on_delete,
+            _ => false,
+        };
+        if node.declared.is_none() && goes && record.options.protect && record.status != Status::PendingDelete {
             found.push(refused_by_protection(&node.urn, "deleted", &node.reasons));
         }
         if node.action == (Action::Replace { delete_first: true })

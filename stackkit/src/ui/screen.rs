@@ -412,6 +412,11 @@ impl State {
         if options.style.verbosity == Verbosity::Quiet && failed.is_empty() && !summary.cancelled {
             return;
         }
+        let nothing = !summary.has_changes() && summary.failed + summary.skipped == 0 && !summary.cancelled;
+        if nothing && options.plan && matches!(self.operation, Operation::Up | Operation::Destroy) {
+            // The plan has said so.
+            return;
+        }
         let line = done_line(summary, self.operation, paint);
         let state = match (summary.cancelled, summary.failed) {
             (true, _) => paint.bold(paint.yellow("Cancelled")),
@@ -540,7 +545,7 @@ from here.
             "\
 Stopping: nothing new starts; waiting for 2 running calls to end (again to stop at once)
 
-Cancelled in 0.0 s: 3 deleted
+Cancelled in 0 ms: 3 deleted
 Everything that ended is recorded. Run `destroy` again to go on from here.
 ",
         );

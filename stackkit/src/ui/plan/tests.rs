@@ -13,7 +13,7 @@ fn node(urn: &str, action: Action) -> PlanNode {
         certain: true,
         reasons: Vec::new(),
         changes: Vec::new(),
-        follows: None,
+        follows: Vec::new(),
     }
 }
 
