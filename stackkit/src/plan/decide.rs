@@ -743,9 +743,8 @@ fn owned(input: &PlanInput<'_>, current: &Current<'_>, claimed: &BTreeSet<Instan
             && !record.options.retain_on_delete
             && !matches!(record.status, Status::PendingReplacement | Status::PendingDelete)
     });
-    let mut owned: BTreeMap<Instance, Instance> = departed
-        .filter_map(|record| Some((record.instance, last_owner(record, current, claimed)?)))
-        .collect();
+    let mut owned: BTreeMap<Instance, Instance> =
+        departed.filter_map(|record| Some((record.instance, last_owner(record, current, claimed)?))).collect();
     if owned.is_empty() {
         return owned;
     }
