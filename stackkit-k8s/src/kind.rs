@@ -32,6 +32,8 @@ pub struct Kind {
     pub uid: usize,
     /// Its own outputs: index in the schema, and the path in the live object.
     pub outputs: &'static [(usize, &'static str)],
+    /// Whether its objects say themselves what they are: see [`crate::Manifest`].
+    pub dynamic: bool,
 }
 
 /// Index of the field `name`, in every kind.
@@ -341,6 +343,7 @@ macro_rules! kind {
                 ],
                 uid: $uid,
                 outputs: &[$(($xn, $xp)),*],
+                dynamic: $plural.is_empty(),
             };
         }
 

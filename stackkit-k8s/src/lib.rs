@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`core`], [`apps`], … | the objects of an API group, one feature each |
 //! | [`meta`] | what all objects share |
+//! | [`Manifest`] | an object of any other kind |
 //! | [`Kubernetes`] | the provider and its [`Settings`] |
 //! | [`Error`] | what can go wrong |
 //!
@@ -55,6 +56,7 @@ mod client;
 mod drift;
 mod error;
 mod kind;
+mod manifest;
 mod mirror;
 mod object;
 mod pods;
@@ -68,6 +70,7 @@ mod wait;
 
 pub use error::{Answer, Error, Reason};
 pub use kind::{Object, ObjectArgs, ObjectState};
+pub use manifest::{Manifest, ManifestOutputs};
 pub use provider::{Kubernetes, Settings, SettingsInput};
 pub use scalar::{ByteString, IntOrString, Json, Quantity};
 

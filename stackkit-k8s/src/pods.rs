@@ -23,7 +23,7 @@ const fn kind(
     plural: &'static str,
     namespaced: bool,
 ) -> Kind {
-    Kind { group, version, kind, plural, namespaced, labels: 2, inputs: &[], uid: 4, outputs: &[] }
+    Kind { group, version, kind, plural, namespaced, labels: 2, inputs: &[], uid: 4, outputs: &[], dynamic: false }
 }
 static POD: Kind = kind("", "v1", "Pod", "pods", true);
 static EVENT: Kind = kind("", "v1", "Event", "events", true);

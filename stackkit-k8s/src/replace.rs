@@ -5,6 +5,7 @@ use stackkit::Value;
 
 /// Top-level fields that never change in place.
 const FIXED: &[(&str, &str)] = &[
+    ("Manifest", "kind"),
     ("ClusterRoleBinding", "role_ref"),
     ("RoleBinding", "role_ref"),
     ("Secret", "type_"),

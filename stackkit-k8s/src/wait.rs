@@ -47,7 +47,7 @@ pub(crate) async fn until_ready(
     applied: Wire,
 ) -> Result<Wire, Error> {
     let told = at(&applied, "metadata.annotations").and_then(|all| all.get(ANNOTATION_WAIT)).and_then(Wire::as_str);
-    if !k8s.wait || told == Some("false") || !waits(target.kind.kind) {
+    if !k8s.wait || told == Some("false") || (built_in(target) && !waits(target.kind.kind)) {
         return Ok(applied);
     }
     let uid = text_at(&applied, "metadata.uid").unwrap_or_default().to_owned();
@@ -67,12 +67,12 @@ pub(crate) async fn until_ready(
         if at(&live, "metadata.deletionTimestamp").is_some() {
             return Err(not_ready("it is being deleted by somebody else".into()));
         }
-        let mut verdict = verdict(target.kind.kind, &live);
+        let mut verdict = if built_in(target) { verdict(target.kind.kind, &live) } else { custom(&live) };
         if target.kind.kind == "PersistentVolumeClaim" && matches!(verdict, Verdict::Waiting(_)) {
             verdict = pods::claim(k8s, target, &live, verdict).await?;
         }
         // Pods cost two more requests, so they are looked at once the first, quick looks are over.
-        if matches!(verdict, Verdict::Waiting(_)) && pause >= Duration::from_millis(500) {
+        if built_in(target) && matches!(verdict, Verdict::Waiting(_)) && pause >= Duration::from_millis(500) {
             verdict = pods::of(k8s, target, &live, verdict).await?;
         }
         let missing = match verdict {
@@ -160,7 +160,36 @@ fn holds(live: &Wire) -> String {
     match finalizers.as_slice() {
         [] => "its containers end".into(),
         ["foregroundDeletion"] => "what it owns goes first".into(),
+        ["kubernetes"] => "what is in it goes first".into(),
         names => format!("the finalizers {} are not done: their controllers have to take them off", names.join(", ")),
+    }
+}
+
+/// Whether a kind is one of the cluster's own; there are others of the same names.
+fn built_in(target: Target<'_>) -> bool {
+    let group = target.kind.group;
+    !group.contains('.') || group.ends_with(".k8s.io")
+}
+
+/// What custom resources have in common: a condition `Ready`, if they have any, and `Stalled` when they gave up.
+fn custom(live: &Wire) -> Verdict {
+    let generation = count_at(live, "metadata.generation");
+    let old = |seen: Option<&Wire>| seen.and_then(Wire::as_i64).is_some_and(|seen| seen < generation);
+    if old(at(live, "status.observedGeneration")) {
+        return Verdict::Waiting("waiting for its controller".into());
+    }
+    if let Some(("True", reason, message)) = condition(live, "Stalled") {
+        return Verdict::Failed(format!("{reason}: {message}"));
+    }
+    let ready = items_at(live, "status.conditions").iter().find(|c| text_at(c, "type") == Some("Ready"));
+    match ready {
+        None => Verdict::Ready,
+        Some(ready) if old(ready.get("observedGeneration")) => Verdict::Waiting("waiting for its controller".into()),
+        Some(ready) if text_at(ready, "status") == Some("True") => Verdict::Ready,
+        Some(ready) => {
+            let message = text_at(ready, "message").filter(|text| !text.is_empty()).or(text_at(ready, "reason"));
+            Verdict::Waiting(format!("waiting until it is ready: {}", message.unwrap_or("no reason given")))
+        }
     }
 }
 
@@ -408,6 +437,26 @@ mod tests {
         ] {
             assert_eq!(holds(&live), reason);
         }
+    }
+
+    #[test]
+    fn a_custom_resource_is_ready_when_it_says_so_of_this_generation() {
+        let with = |status: Wire| custom(&json!({"metadata": {"generation": 2}, "status": status}));
+        assert_eq!(with(json!({})), Verdict::Ready, "a kind without conditions");
+        assert_eq!(with(json!({"conditions": [{"type": "Ready", "status": "True"}]})), Verdict::Ready);
+        assert!(matches!(
+            with(json!({"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "True"}]})),
+            Verdict::Waiting(_)
+        ));
+        assert!(matches!(
+            with(json!({"conditions": [{"type": "Ready", "status": "True", "observedGeneration": 1}]})),
+            Verdict::Waiting(_)
+        ));
+        assert!(matches!(
+            with(json!({"conditions": [{"type": "Ready", "status": "False", "message": "m"}]})),
+            Verdict::Waiting(_)
+        ));
+        assert!(matches!(with(json!({"conditions": [{"type": "Stalled", "status": "True"}]})), Verdict::Failed(_)));
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub(crate) struct Connections {
     catalog: Arc<Catalog>,
     connector: Arc<dyn Connector>,
     open: HashMap<String, Open>,
-    failed: HashMap<String, ConnectError>,
+    failed: HashMap<String, (Value, ConnectError)>,
 }
 
 impl Connections {
@@ -98,7 +98,9 @@ impl Connections {
         {
             return Ok(Arc::clone(&open.connection));
         }
-        if let Some(error) = self.failed.get(instance) {
+        if let Some((tried, error)) = self.failed.get(instance)
+            && tried == settings
+        {
             return Err(error.clone());
         }
         let result = self.connect(instance, settings, state).await;
@@ -109,7 +111,7 @@ impl Connections {
                 Ok(connection)
             }
             Err(error) => {
-                self.failed.insert(instance.to_owned(), error.clone());
+                self.failed.insert(instance.to_owned(), (settings.clone(), error.clone()));
                 Err(error)
             }
         }
@@ -123,7 +125,9 @@ impl Connections {
         let connection = self.connector.connect(linked, settings).await.map_err(failed)?;
         let identity = connection.identity().await.map_err(failed)?;
         let recorded = state.providers.get(instance).and_then(|record| record.identity.clone());
-        let used = state.resources.values().any(|record| record.provider == instance);
+        // A call whose end is not known counts: looking for what it made elsewhere would find nothing.
+        let used = state.resources.values().any(|record| record.provider == instance)
+            || state.intents.values().any(|intent| intent.provider == instance);
         match (recorded, &identity) {
             (Some(recorded), Some(found)) if recorded != *found && used => {
                 Err(ConnectError::Elsewhere { instance: instance.into(), recorded, found: found.clone() })

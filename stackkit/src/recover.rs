@@ -7,11 +7,11 @@ use crate::apply::{new_record, now};
 use crate::catalog::{Catalog, TypeEntry};
 use crate::context::Context;
 use crate::diagnostic::Diagnostic;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::event::Event;
 use crate::plan;
 use crate::provider::Connection;
-use crate::refresh::Reality;
+use crate::refresh::{Reality, apart, read_one};
 use crate::resource::{FoundValues, IntentValues, Values};
 use crate::schema::Schema;
 use crate::state::model::{Change, IntentKind, IntentRecord, Key, Record, ResourceRecord, State, Status};
@@ -142,10 +142,8 @@ struct Look {
 
 impl Look {
     async fn once(&self, id: &str, prior: Option<&[Value]>) -> Result<Option<Values>, Error> {
-        match self.connection.read(self.entry.ty, &self.cx, id, prior).await {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            other => other,
-        }
+        let (connection, cx) = (Arc::clone(&self.connection), self.cx.clone());
+        read_one(connection, self.entry.ty, cx, id.to_owned(), prior.map(<[Value]>::to_vec)).await
     }
 
     async fn by_id(&self, id: &str, prior: Option<&[Value]>) -> Result<Option<Values>, Error> {
@@ -161,7 +159,10 @@ impl Look {
         let sought =
             IntentValues { args: args.clone(), token: intent.token.clone(), name_was_free: intent.name_was_free };
         loop {
-            match self.connection.find(self.entry.ty, &self.cx, &sought).await? {
+            let (connection, cx, ty) = (Arc::clone(&self.connection), self.cx.clone(), self.entry.ty);
+            let sought = sought.clone();
+            let find = async move { connection.find(ty, &cx, &sought).await };
+            match apart(find).await?? {
                 FoundValues::Nothing if now() < self.until => tokio::time::sleep(PAUSE).await,
                 found => return Ok(found),
             }

@@ -1,7 +1,8 @@
 //! Refresh: reading what is there, in batches, and finding what somebody else changed or deleted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
@@ -15,7 +16,7 @@ use crate::plan;
 use crate::provider::Connection;
 use crate::resource::Values;
 use crate::scrub::Scrubber;
-use crate::stack::Declarations;
+use crate::stack::{Declarations, Declared};
 use crate::state::model::{Change, Instance, Key, Record, RecordedOptions, ResourceRecord, State, Status};
 use crate::urn::Urn;
 use crate::value::{Lookup, Value};
@@ -25,6 +26,9 @@ const BATCH: usize = 200;
 
 /// How often a read that fails in passing is tried.
 const ATTEMPTS: u32 = 5;
+
+/// How long one look may take: a provider that never answers must not hold the run for ever.
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
 /// What a look at reality needs.
 pub(crate) struct Reality<'a> {
@@ -71,20 +75,7 @@ impl Reality<'_> {
         instance: &str,
         state: &State,
     ) -> Result<Arc<dyn Connection>, Diagnostic> {
-        let declared = self.declared.providers.iter().find(|provider| provider.name == instance);
-        let recorded = || state.providers.get(instance).map(|record| record.settings.clone());
-        let settings = match declared {
-            Some(provider) if provider.settings.has_references() => {
-                let lookup = Recorded::of(self.declared, state);
-                let resolved = provider
-                    .settings
-                    .resolve(&lookup)
-                    .map_err(|error| Diagnostic::invalid(error.to_string()).at(provider.at))?;
-                if resolved.is_known() { resolved } else { recorded().unwrap_or_default() }
-            }
-            Some(provider) => provider.settings.clone(),
-            None => recorded().unwrap_or_default(),
-        };
+        let settings = self.settings(instance, state)?.unwrap_or_default();
         self.scrubber.learn(&settings);
         self.connections.get(instance, &settings, state).await.map_err(|error| {
             let message = self.scrubber.scrub(&error.to_string());
@@ -93,6 +84,47 @@ impl Reality<'_> {
                 _ => Diagnostic::invalid(message),
             }
         })
+    }
+
+    /// The settings of a provider instance; none while they depend on something that is still to be made.
+    fn settings(&self, instance: &str, state: &State) -> Result<Option<Value>, Diagnostic> {
+        let recorded = || state.providers.get(instance).map(|record| record.settings.clone());
+        let Some(provider) = self.declared.providers.iter().find(|provider| provider.name == instance) else {
+            return Ok(Some(recorded().unwrap_or_default()));
+        };
+        let resolved = provider
+            .settings
+            .resolve(&Recorded::of(self.declared, state))
+            .map_err(|error| Diagnostic::invalid(error.to_string()).at(provider.at))?;
+        Ok(if resolved.is_known() { Some(resolved) } else { recorded() })
+    }
+
+    /// Connects to every provider instance that a plan will call, as far as its settings are known: missing credentials,
+    /// an endpoint that does not answer and another account are found before anything is touched.
+    ///
+    /// # Errors
+    /// Every instance that cannot be used.
+    pub(crate) async fn check_connections(&mut self, plan: &plan::Plan, state: &State) -> Result<(), Vec<Diagnostic>> {
+        let mut instances = std::collections::BTreeSet::new();
+        for node in &plan.nodes {
+            if matches!(node.action, plan::Action::Same | plan::Action::Record | plan::Action::Forget) {
+                continue;
+            }
+            let declared = node.declared.and_then(|index| self.declared.resources.get(index as usize));
+            instances.extend(declared.map(|declared| declared.provider_instance().to_owned()));
+            let prior = node.prior.and_then(|prior| state.resources.get(&prior));
+            instances.extend(prior.map(|record| record.provider.clone()));
+        }
+        let mut problems = Vec::new();
+        for instance in instances {
+            let checked = match self.settings(&instance, state) {
+                Ok(None) => continue,
+                Ok(Some(_)) => self.connection(&instance, state).await.map(drop),
+                Err(problem) => Err(problem),
+            };
+            problems.extend(checked.err());
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
     /// Reads every recorded resource and returns what changed, which is applied to `state` already.
@@ -153,41 +185,47 @@ impl Reality<'_> {
             match tasks.join_next().await {
                 None => break,
                 Some(Ok(results)) => read.extend(results),
-                Some(Err(error)) => {
-                    problems.push(Diagnostic::invalid(format!("a provider panicked while it read: {error}")));
-                }
+                Some(Err(_)) => problems.push(Diagnostic::invalid("a provider panicked while it read")),
             }
         }
-        let mut changes = Vec::new();
-        for (instance, result) in read {
-            let Some(record) = state.resources.get(&instance) else { continue };
-            let Some(entry) = self.catalog.get(record.urn.type_name()) else { continue };
-            match result {
-                Ok(values) => changes.extend(self.compare(state, instance, entry, values)),
-                Err(error) => {
-                    let message = self.scrubber.scrub(error.message());
-                    problems.push(Diagnostic::invalid(format!("it could not be read: {message}")).on(&record.urn));
-                }
-            }
+        for (instance, result) in &read {
+            let (Err(error), Some(record)) = (result, state.resources.get(instance)) else { continue };
+            let message = self.scrubber.scrub(error.message());
+            problems.push(Diagnostic::invalid(format!("it could not be read: {message}")).on(&record.urn));
         }
         if !problems.is_empty() {
             return Err(problems);
         }
-        for change in &changes {
-            state.apply(change.clone());
+        let dependents = dependents(state);
+        let mut changes = Vec::new();
+        for (instance, result) in read {
+            let Some(record) = state.resources.get(&instance) else { continue };
+            let Some(entry) = self.catalog.get(record.urn.type_name()) else { continue };
+            // Each comparison sees what the ones before it left: two things that one resource refers to may be gone.
+            for change in self.compare(state, &dependents, record, entry, result.unwrap_or_default()) {
+                state.apply(change.clone());
+                changes.push(change);
+            }
         }
         Ok(changes)
     }
 
-    fn compare(&self, state: &State, instance: Instance, entry: &TypeEntry, values: Option<Values>) -> Vec<Change> {
-        let Some(record) = state.resources.get(&instance) else { return Vec::new() };
+    fn compare(
+        &self,
+        state: &State,
+        dependents: &HashMap<Instance, Vec<Instance>>,
+        record: &ResourceRecord,
+        entry: &TypeEntry,
+        values: Option<Values>,
+    ) -> Vec<Change> {
         let Some(values) = values else {
             self.listener.event(&Event::Drifted { urn: record.urn.clone(), fields: Vec::new(), gone: true });
-            let mut changes = vec![Change::Remove(Key::Resource(instance))];
+            let mut changes = vec![Change::Remove(Key::Resource(record.instance))];
             // Whoever refers to it refers to nothing now.
-            changes.extend(state.resources.values().filter(|user| user.dependencies.contains(&instance)).map(|user| {
+            let users = dependents.get(&record.instance).into_iter().flatten();
+            changes.extend(users.filter_map(|user| state.resources.get(user)).map(|user| {
                 let mut user = user.clone();
-                user.dependencies.remove(&instance);
+                user.dependencies.remove(&record.instance);
                 Change::Put(Record::Resource(Box::new(user)))
             }));
             return changes;
@@ -208,6 +246,7 @@ impl Reality<'_> {
     /// Everything that cannot be adopted, together.
     pub(crate) async fn imports(&mut self, state: &State) -> Result<BTreeMap<u32, ResourceRecord>, Vec<Diagnostic>> {
         let (mut found, mut problems) = (BTreeMap::new(), Vec::new());
+        let mut claimed: HashMap<_, &Declared> = HashMap::new();
         for (index, declared) in self.declared.resources.iter().enumerate() {
             let Some(id) = &declared.options().import else { continue };
             let known = state.resources.values().any(|record| {
@@ -234,16 +273,18 @@ impl Reality<'_> {
                     continue;
                 }
             };
+            if let Some(first) = claimed.insert((declared.provider_instance(), declared.urn.type_name(), id), declared)
+            {
+                problems.push(refuse(format!("`{id}` cannot be imported: {} imports it already", first.urn)));
+                continue;
+            }
             let cx = read_context(&self.info, declared.urn.clone());
-            match connection.read(entry.ty, &cx, id, None).await {
+            match read_one(connection, entry.ty, cx, id.clone(), None).await {
                 Ok(Some(values)) => {
                     let record = self.imported(declared, id, &values);
                     found.insert(index as u32, record);
                 }
                 Ok(None) => problems.push(refuse(format!("there is nothing with the id `{id}` to import"))),
-                Err(error) if error.kind() == ErrorKind::NotFound => {
-                    problems.push(refuse(format!("there is nothing with the id `{id}` to import")));
-                }
                 Err(error) => {
                     let message = self.scrubber.scrub(error.message());
                     problems.push(refuse(format!("`{id}` could not be read: {message}")));
@@ -253,7 +294,7 @@ impl Reality<'_> {
         if problems.is_empty() { Ok(found) } else { Err(problems) }
     }
 
-    fn imported(&self, declared: &crate::stack::Declared, id: &str, values: &[Value]) -> ResourceRecord {
+    fn imported(&self, declared: &Declared, id: &str, values: &[Value]) -> ResourceRecord {
         let schema = declared.schema;
         self.scrubber.learn_all(values);
         let mut record = ResourceRecord {
@@ -284,6 +325,48 @@ pub(crate) fn read_context(info: &Arc<RunInfo>, urn: Urn) -> Context {
     Context { shared: Arc::clone(info), ..Context::detached(urn, "") }
 }
 
+/// For each instance, those that are recorded to refer to it.
+fn dependents(state: &State) -> HashMap<Instance, Vec<Instance>> {
+    let mut dependents: HashMap<Instance, Vec<Instance>> = HashMap::new();
+    for record in state.resources.values() {
+        for used in &record.dependencies {
+            dependents.entry(*used).or_default().push(record.instance);
+        }
+    }
+    dependents
+}
+
+/// Reads one thing; `None` says that it is gone. The read is a task of its own, so that a provider that panics or
+/// never answers is an error of this one thing.
+pub(crate) async fn read_one(
+    connection: Arc<dyn Connection>,
+    ty: usize,
+    cx: Context,
+    id: String,
+    prior: Option<Values>,
+) -> Result<Option<Values>, Error> {
+    let read = async move { connection.read(ty, &cx, &id, prior.as_deref()).await };
+    match apart(read).await? {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        other => other,
+    }
+}
+
+/// Runs a look at reality as a task of its own, and for a while only.
+pub(crate) async fn apart<T: Send + 'static>(look: impl Future<Output = T> + Send + 'static) -> Result<T, Error> {
+    // Dropping the set ends the task, should this run be dropped.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(tokio::time::timeout(PATIENCE, look));
+    match tasks.join_next().await {
+        Some(Ok(Ok(answer))) => Ok(answer),
+        Some(Ok(Err(_))) => {
+            let message = format!("the provider did not answer within {} s", PATIENCE.as_secs());
+            Err(Error::new(ErrorKind::UnknownOutcome, message))
+        }
+        _ => Err(Error::new(ErrorKind::UnknownOutcome, "the provider panicked while it read")),
+    }
+}
+
 async fn read_batch(
     connection: Arc<dyn Connection>,
     ty: usize,
@@ -297,7 +380,13 @@ async fn read_batch(
     let mut done = Vec::with_capacity(open.len());
     for attempt in 1..=ATTEMPTS {
         let asked: Vec<(String, Values)> = open.iter().map(|(_, item)| item.clone()).collect();
-        let answers = connection.read_many(ty, &cx, &asked).await;
+        let answers = match tokio::time::timeout(PATIENCE, connection.read_many(ty, &cx, &asked)).await {
+            Ok(answers) => answers,
+            Err(_) => Vec::new(),
+        };
+        // Nothing that was not answered for may pass for read.
+        let silent = || Err(Error::new(ErrorKind::UnknownOutcome, "the provider did not answer for it"));
+        let answers = answers.into_iter().chain(std::iter::repeat_with(silent));
         let mut again = Vec::new();
         for ((instance, item), answer) in open.into_iter().zip(answers) {
             match answer {

@@ -1,6 +1,6 @@
 //! `Stack`: what a program declares its resources on, and the handles that it gets back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Deref;
 use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -81,6 +81,7 @@ pub struct Declarations {
     /// What was wrong.
     pub diagnostics: Vec<Diagnostic>,
     by_urn: HashMap<Urn, u32>,
+    output_names: HashSet<String>,
 }
 
 impl Declarations {
@@ -185,7 +186,7 @@ impl Stack {
     pub fn output<T: Property>(&mut self, name: impl Into<String>, value: impl IntoOutput<T>) {
         let (name, at) = (name.into(), Location::caller());
         let mut declared = lock(&self.shared);
-        if declared.outputs.iter().any(|output| output.name == name) {
+        if !declared.output_names.insert(name.clone()) {
             declared.diagnostics.push(Diagnostic::invalid(format!("the output `{name}` is declared twice")).at(at));
         }
         declared.outputs.push(DeclaredOutput { name, value: value.into_tree(), at });

@@ -1,6 +1,6 @@
 //! The dynamic value tree that inputs and outputs are erased to: known data, secrets, references and unknowns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -185,11 +185,31 @@ impl Value {
         match self {
             Value::Expr(Expr::Attr { resource, .. }) => visit(*resource),
             Value::Expr(Expr::Computed(computed)) => {
-                computed.inputs.iter().for_each(|input| input.references(visit));
+                // A loop over computations, each of them once: they may be chained without end, and share parts.
+                let mut seen = HashSet::new();
+                let mut open = vec![computed];
+                while let Some(next) = open.pop() {
+                    if seen.insert(Arc::as_ptr(next)) {
+                        next.inputs.iter().for_each(|input| input.shallow(visit, &mut |inner| open.push(inner)));
+                    }
+                }
             }
             Value::List(items) => items.iter().for_each(|item| item.references(visit)),
             Value::Map(map) => map.values().for_each(|item| item.references(visit)),
             Value::Secret(secret) => secret.reveal().references(visit),
+            _ => {}
+        }
+    }
+
+    /// Calls `attr` with the index of every resource that it names itself, and `computed` with every computation that
+    /// stands in it.
+    fn shallow<'a>(&'a self, attr: &mut dyn FnMut(u32), computed: &mut dyn FnMut(&'a Arc<Computed>)) {
+        match self {
+            Value::Expr(Expr::Attr { resource, .. }) => attr(*resource),
+            Value::Expr(Expr::Computed(inner)) => computed(inner),
+            Value::List(items) => items.iter().for_each(|item| item.shallow(attr, computed)),
+            Value::Map(map) => map.values().for_each(|item| item.shallow(attr, computed)),
+            Value::Secret(secret) => secret.reveal().shallow(attr, computed),
             _ => {}
         }
     }
@@ -231,26 +251,57 @@ impl Value {
     /// # Errors
     /// When a closure of the program fails or panics.
     pub fn resolve(&self, lookup: &dyn Lookup) -> Result<Value, EvalError> {
-        Ok(match self {
-            Value::Expr(Expr::Attr { resource, field }) => lookup.attr(*resource, *field),
-            Value::Expr(Expr::Computed(computed)) => computed.evaluate(lookup)?,
-            Value::List(items) => Value::List(items.iter().map(|item| item.resolve(lookup)).collect::<Result<_, _>>()?),
-            Value::Map(map) => {
-                Value::Map(map.iter().map(|(key, item)| Ok((key.clone(), item.resolve(lookup)?))).collect::<Result<
-                    _,
-                    EvalError,
-                >>(
-                )?)
+        let mut done = HashMap::new();
+        let mut open = Vec::new();
+        self.shallow(&mut |_| {}, &mut |inner| open.push(inner));
+        // Innermost first, and each computation once: they may be chained without end, and share parts.
+        while let Some(next) = open.last().copied() {
+            if done.contains_key(&Arc::as_ptr(next)) {
+                open.pop();
+                continue;
             }
-            Value::Secret(secret) if secret.reveal().has_references() => secret.reveal().resolve(lookup)?.into_secret(),
+            let before = open.len();
+            for input in &next.inputs {
+                input.shallow(&mut |_| {}, &mut |inner| {
+                    if !done.contains_key(&Arc::as_ptr(inner)) {
+                        open.push(inner);
+                    }
+                });
+            }
+            if open.len() == before {
+                let value = next.evaluate(lookup, &done)?;
+                done.insert(Arc::as_ptr(next), value);
+                open.pop();
+            }
+        }
+        Ok(self.filled_in(lookup, &done))
+    }
+
+    /// The value with references replaced; every computation in it is in `done`.
+    fn filled_in(&self, lookup: &dyn Lookup, done: &Done) -> Value {
+        match self {
+            Value::Expr(Expr::Attr { resource, field }) => lookup.attr(*resource, *field),
+            Value::Expr(Expr::Computed(computed)) => {
+                done.get(&Arc::as_ptr(computed)).cloned().unwrap_or(Value::Unknown { secret: computed.secret })
+            }
+            Value::List(items) => Value::List(items.iter().map(|item| item.filled_in(lookup, done)).collect()),
+            Value::Map(map) => {
+                Value::Map(map.iter().map(|(key, item)| (key.clone(), item.filled_in(lookup, done))).collect())
+            }
+            Value::Secret(secret) if secret.reveal().has_references() => {
+                secret.reveal().filled_in(lookup, done).into_secret()
+            }
             other => other.clone(),
-        })
+        }
     }
 }
 
+/// Computations that are done, by the place where they stand.
+type Done = HashMap<*const Computed, Value>;
+
 impl Computed {
-    fn evaluate(&self, lookup: &dyn Lookup) -> Result<Value, EvalError> {
-        let inputs = self.inputs.iter().map(|input| input.resolve(lookup)).collect::<Result<Vec<_>, _>>()?;
+    fn evaluate(&self, lookup: &dyn Lookup, done: &Done) -> Result<Value, EvalError> {
+        let inputs: Vec<Value> = self.inputs.iter().map(|input| input.filled_in(lookup, done)).collect();
         if !inputs.iter().all(Value::is_known) {
             return Ok(Value::Unknown { secret: self.secret });
         }
@@ -259,6 +310,25 @@ impl Computed {
             .unwrap_or_else(|_| Err("a closure over outputs panicked".to_owned()))
             .map_err(|message| EvalError { message, at: self.at })?;
         Ok(if self.secret && !result.has_secret() { result.into_secret() } else { result })
+    }
+}
+
+impl Drop for Computed {
+    /// Takes nested computations apart in a loop: a long chain of them must not overflow the stack.
+    fn drop(&mut self) {
+        let mut open: Vec<Value> = std::mem::take(&mut self.inputs);
+        while let Some(value) = open.pop() {
+            match value {
+                Value::List(items) => open.extend(items),
+                Value::Map(map) => open.extend(map.into_values()),
+                Value::Expr(Expr::Computed(shared)) => {
+                    if let Some(mut last) = Arc::into_inner(shared) {
+                        open.append(&mut last.inputs);
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 }
 
@@ -324,6 +394,38 @@ mod tests {
     #[test]
     fn a_value_stays_small() {
         assert!(std::mem::size_of::<Value>() <= 32, "{}", std::mem::size_of::<Value>());
+    }
+
+    fn chain(length: usize) -> Value {
+        let mut value = Value::Expr(Expr::Attr { resource: 7, field: 0 });
+        for _ in 0..length {
+            value = Value::Expr(Expr::Computed(Arc::new(Computed {
+                // Both parts are the same one: evaluated again and again it would never end.
+                inputs: vec![value.clone(), value],
+                secret: false,
+                at: Location::caller(),
+                run: Box::new(|mut inputs| Ok(inputs.pop().unwrap_or_default())),
+            })));
+        }
+        value
+    }
+
+    #[test]
+    fn a_long_chain_of_computations_is_resolved_and_dropped_in_a_loop() {
+        struct Seven;
+        impl Lookup for Seven {
+            fn attr(&self, resource: u32, _: u16) -> Value {
+                Value::Int(resource.into())
+            }
+        }
+        let value = chain(100_000);
+        assert!(value.has_references());
+        let mut found = Vec::new();
+        value.references(&mut |resource| found.push(resource));
+        found.dedup();
+        assert_eq!(found, [7]);
+        assert_eq!(value.resolve(&Seven).ok(), Some(Value::Int(7)));
+        drop(value);
     }
 
     #[test]

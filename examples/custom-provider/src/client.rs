@@ -19,7 +19,7 @@ pub enum AcmeError {
     #[error("`{0}` is no address of the service: expected `http://HOST:PORT`")]
     Endpoint(String),
     /// No connection: nothing can have happened.
-    #[error("the service at {0} cannot be reached: is `acme-api` running?")]
+    #[error("cannot connect to the service at {0} (is `acme-api` running?)")]
     Unreachable(String, #[source] std::io::Error),
     /// The request may have been carried out.
     #[error("the service at {0} did not answer")]

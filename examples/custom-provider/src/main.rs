@@ -3,9 +3,9 @@
 //! ```sh
 //! export ACME_TOKEN=demo
 //! cargo run -p example-custom-provider --bin acme-api &        # the service; it forgets everything when it ends
-//! cargo run -p example-custom-provider -- up --yes
+//! cargo run -p example-custom-provider -- up --yes -s dns
 //! curl -H "Authorization: Bearer demo" http://127.0.0.1:8053/records
-//! cargo run -p example-custom-provider -- destroy --yes
+//! cargo run -p example-custom-provider -- destroy --yes -s dns
 //! ```
 
 use example_custom_provider::{Acme, AcmeSettings, Record};
@@ -34,7 +34,6 @@ async fn dns(stack: &mut Stack) -> Result<()> {
         stack.add("www", Record::new(&config.zone, "192.0.2.10").name("www").ttl(config.ttl).transfer_key(&key.value));
     // Without a name the engine makes one up, so that a replacement can stand beside what it replaces.
     let canary = stack.add("canary", Record::new(&config.zone, "192.0.2.11").ttl(config.ttl));
-    stack.add("records", local::File::new("records.txt", text!("{}\n{}\n", www.fqdn, canary.fqdn)));
 
     stack.output("www", &www.fqdn);
     stack.output("canary", &canary.fqdn);

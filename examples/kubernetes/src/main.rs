@@ -1,14 +1,15 @@
 //! A small shop on Kubernetes: a namespace with its settings, a generated password, two pods and their service.
 //!
-//! ```text
-//! cargo run -- preview
-//! cargo run -- up
-//! cargo run -- config set replicas 3
-//! cargo run -- up
-//! cargo run -- destroy
+//! ```sh
+//! cargo run -p example-kubernetes -- preview
+//! cargo run -p example-kubernetes -- up
+//! cargo run -p example-kubernetes -- config set replicas 3
+//! cargo run -p example-kubernetes -- up
+//! cargo run -p example-kubernetes -- destroy
 //! ```
 //!
-//! It connects as `kubectl` does: `KUBECONFIG`, else `~/.kube/config`.
+//! It connects as `kubectl` does: `KUBECONFIG`, else `~/.kube/config`. Without a cluster at hand,
+//! `cargo run -p test-servers -- kubernetes` starts one that runs nothing but looks as if it did.
 
 use stackkit::prelude::*;
 use stackkit_k8s::Kubernetes;
@@ -28,7 +29,7 @@ pub struct Config {
 /// The port that the shop listens on.
 const PORT: i32 = 8080;
 
-#[stackkit::program(providers(Kubernetes, local::Local))]
+#[stackkit::main(providers(Kubernetes))]
 async fn shop(stack: &mut Stack) -> Result<()> {
     let config: Config = stack.config()?;
     let labels = [("app", "shop")];
@@ -80,8 +81,6 @@ async fn shop(stack: &mut Stack) -> Result<()> {
     stack.output("url", text!("http://{}.{}.svc", service.name, service.namespace));
     Ok(())
 }
-
-fn main() {} //TMP
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! Any number of resources that do nothing, to measure the engine with.
 //!
 //! ```sh
-//! cargo run --release -p example-scale -- up --yes --config count=10000 --config shape=chain
+//! cargo run --release -p example-scale -- up --yes -s scale --config count=10000 --config shape=chain
 //! ```
 
 use stackkit::prelude::*;

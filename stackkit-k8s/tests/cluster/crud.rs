@@ -297,6 +297,56 @@ async fn what_admission_changed_is_no_drift() {
 }
 
 #[tokio::test]
+async fn a_custom_resource_lives_and_dies_with_its_kind() {
+    use stackkit::prelude::{list, map};
+    use stackkit_k8s::Manifest;
+    let cluster = Cluster::new("custom").await;
+    let kind = |scope: &str| {
+        format!(
+            "{{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {{name: widgets.acme.example}}, \
+             spec: {{group: acme.example, scope: {scope}, names: {{plural: widgets, singular: widget, kind: Widget}}, versions: [\
+             {{name: v1, served: true, storage: true, schema: {{openAPIV3Schema: {{type: object, \
+             x-kubernetes-preserve-unknown-fields: true}}}}}}]}}}}"
+        )
+    };
+    let widget = |colour: &str| {
+        let body =
+            map! { "spec" => map! { "colour" => colour, "sizes" => list![1, 2], "deep" => map! { "yes" => true } } };
+        Manifest::new("acme.example/v1", "Widget", body).name("w")
+    };
+    let error = cluster.create("w", widget("red")).await.expect_err("there is no such kind yet");
+    assert_eq!(error.kind(), ErrorKind::Transient, "{error}");
+    cluster.server.apply(&kind("Namespaced")).unwrap();
+    cluster.server.kubectl(&["wait", "--for=condition=Established", "crd/widgets.acme.example"]).unwrap();
+    let mut made = cluster.create("w", widget("red")).await;
+    // The new kind is served a moment after it is established.
+    while made.as_ref().is_err_and(|error| error.kind() == ErrorKind::Transient) {
+        made = cluster.create("w", widget("red")).await;
+    }
+    let made = made.expect("it is new");
+    assert_eq!(made.id, "Widget.acme.example/custom/w");
+    assert_eq!(
+        cluster.json("widget", "w")["spec"],
+        serde_json::json!({"colour": "red", "sizes": [1, 2], "deep": {"yes": true}})
+    );
+    assert_eq!(cluster.read(&made).await.unwrap().to_values(), made.state.to_values());
+    cluster.kubectl(&["patch", "widget", "w", "--type=merge", "-p", r#"{"spec":{"theirs":1,"deep":{"yes":false}}}"#]);
+    let drifted = cluster.read(&made).await.unwrap();
+    assert_eq!(drifted.get::<bool>("*.spec.deep.yes"), Some(false));
+    assert_eq!(drifted.get::<i32>("*.spec.theirs"), None);
+    let found = Manifest::read(&cluster.k8s, &cx::<Manifest>("w"), &made.id, None).await.unwrap().expect("it is there");
+    assert_eq!(found.get::<String>("apiVersion").as_deref(), Some("acme.example/v1"));
+    cluster.kubectl(&["patch", "widget", "w", "--type=merge", "-p", r#"{"spec":{"deep":{"yes":true}}}"#]);
+    let changed = cluster.update("w", &made, widget("blue")).await.expect("in place");
+    assert_eq!(changed.get::<String>("*.spec.colour").as_deref(), Some("blue"));
+    cluster.delete("w", &made).await.expect("it goes");
+    let made = cluster.create("w2", widget("red").name("w2")).await.expect("it is new");
+    cluster.server.kubectl(&["delete", "crd", "widgets.acme.example"]).unwrap();
+    assert!(cluster.read(&made).await.is_none(), "it went with its kind");
+    cluster.delete("w2", &made).await.expect("it went with its kind");
+}
+
+#[tokio::test]
 async fn the_cluster_is_known_by_its_own_uid() {
     let cluster = Cluster::new("identity").await;
     let uid = cluster.json("namespace", "kube-system")["metadata"]["uid"].as_str().unwrap().to_owned();

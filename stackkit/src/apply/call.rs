@@ -1,6 +1,7 @@
 //! One provider call as a task of its own: retried while that helps, bounded in time, and told apart by outcome.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -36,8 +37,17 @@ pub(crate) enum Message {
 pub(crate) enum Ask {
     IsNameFree { args: Values },
     Create { args: Values, name_was_free: Option<bool> },
-    Update { id: String, prior: Values, args: Values },
-    Delete { id: String, prior: Values },
+    Update { id: String, prior: Prior, args: Values },
+    Delete { id: String, prior: Prior },
+}
+
+/// What the state has of the thing that a call is about.
+#[derive(Clone)]
+pub(crate) struct Prior {
+    pub(crate) values: Values,
+    /// Whether its create or update was cut short, so that the values may lack what a provider counts on: it is read
+    /// before the call.
+    pub(crate) partial: bool,
 }
 
 /// What came of it.
@@ -66,11 +76,14 @@ struct Channel {
     urn: Urn,
     instance: Instance,
     messages: mpsc::UnboundedSender<Message>,
+    /// Whether the create has said what it made.
+    made: AtomicBool,
 }
 
 impl Reports for Channel {
     fn created<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
+            self.made.store(true, Ordering::SeqCst);
             let (durable, wait) = oneshot::channel();
             let message = Message::Created { instance: self.instance, id: id.to_owned(), durable };
             let gone = || Error::new(ErrorKind::UnknownOutcome, "the run stopped before the id was durable");
@@ -98,22 +111,20 @@ impl Call {
         }
     }
 
-    fn context(&self) -> Context {
-        Context {
+    async fn attempts(&self, ask: Ask) -> Result<Answer, Error> {
+        let channel = Arc::new(Channel {
+            urn: self.urn.clone(),
+            instance: self.instance,
+            messages: self.messages.clone(),
+            made: AtomicBool::new(false),
+        });
+        let cx = Context {
             shared: Arc::clone(&self.info),
             urn: self.urn.clone(),
             token: Arc::clone(&self.token),
             timeout: self.timeout,
-            reports: Arc::new(Channel {
-                urn: self.urn.clone(),
-                instance: self.instance,
-                messages: self.messages.clone(),
-            }),
-        }
-    }
-
-    async fn attempts(&self, ask: Ask) -> Result<Answer, Error> {
-        let cx = self.context();
+            reports: Arc::clone(&channel) as Arc<dyn Reports>,
+        };
         let mut attempt = 1;
         loop {
             let started = Instant::now();
@@ -121,6 +132,10 @@ impl Call {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
+            if channel.made.load(Ordering::SeqCst) {
+                // It is there and its id is durable: to create again would make a second one.
+                return Err(error);
+            }
             let retry = match error.kind() {
                 ErrorKind::Throttled | ErrorKind::Transient => true,
                 // Repeating an update or a delete has the same effect; a create is looked for first.
@@ -158,13 +173,33 @@ impl Call {
                 Ok(Answer::Created { id, values })
             }
             Ask::Update { id, prior, args } => {
-                self.connection.update(self.ty, cx, id, prior, args).await.map(Answer::Updated)
+                let gone = || Error::not_found("it is gone: run the command again for a new plan");
+                let prior = self.whole(cx, id, prior).await?.ok_or_else(gone)?;
+                self.connection.update(self.ty, cx, id, &prior, args).await.map(Answer::Updated)
             }
-            Ask::Delete { id, prior } => self.connection.delete(self.ty, cx, id, prior).await.map(|()| Answer::Deleted),
+            Ask::Delete { id, prior } => {
+                let Some(prior) = self.whole(cx, id, prior).await? else { return Ok(Answer::Deleted) };
+                match self.connection.delete(self.ty, cx, id, &prior).await {
+                    Err(error) if error.kind() == ErrorKind::NotFound => Ok(Answer::Deleted),
+                    other => other.map(|()| Answer::Deleted),
+                }
+            }
         }
     }
 
-    /// Looks for what a create with an unknown outcome made. `None` says that it certainly made nothing.
+    /// The present values of what a call is about, read first where the state may lack some; `None` when it is gone.
+    async fn whole(&self, cx: &Context, id: &str, prior: &Prior) -> Result<Option<Values>, Error> {
+        if !prior.partial {
+            return Ok(Some(prior.values.clone()));
+        }
+        match self.connection.read(self.ty, cx, id, Some(&prior.values)).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            other => other,
+        }
+    }
+
+    /// Looks for what a create with an unknown outcome made. `None` says that it certainly made nothing; where the look
+    /// fails, the outcome stays unknown, and the intent stays open for the next run.
     async fn look_for(
         &self,
         cx: &Context,
@@ -174,7 +209,11 @@ impl Call {
     ) -> Result<Option<Answer>, Error> {
         let intent = IntentValues { args: args.clone(), token: self.token.to_string(), name_was_free };
         loop {
-            match self.connection.find(self.ty, cx, &intent).await? {
+            let found = self.connection.find(self.ty, cx, &intent).await.map_err(|error| {
+                let message = format!("looking whether the create had its effect failed: {}", error.message());
+                Error::new(ErrorKind::UnknownOutcome, message)
+            })?;
+            match found {
                 FoundValues::Ours(id, values) => {
                     cx.created(&id).await?;
                     // The create got as far as its answer and no further: what comes after it is still to be done.

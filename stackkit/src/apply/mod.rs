@@ -33,7 +33,7 @@ use crate::plan::{Action, Plan, Step};
 use crate::resource::Values;
 use crate::scrub::Scrubber;
 use crate::stack::Declarations;
-use crate::state::model::{Change, Instance, IntentRecord, Record, ResourceRecord, State};
+use crate::state::model::{Change, Instance, IntentRecord, Record, ResourceRecord, State, Status};
 use crate::urn::Urn;
 use crate::value::{Lookup, Value};
 
@@ -110,6 +110,8 @@ struct Executor<'a> {
     dependents: HashMap<Instance, BTreeSet<Instance>>,
     /// The instance that each node has now, once its step is done.
     instances: Vec<Option<Instance>>,
+    /// Whether each node's step is done, so that its values are what is, and no longer what was planned.
+    reached: Vec<bool>,
     messages: mpsc::UnboundedSender<Message>,
     running: HashMap<Id, Running>,
     tasks: JoinSet<Result<Answer, Error>>,
@@ -137,8 +139,14 @@ pub(crate) async fn apply(job: Apply<'_>) -> Applied {
         job.scrubber.learn_all(known);
     }
     let instances = job.plan.nodes.iter().map(|node| node.prior.filter(|_| node.declared.is_some())).collect();
+    let weight = |step: &Step| match step {
+        Step::Ensure(node) | Step::Delete(node, _) => {
+            u32::from(job.plan.nodes.get(*node).is_some_and(|node| node.action.calls()))
+        }
+    };
     let mut executor = Executor {
-        schedule: Schedule::new(&job.plan.steps),
+        schedule: Schedule::new(&job.plan.steps, weight),
+        reached: job.plan.nodes.iter().map(|node| node.action == Action::Same).collect(),
         values: job.plan.known.clone(),
         dependents,
         instances,
@@ -161,6 +169,11 @@ pub(crate) async fn apply(job: Apply<'_>) -> Applied {
 impl Executor<'_> {
     async fn run(&mut self, inbox: &mut mpsc::UnboundedReceiver<Message>) {
         loop {
+            if self.stopping.is_none() && self.job.cancel.is_cancelled() {
+                self.stopping = Some("the run was cancelled");
+                self.summary.cancelled = true;
+                self.emit(Event::Cancelling { running: self.running.len() });
+            }
             if self.stopping.is_none() {
                 self.fill().await;
             }
@@ -169,6 +182,9 @@ impl Executor<'_> {
                 continue;
             }
             if self.running.is_empty() {
+                if self.stopping.is_none() && self.put_off_deletions() {
+                    continue;
+                }
                 return;
             }
             let cancel = self.job.cancel.clone();
@@ -176,11 +192,8 @@ impl Executor<'_> {
                 biased;
                 Some(message) = inbox.recv() => self.heard(message),
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended).await,
-                () = cancel.cancelled(), if self.stopping.is_none() => {
-                    self.stopping = Some("the run was cancelled");
-                    self.summary.cancelled = true;
-                    self.emit(Event::Cancelling { running: self.running.len() });
-                }
+                // The next round begins with what that means.
+                () = cancel.cancelled(), if self.stopping.is_none() => {}
             }
             // Whatever else has come by now shares the next durable write.
             while let Ok(message) = inbox.try_recv() {
@@ -215,6 +228,22 @@ impl Executor<'_> {
                 }
             }
         }
+    }
+
+    /// Readies deletions of old instances whose turn came before it was known that they would be replaced. Everything
+    /// else is done by now, so that only what still uses them stands before them.
+    fn put_off_deletions(&mut self) -> bool {
+        let (state, plan) = (&self.job.state, self.job.plan);
+        let used: BTreeSet<Instance> =
+            state.resources.values().flat_map(|record| record.dependencies.iter().copied()).collect();
+        let steps = plan.steps.node_indices().filter(|index| match plan.steps[*index] {
+            Step::Delete(_, instance) => {
+                let status = state.resources.get(&instance).map(|record| record.status);
+                status == Some(Status::PendingDelete) && !used.contains(&instance)
+            }
+            Step::Ensure(_) => false,
+        });
+        self.schedule.again(steps)
     }
 
     /// Takes changes into the state; they become durable at the next flush.

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use petgraph::graph::NodeIndex;
 
-use crate::apply::call::{Ask, Call, DEFAULT_TIMEOUT};
+use crate::apply::call::{Ask, Call, DEFAULT_TIMEOUT, Prior};
 use crate::apply::{Executor, Prepared, Running};
 use crate::catalog::{Catalog, TypeEntry};
 use crate::event::Verb;
 use crate::plan::{self, Action, Plan, PlanNode, Step};
 use crate::provider::Connection;
 use crate::resource::Values;
+use crate::schema::Schema;
 use crate::stack::Declared;
 use crate::state::model::{
     Change, Instance, IntentKind, IntentRecord, Key, Record, RecordedOptions, ResourceRecord, Status,
@@ -74,6 +75,11 @@ impl Executor<'_> {
                 Ok((_, more)) => changes.extend(more),
                 Err(error) => return Prepared::Failed(verb, error),
             }
+            if let Some(deleted) = &recorded {
+                // What was adopted takes the place of an instance that waited for its successor.
+                changes.push(Change::Remove(Key::Resource(deleted.instance)));
+                changes.extend(self.without_dependency(deleted.instance, Some(record.instance)));
+            }
             self.instances[node] = Some(record.instance);
         }
         let diff = plan::diff(declared.schema, &record, &desired, declared.options());
@@ -81,6 +87,8 @@ impl Executor<'_> {
         let action = match &planned.action {
             Action::Replace { .. } if planned.certain => planned.action.clone(),
             Action::Import { .. } if diff.changes.is_empty() => Action::Same,
+            // More than was planned waits for the next plan, as with what was planned to stay as it is.
+            Action::Record => Action::Same,
             _ => diff.action(&record, delete_first),
         };
         match (&planned.action, &action) {
@@ -90,12 +98,19 @@ impl Executor<'_> {
                 settled.urn = declared.urn.clone();
                 settled.dependencies = self.dependency_instances(index);
                 settled.options = plan::recorded_options(declarations, declared);
-                settled.inputs = plan::named_inputs(declared.schema, &desired);
-                settled.seen.retain(|field, _| {
-                    settled.inputs.contains_key(field)
-                        || declared.schema.index(field).is_some_and(|at| declared.schema.fields[at].computed)
+                if planned.action != Action::Record || diff.changes.is_empty() {
+                    settled.inputs = plan::named_inputs(declared.schema, &desired);
+                    settled.drifted.clear();
+                }
+                let inputs = &settled.inputs;
+                settled.seen.retain(|name, seen| {
+                    let field = declared.schema.index(name).map(|at| &declared.schema.fields[at]);
+                    // What is as it was given is not worth noting, and what nobody gave is ours only where it is computed.
+                    field.is_some_and(|field| match inputs.get(name) {
+                        Some(given) => (field.ty.canonical)(given.clone()) != (field.ty.canonical)(seen.clone()),
+                        None => field.computed,
+                    })
                 });
-                settled.drifted.clear();
                 self.values[index as usize] = plan::record_values(declared.schema, &settled);
                 let imported = matches!(planned.action, Action::Import { .. });
                 if imported || Some(&settled) != self.job.state.resources.get(&settled.instance) {
@@ -142,7 +157,7 @@ impl Executor<'_> {
         mut args: Values,
         predecessor: Option<ResourceRecord>,
     ) -> Prepared {
-        let verb = if predecessor.is_some() { Verb::Replace } else { Verb::Create };
+        let verb = self.planned_verb(node).unwrap_or(Verb::Create);
         let schema = declared.schema;
         let instance = self.job.ids.instance();
         let mut by_engine = true;
@@ -241,7 +256,10 @@ impl Executor<'_> {
             started: Instant::now(),
             ask: Ask::Update {
                 id: record.id.clone(),
-                prior: plan::state_values(declared.schema, &record),
+                prior: Prior {
+                    values: plan::state_values(declared.schema, &record),
+                    partial: record.status == Status::Incomplete,
+                },
                 args: args.clone(),
             },
             args,
@@ -274,7 +292,11 @@ impl Executor<'_> {
                 return Prepared::Done(Vec::new(), None);
             }
             Action::Replace { delete_first: true } if !planned.certain => {
-                if !self.will_replace(planned.follows.unwrap_or(node)) {
+                let due = match &planned.follows[..] {
+                    [] => self.will_replace(node),
+                    roots => roots.iter().any(|root| self.will_replace(*root)),
+                };
+                if !due && record.status != Status::PendingDelete {
                     return Prepared::Done(Vec::new(), None);
                 }
             }
@@ -302,8 +324,12 @@ impl Executor<'_> {
             options: RecordedOptions::default(),
             replaces: None,
         };
-        let prior = plan::state_values(entry.schema, &record);
-        self.job.scrubber.learn_all(&prior);
+        let prior = Prior {
+            values: plan::state_values(entry.schema, &record),
+            // An old instance does not say any more whether it was whole; what it has will tell.
+            partial: record.status == Status::Incomplete || lacks_outputs(entry.schema, &record),
+        };
+        self.job.scrubber.learn_all(&prior.values);
         let call = Call {
             connection,
             ty: entry.ty,
@@ -417,6 +443,13 @@ impl Running {
 
 fn unknown_field(declared: &Declared, args: &[Value]) -> Option<&'static str> {
     declared.schema.fields.iter().zip(args).find(|(_, value)| !value.is_known()).map(|(field, _)| field.name)
+}
+
+/// Whether a record lacks outputs that its type promises: its create was cut short.
+fn lacks_outputs(schema: &Schema, record: &ResourceRecord) -> bool {
+    schema
+        .outputs()
+        .any(|(_, field)| !record.outputs.contains_key(field.name) && (field.ty.check)(&Value::Null).is_err())
 }
 
 pub(crate) fn now() -> u64 {

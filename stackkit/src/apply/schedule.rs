@@ -14,6 +14,9 @@ enum Stage {
     Waiting,
     Ready,
     Started,
+    /// Ready a second time: what waited for it has gone on long ago.
+    Again,
+    Restarted,
     Done,
     Poisoned,
 }
@@ -27,13 +30,14 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    pub(crate) fn new(steps: &DiGraph<Step, Why>) -> Self {
+    /// `weight` says how long a step is thought to take: one for a call, nothing for what only touches the state.
+    pub(crate) fn new(steps: &DiGraph<Step, Why>, weight: impl Fn(&Step) -> u32) -> Self {
         let count = steps.node_count();
-        let mut path = vec![1u32; count];
+        let mut path = vec![0u32; count];
         // A plan with a circle has diagnostics and is not applied; without an order nothing becomes ready.
         for node in toposort(steps, None).unwrap_or_default().into_iter().rev() {
             let longest = steps.neighbors(node).map(|next| path[next.index()]).max().unwrap_or(0);
-            path[node.index()] = longest + 1;
+            path[node.index()] = longest + weight(&steps[node]);
         }
         let open_predecessors: Vec<u32> = (0..count)
             .map(|index| steps.neighbors_directed(NodeIndex::new(index), Direction::Incoming).count() as u32)
@@ -62,12 +66,24 @@ impl Schedule {
     /// Takes the next step.
     pub(crate) fn next(&mut self) -> Option<NodeIndex> {
         while let Some((_, Reverse(index))) = self.ready.pop() {
-            if self.stages[index as usize] == Stage::Ready {
-                self.stages[index as usize] = Stage::Started;
+            let stage = &mut self.stages[index as usize];
+            if matches!(*stage, Stage::Ready | Stage::Again) {
+                *stage = if *stage == Stage::Ready { Stage::Started } else { Stage::Restarted };
                 return Some(NodeIndex::new(index as usize));
             }
         }
         None
+    }
+
+    /// Readies steps once more that were done without anything having been done; whether there are any.
+    pub(crate) fn again(&mut self, steps: impl Iterator<Item = NodeIndex>) -> bool {
+        for step in steps {
+            if self.stages[step.index()] == Stage::Done {
+                self.stages[step.index()] = Stage::Again;
+                self.ready.push((self.path[step.index()], Reverse(step.index() as u32)));
+            }
+        }
+        self.has_ready()
     }
 
     /// A step that was taken but not started after all.
@@ -84,7 +100,10 @@ impl Schedule {
 
     /// A step is done: what waited for it alone becomes ready.
     pub(crate) fn done(&mut self, steps: &DiGraph<Step, Why>, step: NodeIndex) {
-        self.stages[step.index()] = Stage::Done;
+        let stage = &mut self.stages[step.index()];
+        if std::mem::replace(stage, Stage::Done) == Stage::Restarted {
+            return;
+        }
         for next in steps.neighbors(step) {
             let open = &mut self.open_predecessors[next.index()];
             *open = open.saturating_sub(1);

@@ -1,6 +1,6 @@
 //! What becomes of a step once its call has ended: records, values for dependents, and what may start next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use petgraph::graph::NodeIndex;
 use tokio::task::{Id, JoinError};
@@ -206,6 +206,11 @@ impl Executor<'_> {
                 }
             }
         }
+        if !self.is_delete(step)
+            && let Some(reached) = self.reached.get_mut(node)
+        {
+            *reached = true;
+        }
         if let Some(verb) = verb {
             let elapsed = started.map(|started| started.elapsed()).unwrap_or_default();
             let urn = self.urn(node);
@@ -231,15 +236,21 @@ impl Executor<'_> {
     pub(super) fn record_outputs(&mut self) {
         let mut changes = Vec::new();
         for output in &self.job.declared.outputs {
+            let mut reached = true;
+            output.value.references(&mut |resource| reached &= self.reached.get(resource as usize) == Some(&true));
+            if !reached {
+                continue;
+            }
             let Ok(value) = output.value.resolve(&self.lookup()) else { continue };
             if value.is_known() && self.job.state.outputs.get(&output.name) != Some(&value) {
                 changes.push(Change::Put(Record::Output(OutputRecord { name: output.name.clone(), value })));
             }
         }
-        for name in self.job.state.outputs.keys() {
-            if !self.job.declared.outputs.iter().any(|output| output.name == *name) {
-                changes.push(Change::Remove(Key::Output(name.clone())));
-            }
+        // A run that did not come to its end says nothing of outputs that it does not know.
+        if self.summary.failed == 0 && self.summary.skipped == 0 && self.stopping.is_none() {
+            let declared: HashSet<&str> = self.job.declared.outputs.iter().map(|output| output.name.as_str()).collect();
+            let gone = self.job.state.outputs.keys().filter(|name| !declared.contains(name.as_str()));
+            changes.extend(gone.map(|name| Change::Remove(Key::Output(name.clone()))));
         }
         self.record(changes);
     }

@@ -41,8 +41,15 @@ pub struct Global {
     /// JSON on standard output, and nothing else there: one event a line, or one document
     #[arg(long, global = true)]
     pub json: bool,
-    /// When to use colours
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    /// When to use colours: auto, always or never [default: auto]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        hide_default_value = true
+    )]
     pub color: Color,
     /// Says more, also what is unchanged or cut
     #[arg(short, long, global = true, conflicts_with = "quiet")]
@@ -382,7 +389,9 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_wrong_usage() {
-        for line in ["", "nosuch", "up --nosuch", "up --parallel 0", "up --config novalue", "graph --format gif", "up -q -v"] {
+        for line in
+            ["", "nosuch", "up --nosuch", "up --parallel 0", "up --config novalue", "graph --format gif", "up -q -v"]
+        {
             assert!(parse(line).is_err(), "{line}");
         }
     }

@@ -114,7 +114,8 @@ impl App {
             values.push((key, value));
         }
         if self.json {
-            let object: Map<String, Json> = values.iter().map(|(key, value)| (key.clone(), to_json(value, secrets))).collect();
+            let object: Map<String, Json> =
+                values.iter().map(|(key, value)| (key.clone(), to_json(value, secrets))).collect();
             print(&format!("{}\n", Json::Object(object)));
             return Ok(());
         }
@@ -131,8 +132,11 @@ impl App {
     async fn sealer_for_secrets(&self) -> Result<Option<Sealer>, Failure> {
         let sealer = self.sealer().await?;
         if sealer.is_none() && Header::read(&config_path(&self.dir, &self.stack))?.is_none() {
-            return Err(Failure::failed(format!("{} has secrets, but no [seal] header to open them with", self.file_name()))
-                .help("restore the header from version control"));
+            return Err(Failure::failed(format!(
+                "{} has secrets, but no [seal] header to open them with",
+                self.file_name()
+            ))
+            .help("restore the header from version control"));
         }
         Ok(sealer)
     }
@@ -154,8 +158,9 @@ fn read_value(key: &str, given: Option<&str>, secret: bool) -> Result<Value, Fai
     match given {
         Some("-") => Ok(value(&prompt::stdin().map_err(unreadable)?)),
         Some(text) => Ok(value(text)),
-        None if !prompt::can_ask() => Err(Failure::usage(format!("no value for `{}` is given", clean(key)))
-            .help(format!("give it as the last argument, or `-` to read it from standard input: `config set {key} -`"))),
+        None if !prompt::can_ask() => Err(Failure::usage(format!("no value for `{}` is given", clean(key))).help(
+            format!("give it as the last argument, or `-` to read it from standard input: `config set {key} -`"),
+        )),
         None if secret => {
             let text = prompt::secret(&format!("Value of `{}` (not shown): ", clean(key))).map_err(unreadable)?;
             Ok(value(text.expose_secret()))

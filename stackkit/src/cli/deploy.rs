@@ -144,7 +144,8 @@ impl App {
             let deployment = self.deploy(&watch, Some(&up.planning), Some(&up.applying))?;
             let confirm = |plan: &Plan| up.applying.yes || self.ask(&watch, &question(plan, "Make these changes"));
             let result = deployment.up(&up.planning.options(), &confirm).await;
-            if matches!(result, Ok(_) | Err(RunError::Failed(_) | RunError::Cancelled(_))) {
+            // After a failure, its reasons are what should stand at the end.
+            if result.is_ok() {
                 self.show_outputs(&watch, &deployment).await;
             }
             self.ended(result)
@@ -236,10 +237,9 @@ impl App {
         let Some(plan) = watch.plan().filter(|plan| plan.outputs.iter().any(|output| output.after.is_some())) else {
             return;
         };
-        let failed = watch.summary().is_none_or(|summary| summary.failed > 0 || summary.cancelled);
         let planned = plan.outputs.iter().filter_map(|output| Some((output.name.clone(), output.after.clone()?)));
         let mut outputs: BTreeMap<String, Value> = planned.collect();
-        if failed || !outputs.values().all(Value::is_known) {
+        if !outputs.values().all(Value::is_known) {
             match deployment.state().await {
                 Ok(state) => outputs = state.outputs,
                 Err(error) => return note(&format!("the outputs cannot be read: {error}")),

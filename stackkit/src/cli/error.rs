@@ -115,14 +115,14 @@ impl From<ConfigError> for Failure {
 /// do, by which it is found, so that it stands apart on the screen.
 fn split_help(message: &str) -> Diagnostic {
     const BEGINNINGS: [&str; 14] = [
-        "bring ", "check ", "choose ", "commit ", "copy ", "make ", "put ", "restore ", "run ", "set ", "upgrade ", "use ",
-        "wait ", "write ",
+        "bring ", "check ", "choose ", "commit ", "copy ", "make ", "put ", "restore ", "run ", "set ", "upgrade ",
+        "use ", "wait ", "write ",
     ];
-    let splits = message.match_indices([':', ';']).filter_map(|(at, _)| {
+    let mut splits = message.match_indices([':', ';']).filter_map(|(at, _)| {
         let rest = message.get(at + 1..)?.strip_prefix(' ')?;
         BEGINNINGS.iter().any(|beginning| rest.starts_with(beginning)).then_some((at, rest))
     });
-    match splits.last() {
+    match splits.next() {
         Some((at, help)) => Diagnostic::invalid(&message[..at]).help(help),
         None => Diagnostic::invalid(message),
     }
@@ -144,10 +144,7 @@ mod tests {
             wrong.diagnostics[0].message,
             "the passphrase is wrong for this stack, or its [seal] header was edited"
         );
-        assert_eq!(
-            wrong.diagnostics[0].help.as_deref(),
-            Some("check STACKKIT_PASSPHRASE or STACKKIT_PASSPHRASE_FILE")
-        );
+        assert_eq!(wrong.diagnostics[0].help.as_deref(), Some("check STACKKIT_PASSPHRASE or STACKKIT_PASSPHRASE_FILE"));
         let missing = SealError::KeyFileMissing { wanted: "k1".into(), path: PathBuf::from("/nowhere") };
         let missing = Failure::from(missing);
         assert!(missing.diagnostics[0].help.as_deref().is_some_and(|help| help.starts_with("copy the file there")));

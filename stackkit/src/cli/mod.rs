@@ -160,7 +160,8 @@ impl App {
     fn new(program: Option<Program>, global: &Global, signals: Signals) -> Result<Self, Failure> {
         let dir = global.dir.clone().unwrap_or_else(|| PathBuf::from("."));
         if !dir.is_dir() {
-            return Err(Failure::usage(format!("there is no folder `{}`", dir.display())).help("-C names the folder of the stack's files"));
+            return Err(Failure::usage(format!("there is no folder `{}`", dir.display()))
+                .help("-C names the folder of the stack's files"));
         }
         let stack = match &global.stack {
             Some(name) => name.clone(),

@@ -31,7 +31,8 @@ impl App {
             // A secret is left out rather than replaced by words that a script would take for it.
             let hidden = outputs.values().filter(|value| value.has_secret()).count();
             let shown = outputs.iter().filter(|(_, value)| options.show_secrets || !value.has_secret());
-            let object: serde_json::Map<_, _> = shown.map(|(name, value)| (name.clone(), to_json(value, secrets))).collect();
+            let object: serde_json::Map<_, _> =
+                shown.map(|(name, value)| (name.clone(), to_json(value, secrets))).collect();
             print(&format!("{}\n", serde_json::Value::Object(object)));
             if hidden > 0 && !options.show_secrets {
                 note(&format!("{} left out; --show-secrets prints everything", count(hidden, "secret output")));

@@ -65,7 +65,12 @@ impl App {
             return Ok(());
         }
         let known = self.stacks()?;
-        Err(unknown(&self.stack, &self.dir, &known, "`up` makes it"))
+        let way = if known.is_empty() || self.stack == "dev" {
+            "`up` makes it".to_owned()
+        } else {
+            format!("`stack new {}` makes it", self.stack)
+        };
+        Err(unknown(&self.stack, &self.dir, &known, &way))
     }
 
     /// Whether the stack is to be made by this run. A first stack may have any name, and `dev` is what everybody
@@ -133,7 +138,14 @@ impl App {
     async fn remove_stack(&self, name: &str, yes: bool) -> Result<(), Failure> {
         check_name(name)?;
         self.require_consent(yes, "remove the stack")?;
-        let app = App { stack: name.to_owned(), signals: self.signals.clone(), token: self.token.clone(), dir: self.dir.clone(), backend: self.backend.clone(), ..*self };
+        let app = App {
+            stack: name.to_owned(),
+            signals: self.signals.clone(),
+            token: self.token.clone(),
+            dir: self.dir.clone(),
+            backend: self.backend.clone(),
+            ..*self
+        };
         app.require_stack()?;
         let path = config_path(&self.dir, name);
         let question = format!("Remove the stack `{name}`, its state and {}?", app.file_name());
@@ -144,7 +156,8 @@ impl App {
         if Header::read(&path)?.is_some() {
             app.deployment()?.delete_stack().await?;
         }
-        fs::remove_file(&path).map_err(|error| Failure::failed(format!("cannot remove `{}`: {error}", path.display())))?;
+        fs::remove_file(&path)
+            .map_err(|error| Failure::failed(format!("cannot remove `{}`: {error}", path.display())))?;
         if selected(&self.dir).as_deref() == Some(name) {
             let _ = fs::remove_file(self.dir.join(".stackkit").join(SELECTED));
         }

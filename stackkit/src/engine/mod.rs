@@ -200,6 +200,7 @@ impl Deployment {
         session.lock("refresh").await?;
         let mut run = Run::new(self, &mut session)?;
         run.owner_check()?;
+        run.rescue_check()?;
         run.resolve_open(&declared, true).await?;
         let before = run.session.state.clone();
         run.refresh(&declared).await?;
@@ -272,6 +273,24 @@ impl Deployment {
         Ok(())
     }
 
+    /// Merges what an earlier run could not write to the state: what [`RunError::Unsaved`] speaks of. Says whether there
+    /// was anything to merge.
+    ///
+    /// # Errors
+    /// When the rescue file is damaged or of another stack, when the state has moved on for what it holds, or when the
+    /// state still cannot be written. The file is then still there.
+    pub async fn repair(&self) -> Result<bool, RunError> {
+        let mut session = self.source.open(&self.options.stack, Missing::Refuse).await?;
+        session.lock("state repair").await?;
+        let path = session.rescue.clone();
+        if !path.exists() {
+            return Ok(false);
+        }
+        session.store.merge_rescue(&path).await?;
+        session.store.fold().await?;
+        Ok(true)
+    }
+
     /// Ends a lock by its holder's id.
     ///
     /// # Errors
@@ -331,12 +350,14 @@ impl Deployment {
     ) -> Result<Summary, RunError> {
         let mut run = Run::new(self, &mut session)?;
         run.owner_check()?;
+        run.rescue_check()?;
         run.resolve_open(&declared, true).await?;
         if self.options.refresh && operation == Operation::Up {
             run.refresh(&declared).await?;
         }
         let (plan, imports) = run.plan(&declared, options, operation).await?;
         let nothing = plan.steps.node_count() == 0 && !plan.has_changes();
+        run.check_connections(&declared, &plan).await?;
         if plan.has_changes() && !confirm(&plan) {
             return Err(RunError::Declined);
         }
@@ -414,6 +435,21 @@ impl<'a> Run<'a> {
         ))
     }
 
+    /// What an earlier run could not write comes first: without it the state does not know what that run made.
+    fn rescue_check(&self) -> Result<(), RunError> {
+        let path = &self.session.rescue;
+        if !path.exists() {
+            return Ok(());
+        }
+        Err(RunError::one(
+            Diagnostic::refused(format!(
+                "an earlier run could not write the state, and kept the rest in {}",
+                path.display()
+            ))
+            .help("run `state repair`, which merges it"),
+        ))
+    }
+
     fn reality<'r>(&'r mut self, declared: &'r Declarations) -> (Reality<'r>, &'r mut State) {
         let reality = Reality {
             declared,
@@ -450,6 +486,11 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    async fn check_connections(&mut self, declared: &Declarations, plan: &Plan) -> Result<(), RunError> {
+        let (mut reality, state) = self.reality(declared);
+        reality.check_connections(plan, state).await.map_err(|all| RunError::Diagnostics(Diagnostics(all)))
+    }
+
     async fn commit_unsaved(&mut self) -> Result<(), RunError> {
         self.session.store.commit(&std::mem::take(&mut self.unsaved)).await?;
         Ok(())
@@ -462,6 +503,14 @@ impl<'a> Run<'a> {
         options: &PlanOptions,
         operation: Operation,
     ) -> Result<(Arc<Plan>, BTreeMap<u32, crate::state::model::ResourceRecord>), RunError> {
+        // Whatever the plan says is of what the program and the state hold; none of their secrets may be in it.
+        for resource in &declared.resources {
+            self.scrubber.learn_all(&resource.values);
+        }
+        for record in self.session.state.resources.values() {
+            self.scrubber.learn_all(record.inputs.values().chain(record.outputs.values()).chain(record.seen.values()));
+        }
+        self.scrubber.learn_all(self.session.state.outputs.values());
         let (mut reality, state) = self.reality(declared);
         let imports = reality.imports(state).await.map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
         let options = PlanOptions { operation: Some(operation), ..options.clone() };
@@ -471,6 +520,10 @@ impl<'a> Run<'a> {
             for reason in &mut node.reasons {
                 *reason = self.scrubber.scrub(reason);
             }
+        }
+        for diagnostic in &mut plan.diagnostics {
+            diagnostic.message = self.scrubber.scrub(&diagnostic.message);
+            diagnostic.help = diagnostic.help.as_deref().map(|help| self.scrubber.scrub(help));
         }
         let plan = Arc::new(plan);
         self.deployment.options.listener.event(&Event::Planned { plan: Arc::clone(&plan) });

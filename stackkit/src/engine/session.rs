@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::apply::{Durable, now};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, TypeEntry};
 use crate::context::BoxFuture;
 use crate::diagnostic::Diagnostic;
 use crate::engine::RunError;
+use crate::schema::Role;
 use crate::seal::{self, Header, KeyOptions, Sealer, config_path};
 use crate::state::Store;
 use crate::state::backend::{Backend, Holder, Loaded};
@@ -146,16 +147,45 @@ impl Session {
                     .help("use a newer version of the provider's crate"),
                 );
             } else if from < to {
-                for fields in [&mut record.inputs, &mut record.outputs, &mut record.seen] {
-                    if let Err(message) = entry.ops.upgrade(from, fields) {
-                        problems.push(Diagnostic::invalid(message).on(&record.urn));
-                    }
+                // A type's upgrade sees all fields together: once as they were given, once as they were seen.
+                let mut given = record.inputs.clone();
+                given.extend(record.outputs.clone());
+                let mut seen = given.clone();
+                seen.extend(record.seen.clone());
+                let result = upgraded(entry, from, &mut given).and_then(|()| upgraded(entry, from, &mut seen));
+                if let Err(message) = result {
+                    problems.push(Diagnostic::invalid(message).on(&record.urn));
+                    continue;
                 }
+                let role = |name: &str| entry.schema.index(name).map(|at| entry.schema.fields[at].role);
+                seen.retain(|name, value| role(name) == Some(Role::Input) && given.get(name) != Some(value));
+                let (mut inputs, mut outputs) = (given.clone(), given);
+                inputs.retain(|name, _| role(name) == Some(Role::Input));
+                outputs.retain(|name, _| role(name) == Some(Role::Output));
+                record.drifted.retain(|name| seen.contains_key(name));
+                (record.inputs, record.outputs, record.seen) = (inputs, outputs, seen);
                 record.schema_version = to;
+            }
+        }
+        for intent in self.state.intents.values_mut() {
+            let Some(entry) = catalog.get(intent.urn.type_name()) else { continue };
+            if intent.schema_version < entry.schema.version && !intent.inputs.is_empty() {
+                match upgraded(entry, intent.schema_version, &mut intent.inputs) {
+                    Ok(()) => intent.schema_version = entry.schema.version,
+                    Err(message) => problems.push(Diagnostic::invalid(message).on(&intent.urn)),
+                }
             }
         }
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
+}
+
+/// A type's own upgrade; a panic in it is an error of this one resource.
+fn upgraded(entry: &TypeEntry, from: u32, fields: &mut BTreeMap<String, Value>) -> Result<(), String> {
+    let upgrade = std::panic::AssertUnwindSafe(|| entry.ops.upgrade(from, fields));
+    std::panic::catch_unwind(upgrade).unwrap_or_else(|_| {
+        Err(format!("bringing its record from version {from} of its type to {} panicked", entry.schema.version))
+    })
 }
 
 /// Who is at work.

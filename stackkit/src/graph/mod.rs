@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::plan::{dependencies, protected};
 use crate::stack::Declarations;
 use crate::state::model::{State, Status};
+use crate::value::{Expr, Value};
 
 /// A graph to be drawn. Arrows follow the flow of values: from what is made first to what uses it.
 #[derive(Debug, Clone, Default)]
@@ -49,9 +50,9 @@ struct Edge {
 }
 
 impl Node {
-    /// The provider: what boxes are coloured by.
-    fn provider(&self) -> &str {
-        self.type_name.split(':').next().unwrap_or_default()
+    /// Provider and service: what boxes are coloured by.
+    fn service(&self) -> &str {
+        self.type_name.rsplit_once(':').map_or("", |(service, _)| service)
     }
 }
 
@@ -87,7 +88,7 @@ impl Graph {
             }
         }
         for output in &declared.outputs {
-            let to = graph.output(&output.name, output.value.has_secret());
+            let to = graph.output(&output.name, is_secret(&output.value, declared));
             let mut used = Vec::new();
             output.value.references(&mut |from| used.push(from as usize));
             used.sort_unstable();
@@ -154,6 +155,20 @@ impl Graph {
     /// A page that stands for itself: pan, zoom, search, and light up what a resource needs and what needs it.
     pub fn to_html(&self) -> String {
         html::page(self)
+    }
+}
+
+/// Whether a value is or becomes secret, as far as types say.
+fn is_secret(value: &Value, declared: &Declarations) -> bool {
+    match value {
+        Value::Expr(Expr::Attr { resource, field }) => declared
+            .resources
+            .get(*resource as usize)
+            .and_then(|resource| resource.schema.fields.get(*field as usize))
+            .is_some_and(|field| field.ty.secret),
+        Value::List(items) => items.iter().any(|item| is_secret(item, declared)),
+        Value::Map(map) => map.values().any(|item| is_secret(item, declared)),
+        other => other.has_secret(),
     }
 }
 

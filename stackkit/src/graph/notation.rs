@@ -44,7 +44,8 @@ pub(super) fn dot(graph: &Graph) -> String {
     let mut clusters = 0;
     dot_group(graph, &grouped(graph), 1, &mut clusters, &mut out);
     for edge in &graph.edges {
-        let label = if edge.via.is_empty() { String::new() } else { format!(" [tooltip={}]", quoted(&edge.via.join(", "))) };
+        let label =
+            if edge.via.is_empty() { String::new() } else { format!(" [tooltip={}]", quoted(&edge.via.join(", "))) };
         let _ = writeln!(out, "  n{} -> n{}{label};", edge.from, edge.to);
     }
     out.push_str("}\n");

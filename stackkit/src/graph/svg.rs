@@ -1,4 +1,4 @@
-//! SVG: boxes in layers, coloured by provider, with soft arrows; light and dark after the reader's taste.
+//! SVG: boxes in layers, coloured by provider and service, with soft arrows; light and dark after the reader's taste.
 
 use std::fmt::Write as _;
 
@@ -10,8 +10,8 @@ const SPACING: Spacing = Spacing { height: 46.0, between_rows: 20.0, between_lay
 const MARGIN: f64 = 28.0;
 const TITLE: f64 = 46.0;
 /// Widths of characters of the two lines, in pixels; fonts differ, so that there is room to spare.
-const NAME_CHAR: f64 = 7.7;
-const TYPE_CHAR: f64 = 6.3;
+const NAME_CHAR: f64 = 8.4;
+const TYPE_CHAR: f64 = 6.6;
 const LONGEST: usize = 34;
 
 /// How pictures look. Colours are variables, so that the page of its own can have them too.
@@ -26,7 +26,7 @@ font-family:ui-sans-serif,system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica N
 .output .box{fill:none;stroke:var(--line);stroke-dasharray:4 3}\
 .edge{fill:none;stroke:var(--line);stroke-width:1.4}.tip{fill:var(--line)}";
 
-/// Colours of providers, by the order in which they appear.
+/// Colours of services and their services, by the order in which they appear.
 const COLORS: [&str; 8] = ["#3b82f6", "#f59e0b", "#10b981", "#8b5cf6", "#ef4444", "#06b6d4", "#ec4899", "#84cc16"];
 
 fn label(node: &Node) -> (String, String) {
@@ -76,16 +76,16 @@ pub(super) fn body(graph: &Graph) -> (String, f64, f64) {
     let widths: Vec<f64> = graph.nodes.iter().map(box_width).collect();
     let edges: Vec<(usize, usize)> = graph.edges.iter().map(|edge| (edge.from, edge.to)).collect();
     let layout = layout(&widths, &edges, SPACING);
-    let mut providers: Vec<&str> = Vec::new();
+    let mut services: Vec<&str> = Vec::new();
     for node in &graph.nodes {
-        if node.kind == Kind::Resource && !providers.contains(&node.provider()) {
-            providers.push(node.provider());
+        if node.kind == Kind::Resource && !services.contains(&node.service()) {
+            services.push(node.service());
         }
     }
     let mut out = format!("<g transform=\"translate({MARGIN} {:.0})\">\n", MARGIN + TITLE);
     draw_edges(graph, &layout, &mut out);
     for (index, node) in graph.nodes.iter().enumerate() {
-        let color = providers.iter().position(|name| *name == node.provider()).unwrap_or_default();
+        let color = services.iter().position(|name| *name == node.service()).unwrap_or_default();
         draw_node(index, node, layout.at[index], widths[index], COLORS[color % COLORS.len()], &mut out);
     }
     out.push_str("</g>\n");
@@ -129,7 +129,8 @@ fn draw_node(index: usize, node: &Node, at: (f64, f64), width: f64, color: &str,
     let (x, middle) = at;
     let y = middle - SPACING.height / 2.0;
     let (type_name, name) = label(node);
-    let mut title = if node.type_name.is_empty() { node.name.clone() } else { format!("{}::{}", node.type_name, node.name) };
+    let mut title =
+        if node.type_name.is_empty() { node.name.clone() } else { format!("{}::{}", node.type_name, node.name) };
     if let Some(id) = &node.id {
         let _ = write!(title, " ({id})");
     }
@@ -144,10 +145,8 @@ fn draw_node(index: usize, node: &Node, at: (f64, f64), width: f64, color: &str,
         Kind::Resource => {
             let _ = write!(
                 out,
-                "<rect class=\"box\" width=\"{width:.0}\" height=\"{height}\" rx=\"8\"/><path class=\"bar\" fill=\"{color}\" d=\"M8 0h-0a8 8 0 0 0-8 8v{:.0}a8 8 0 0 0 8 8h-3a5 5 0 0 1-1-3v-{:.0}a5 5 0 0 1 1-3z\"/><rect class=\"bar\" fill=\"{color}\" x=\"10\" y=\"11\" width=\"3\" height=\"{:.0}\" rx=\"1.5\"/><text class=\"type\" x=\"20\" y=\"18\">{}</text><text class=\"name\" x=\"20\" y=\"35\">{}</text>",
-                height - 16.0,
-                height - 10.0,
-                height - 22.0,
+                "<rect class=\"box\" width=\"{width:.0}\" height=\"{height}\" rx=\"8\"/><rect class=\"bar\" fill=\"{color}\" x=\"9\" y=\"10\" width=\"4\" height=\"{:.0}\" rx=\"2\"/><text class=\"type\" x=\"20\" y=\"18\">{}</text><text class=\"name\" x=\"20\" y=\"35\">{}</text>",
+                height - 20.0,
                 escape(&type_name),
                 escape(&name)
             );

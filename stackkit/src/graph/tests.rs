@@ -1,5 +1,4 @@
 use super::*;
-use crate::value::Value;
 
 fn node(kind: Kind, type_name: &str, name: &str, note: Option<&'static str>) -> Node {
     Node { kind, type_name: type_name.into(), name: name.into(), note, id: None }

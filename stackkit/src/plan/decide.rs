@@ -1,6 +1,6 @@
 //! What will be done to each resource, and why.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use crate::catalog::{Catalog, TypeEntry};
 use crate::diagnostic::Diagnostic;
@@ -117,9 +117,10 @@ pub(crate) fn desired_inputs(
             if let Some(default) = field.default {
                 value = default();
             } else if field.name_mark {
-                value = prior
-                    .and_then(|record| record.inputs.get(field.name).cloned())
-                    .unwrap_or(Value::Unknown { secret: false });
+                // What is there keeps the name that it has, or was adopted with; a new one gets one at its turn.
+                let has =
+                    |record: &ResourceRecord| record.inputs.get(field.name).or(record.seen.get(field.name)).cloned();
+                value = prior.map_or(Value::Unknown { secret: false }, |record| has(record).unwrap_or_default());
             } else if field.required {
                 errors.push(DesiredError::Missing(field.name));
             }
@@ -246,6 +247,7 @@ fn worst(all: impl Iterator<Item = Difference>) -> Difference {
 /// The fields of a resource after an action, as far as they are known before it.
 fn outputs_after(schema: &Schema, action: &Action, desired: &[Value], prior: Option<&ResourceRecord>) -> Values {
     let prior_values = prior.map(|record| record_values(schema, record));
+    let whole = prior.is_some_and(|record| record.status != Status::Incomplete);
     let made_anew = match action {
         Action::Create | Action::Replace { .. } => true,
         Action::Same | Action::Record | Action::Update | Action::Import { .. } => false,
@@ -271,7 +273,8 @@ fn outputs_after(schema: &Schema, action: &Action, desired: &[Value], prior: Opt
                 }
                 Role::Output if made_anew => unknown,
                 Role::Output if field.volatile && matches!(action, Action::Update) => unknown,
-                Role::Output => was().unwrap_or(unknown),
+                // A create that was cut short may not have said it yet.
+                Role::Output => was().filter(|value| whole || !value.is_null()).unwrap_or(unknown),
             }
         })
         .collect()
@@ -319,10 +322,11 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     let mut nodes: Vec<PlanNode> = nodes.into_iter().flatten().collect();
     propagate_delete_first(input, &dependencies, &mut nodes);
     let claimed: BTreeSet<Instance> = nodes.iter().filter_map(|node| node.prior).collect();
-    nodes.extend(departed_nodes(input, &current, &claimed));
+    let owned = owned(input, &current, &claimed);
+    nodes.extend(departed_nodes(input, &claimed, &owned));
 
     let outputs = planned_outputs(input, &known, &mut diagnostics);
-    let steps = order::steps(input, &nodes, &dependencies, &mut diagnostics);
+    let steps = order::steps(input, &nodes, &dependencies, &owned, &mut diagnostics);
     let mut plan = Plan { nodes, steps, outputs, diagnostics, known, dependencies };
     guard(input, &mut plan);
     plan
@@ -411,7 +415,7 @@ fn declared_node(
         certain: true,
         reasons: Vec::new(),
         changes: Vec::new(),
-        follows: None,
+        follows: Vec::new(),
     };
     let Some(entry) = input.catalog.get(schema.type_name) else {
         diagnostics.push(Diagnostic::invalid(Catalog::not_linked(schema.type_name)).on(&declared.urn).at(declared.at));
@@ -430,7 +434,7 @@ fn declared_node(
             if recorded.is_some() {
                 node.reasons.push("its predecessor was deleted for a replacement that did not finish".into());
             }
-            node.changes = initial(schema, &desired);
+            node.changes = initial(declared, &desired);
         }
         Some(record) => {
             let options = declared.options();
@@ -514,29 +518,34 @@ fn refused_by_protection(urn: &Urn, what: &str, reasons: &[String]) -> Diagnosti
 /// Why the old instance must be deleted before its successor is made, if it must.
 pub(crate) fn delete_first(declared: &Declared, record: &ResourceRecord, desired: &[Value]) -> Option<String> {
     let schema = declared.schema;
-    match declared.options().delete_before_replace {
-        Some(true) => return Some("the program says that the old one is deleted first".into()),
-        Some(false) => return None,
-        None => {}
+    if declared.options().delete_before_replace == Some(true) {
+        return Some("the program says that the old one is deleted first".into());
     }
-    if schema.delete_before_replace {
-        return Some("of this type the old one is deleted first".into());
+    if let Some(field) = schema.name_field().and_then(|name| fixed_name(declared, record, desired, name)) {
+        return Some(format!("its `{field}` is fixed by the program, so that the old one is deleted first"));
     }
-    let name = schema.name_field()?;
-    let field = schema.fields.get(name)?;
+    let of_type = schema.delete_before_replace && declared.options().delete_before_replace.is_none();
+    of_type.then(|| "of this type the old one is deleted first".into())
+}
+
+/// The field of the physical name, where the program gives a name that the recorded instance has already.
+fn fixed_name(declared: &Declared, record: &ResourceRecord, desired: &[Value], name: usize) -> Option<&'static str> {
+    let field = declared.schema.fields.get(name)?;
     let set_by_user = declared.values.get(name).is_some_and(|value| !value.is_null());
     let wanted = desired.get(name)?;
     let unchanged = record
         .inputs
         .get(field.name)
         .is_some_and(|was| (field.ty.canonical)(was.clone()) == (field.ty.canonical)(wanted.clone()));
-    (set_by_user && unchanged)
-        .then(|| format!("its `{}` is fixed by the program, so that the old one is deleted first", field.name))
+    (set_by_user && unchanged).then_some(field.name)
 }
 
-fn initial(schema: &'static Schema, desired: &[Value]) -> Vec<FieldChange> {
-    schema
+/// What the program gives a new resource. Defaults are left out: nobody chose them here.
+fn initial(declared: &Declared, desired: &[Value]) -> Vec<FieldChange> {
+    declared
+        .schema
         .inputs()
+        .filter(|(index, field)| field.name_mark || declared.values.get(*index).is_some_and(|given| !given.is_null()))
         .filter_map(|(index, field)| {
             let after = desired.get(index).filter(|value| !value.is_null())?.clone();
             Some(FieldChange {
@@ -618,43 +627,61 @@ pub(crate) fn recorded_options(all: &Declarations, declared: &Declared) -> crate
     }
 }
 
-/// Everything whose replacement follows from a resource that is deleted first is deleted before it, too.
+/// What uses a resource that is deleted first, and is replaced too, is deleted before it: its old instance stands on
+/// the one that goes, and its successor waits for the one that comes.
 fn propagate_delete_first(input: &PlanInput<'_>, dependencies: &[Vec<u32>], nodes: &mut [PlanNode]) {
-    if !nodes.iter().any(|node| node.action == (Action::Replace { delete_first: true })) {
+    let first = Action::Replace { delete_first: true };
+    let mut open: VecDeque<usize> = (0..nodes.len()).filter(|index| nodes[*index].action == first).collect();
+    if open.is_empty() {
         return;
     }
-    // `nodes` stand in the order of declaration; references go backwards but for dependencies by name, so that a few
-    // rounds settle it.
-    loop {
-        let mut changed = false;
-        for index in 0..nodes.len() {
-            let node = &nodes[index];
-            if !matches!(node.action, Action::Replace { delete_first: false }) {
+    let node_of: HashMap<Instance, usize> =
+        nodes.iter().enumerate().filter_map(|(index, node)| Some((node.prior?, index))).collect();
+    let mut users: HashMap<usize, Vec<usize>> = HashMap::new();
+    for record in input.state.resources.values() {
+        let Some(user) = node_of.get(&record.instance) else { continue };
+        for used in record.dependencies.iter().filter_map(|used| node_of.get(used)) {
+            users.entry(*used).or_default().push(*user);
+        }
+    }
+    let mut reach = order::Reach::new(dependencies);
+    while let Some(cause) = open.pop_front() {
+        let (urn, certain) = (nodes[cause].urn.clone(), nodes[cause].certain);
+        let roots = if nodes[cause].follows.is_empty() { vec![cause] } else { nodes[cause].follows.clone() };
+        for user in users.get(&cause).into_iter().flatten().copied() {
+            let Some(node) = nodes.get_mut(user) else { continue };
+            let Action::Replace { delete_first } = node.action else { continue };
+            // What decides by itself whether it is deleted first, and certainly is, needs no other cause.
+            if (delete_first && node.certain) || !reach.reaches(user as u32, cause as u32) {
                 continue;
             }
-            let Some(record) = node.prior.and_then(|prior| input.state.resources.get(&prior)) else { continue };
-            let cause = dependencies.get(index).into_iter().flatten().find_map(|dependency| {
-                let cause = nodes.get(*dependency as usize)?;
-                let first = cause.action == (Action::Replace { delete_first: true });
-                let root = cause.follows.unwrap_or(*dependency as usize);
-                (first && record.dependencies.contains(&cause.prior?)).then(|| (cause.urn.clone(), cause.certain, root))
-            });
-            if let Some((urn, certain, root)) = cause {
-                let node = &mut nodes[index];
-                node.action = Action::Replace { delete_first: true };
-                node.certain |= certain;
-                node.follows = (!node.certain).then_some(root);
+            if !delete_first {
                 node.reasons.push(format!("{urn} is deleted first, and its replacement follows from that"));
-                changed = true;
+            } else if node.follows.is_empty() {
+                node.follows.push(user);
             }
-        }
-        if !changed {
-            break;
+            node.action = first.clone();
+            let before = (node.certain, node.follows.len());
+            if certain {
+                node.certain = true;
+                node.follows.clear();
+            } else if !node.certain {
+                node.follows.extend(&roots);
+                node.follows.sort_unstable();
+                node.follows.dedup();
+            }
+            if !delete_first || before != (node.certain, node.follows.len()) {
+                open.push_back(user);
+            }
         }
     }
 }
 
-fn departed_nodes(input: &PlanInput<'_>, current: &Current<'_>, claimed: &BTreeSet<Instance>) -> Vec<PlanNode> {
+fn departed_nodes(
+    input: &PlanInput<'_>,
+    claimed: &BTreeSet<Instance>,
+    owned: &BTreeMap<Instance, Instance>,
+) -> Vec<PlanNode> {
     let mut nodes = Vec::new();
     for record in input.state.resources.values() {
         if claimed.contains(&record.instance) {
@@ -668,7 +695,7 @@ fn departed_nodes(input: &PlanInput<'_>, current: &Current<'_>, claimed: &BTreeS
             certain: true,
             reasons: Vec::new(),
             changes: Vec::new(),
-            follows: None,
+            follows: Vec::new(),
         };
         node.reasons.push(match record.status {
             Status::PendingDelete => "it was replaced, and its deletion did not finish".into(),
@@ -676,24 +703,77 @@ fn departed_nodes(input: &PlanInput<'_>, current: &Current<'_>, claimed: &BTreeS
             _ if input.options.operation == Some(crate::event::Operation::Destroy) => "the stack is destroyed".into(),
             _ => "it is no longer in the program".into(),
         });
-        let owner_goes = record
-            .options
-            .deleted_with
-            .as_ref()
-            .and_then(|owner| current.live.get(owner))
-            .is_some_and(|owner| !claimed.contains(&owner.instance));
         if record.status == Status::PendingReplacement {
             node.action = Action::Forget;
         } else if record.options.retain_on_delete {
             node.action = Action::Forget;
             node.reasons.push("it is to be retained".into());
-        } else if owner_goes {
+        } else if owned.contains_key(&record.instance) {
             node.action = Action::Forget;
             node.reasons.push("it is deleted together with its owner".into());
         }
         nodes.push(node);
     }
     nodes
+}
+
+/// The instance whose deletion takes a record along: the last of its owners that is deleted indeed, not one that stays
+/// or is only forgotten.
+fn last_owner(record: &ResourceRecord, current: &Current<'_>, claimed: &BTreeSet<Instance>) -> Option<Instance> {
+    let mut last = None;
+    let mut record = record;
+    // The bound ends circles, which owners of different versions of a program can make.
+    for _ in 0..64 {
+        let owner = record.options.deleted_with.as_ref().and_then(|owner| current.live.get(owner));
+        let Some(owner) = owner.filter(|owner| !claimed.contains(&owner.instance)) else { return last };
+        if !owner.options.retain_on_delete {
+            last = Some(owner.instance);
+        }
+        record = owner;
+    }
+    None
+}
+
+/// What goes with an owner, by instance. What stands on something else that must go before the owner cannot wait for
+/// the owner, and is deleted like anything else.
+fn owned(input: &PlanInput<'_>, current: &Current<'_>, claimed: &BTreeSet<Instance>) -> BTreeMap<Instance, Instance> {
+    let departed = input.state.resources.values().filter(|record| {
+        !claimed.contains(&record.instance)
+            && record.options.deleted_with.is_some()
+            && !record.options.retain_on_delete
+            && !matches!(record.status, Status::PendingReplacement | Status::PendingDelete)
+    });
+    let mut owned: BTreeMap<Instance, Instance> =
+        departed.filter_map(|record| Some((record.instance, last_owner(record, current, claimed)?))).collect();
+    if owned.is_empty() {
+        return owned;
+    }
+    let roots: BTreeSet<Instance> = owned.values().copied().collect();
+    owned.retain(|instance, _| !roots.contains(instance));
+    let mut users: HashMap<Instance, Vec<Instance>> = HashMap::new();
+    for record in input.state.resources.values() {
+        for used in &record.dependencies {
+            users.entry(*used).or_default().push(record.instance);
+        }
+    }
+    for root in roots {
+        let mut open = vec![root];
+        let mut before: BTreeSet<Instance> = BTreeSet::new();
+        while let Some(next) = open.pop() {
+            for user in users.get(&next).into_iter().flatten() {
+                if owned.get(user) == Some(&root) {
+                    if next == root {
+                        continue;
+                    }
+                    owned.remove(user);
+                }
+                if before.insert(*user) {
+                    open.push(*user);
+                }
+            }
+        }
+    }
+    owned
 }
 
 fn planned_outputs(input: &PlanInput<'_>, known: &[Values], diagnostics: &mut Vec<Diagnostic>) -> Vec<PlannedOutput> {
@@ -720,13 +800,23 @@ fn planned_outputs(input: &PlanInput<'_>, known: &[Values], diagnostics: &mut Ve
 
 fn guard(input: &PlanInput<'_>, plan: &mut Plan) {
     let mut found = Vec::new();
+    for target in &input.options.replace {
+        if !plan.nodes.iter().any(|node| node.declared.is_some() && names(target, &node.urn)) {
+            found.push(
+                Diagnostic::invalid(format!("`{target}` is to be replaced, and the program does not declare it"))
+                    .help("name a resource by its URN, path or name"),
+            );
+        }
+    }
     for node in &plan.nodes {
         let Some(record) = node.prior.and_then(|prior| input.state.resources.get(&prior)) else { continue };
-        if node.declared.is_none()
-            && matches!(node.action, Action::Delete)
-            && record.options.protect
-            && record.status != Status::PendingDelete
-        {
+        // What is deleted together with its owner is forgotten by the state, and gone all the same.
+        let goes = match node.action {
+            Action::Delete => true,
+            Action::Forget => record.status != Status::PendingReplacement && !record.options.retain_on_delete,
+            _ => false,
+        };
+        if node.declared.is_none() && goes && record.options.protect && record.status != Status::PendingDelete {
             found.push(refused_by_protection(&node.urn, "deleted", &node.reasons));
         }
         if node.action == (Action::Replace { delete_first: true })

@@ -8,8 +8,8 @@ mod values;
 use petgraph::graph::DiGraph;
 
 pub use decide::{FieldChange, plan};
-pub(crate) use order::dependencies;
 pub(crate) use decide::{delete_first, desired_inputs, diff, names, protected, recorded_options};
+pub(crate) use order::dependencies;
 pub(crate) use values::{absorb, field_value, named_inputs, record_values, state_values};
 
 use crate::catalog::Catalog;
@@ -77,6 +77,11 @@ pub enum Action {
 }
 
 impl Action {
+    /// Whether it takes a call of the provider.
+    pub(crate) fn calls(&self) -> bool {
+        !matches!(self, Action::Same | Action::Record | Action::Forget)
+    }
+
     /// The verb on screen and in JSON.
     pub fn name(&self) -> &'static str {
         match self {
@@ -110,8 +115,8 @@ pub struct PlanNode {
     pub reasons: Vec<String>,
     /// What changes, field by field.
     pub changes: Vec<FieldChange>,
-    /// The node from whose replacement this one's deletion follows, when that is not certain: it is decided there.
-    pub(crate) follows: Option<usize>,
+    /// The nodes from whose replacement this one's deletion follows, when that is not certain: it is decided there.
+    pub(crate) follows: Vec<usize>,
 }
 
 /// One step of the apply graph.

@@ -120,6 +120,7 @@ pub(crate) fn steps(
     input: &PlanInput<'_>,
     nodes: &[PlanNode],
     dependencies: &[Vec<u32>],
+    owners: &BTreeMap<Instance, Instance>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> DiGraph<Step, Why> {
     let mut graph = DiGraph::new();
@@ -141,7 +142,6 @@ pub(crate) fn steps(
     refer(nodes, dependencies, &ensure, &mut graph);
     let node_of: HashMap<Instance, usize> =
         nodes.iter().enumerate().filter_map(|(index, node)| Some((node.prior?, index))).collect();
-    let owners = owners(input, nodes);
 
     for (instance, (step, index)) in &delete {
         let node = &nodes[*index];
@@ -149,7 +149,10 @@ pub(crate) fn steps(
             (Action::Replace { delete_first: true }, Some(successor)) => {
                 graph.add_edge(*step, successor, Why::DeleteFirst);
                 if !node.certain {
-                    wait_for_inputs_of(node.follows.unwrap_or(*index), *step, dependencies, &ensure, &mut graph);
+                    let own = [*index];
+                    for root in if node.follows.is_empty() { &own[..] } else { &node.follows } {
+                        wait_for_inputs_of(*root, *step, dependencies, &ensure, &mut graph);
+                    }
                 }
             }
             (_, Some(successor)) => {
@@ -161,6 +164,7 @@ pub(crate) fn steps(
             graph.add_edge(*owner, *step, Why::StillUsed);
         }
     }
+    let mut reach = Reach::new(dependencies);
     // Whoever is recorded to use an old instance goes, or changes, before it is deleted.
     for record in input.state.resources.values() {
         for used in &record.dependencies {
@@ -176,7 +180,7 @@ pub(crate) fn steps(
             if user == *index || record.status == Status::PendingReplacement {
                 continue;
             }
-            if deleted_first && reaches(user as u32, *index as u32, dependencies) {
+            if deleted_first && reach.reaches(user as u32, *index as u32) {
                 // It needs the successor, which needs the old one gone.
                 continue;
             }
@@ -213,37 +217,45 @@ fn wait_for_inputs_of(
     }
 }
 
-/// Old instances that go together with the deletion of another one, by that other one.
-fn owners(input: &PlanInput<'_>, nodes: &[PlanNode]) -> HashMap<Instance, Instance> {
-    let mut owners = HashMap::new();
-    let mut by_urn = None;
-    for node in nodes.iter().filter(|node| node.action == Action::Forget) {
-        let Some(record) = node.prior.and_then(|prior| input.state.resources.get(&prior)) else { continue };
-        let Some(owner) = &record.options.deleted_with else { continue };
-        let by_urn: &HashMap<_, _> = by_urn
-            .get_or_insert_with(|| nodes.iter().filter_map(|node| Some((node.urn.clone(), node.prior?))).collect());
-        if let Some(owner) = by_urn.get(owner) {
-            owners.insert(record.instance, *owner);
-        }
-    }
-    owners
+/// Which resource needs which other one, directly or through others.
+pub(crate) struct Reach<'a> {
+    dependencies: &'a [Vec<u32>],
+    /// Who needs a resource directly; made for the first question that a direct dependency does not answer.
+    dependents: Option<Vec<Vec<u32>>>,
+    /// Everything that needs a resource, for resources that were asked about.
+    known: HashMap<u32, HashSet<u32>>,
 }
 
-fn reaches(from: u32, to: u32, dependencies: &[Vec<u32>]) -> bool {
-    let mut seen = HashSet::new();
-    let mut open = vec![from];
-    while let Some(next) = open.pop() {
-        for dependency in dependencies.get(next as usize).into_iter().flatten() {
-            if *dependency == to {
-                return true;
-            }
-            // References go backwards, so nothing before the target can lead to it, except by name; the set bounds both.
-            if seen.insert(*dependency) {
-                open.push(*dependency);
-            }
-        }
+impl<'a> Reach<'a> {
+    pub(crate) fn new(dependencies: &'a [Vec<u32>]) -> Self {
+        Self { dependencies, dependents: None, known: HashMap::new() }
     }
-    false
+
+    pub(crate) fn reaches(&mut self, from: u32, to: u32) -> bool {
+        let direct = self.dependencies.get(from as usize);
+        if direct.is_some_and(|direct| direct.binary_search(&to).is_ok()) {
+            return true;
+        }
+        let all = self.dependencies;
+        let dependents = self.dependents.get_or_insert_with(|| {
+            let mut dependents = vec![Vec::new(); all.len()];
+            for (index, dependencies) in all.iter().enumerate() {
+                for dependency in dependencies {
+                    dependents[*dependency as usize].push(index as u32);
+                }
+            }
+            dependents
+        });
+        let needing = self.known.entry(to).or_insert_with(|| {
+            let mut seen = HashSet::new();
+            let mut open = vec![to];
+            while let Some(next) = open.pop() {
+                open.extend(dependents.get(next as usize).into_iter().flatten().filter(|user| seen.insert(**user)));
+            }
+            seen
+        });
+        needing.contains(&from)
+    }
 }
 
 fn check_circles(nodes: &[PlanNode], graph: &DiGraph<Step, Why>, diagnostics: &mut Vec<Diagnostic>) {

@@ -82,11 +82,12 @@ pub(crate) fn absorb(
         };
         if args.is_none() {
             let last_seen = before.get(field.name).or(given);
-            if given.is_some() && !same(last_seen) {
+            if same(given) {
+                // It is as it was given, whatever it was meanwhile.
+                record.drifted.remove(field.name);
+            } else if given.is_some() && !same(last_seen) {
                 drifted.insert(field.name.to_owned());
                 record.drifted.insert(field.name.to_owned());
-            } else if record.drifted.contains(field.name) && same(given) {
-                record.drifted.remove(field.name);
             }
         }
         if !same(given) {

@@ -142,44 +142,76 @@ impl CrashReport {
 /// More points than any program under test has.
 const MANY: u64 = 100_000;
 
-pub(super) async fn simulate(test: &Test) -> CrashReport {
+/// Runs an operation that is stopped dead at a point: where it was stopped, or the run if it ended before.
+pub(super) async fn killed_at(test: &Test, point: u64, what: What) -> Result<TestRun, &'static str> {
+    let points = test.world.cloud.points.clone();
+    points.arm(point);
+    let backend = Arc::new(Stopping { inner: test.world.backend.clone(), points: points.clone() });
+    let ended = tokio::select! {
+        run = test.run_on(what, &test.world, backend) => Some(run),
+        () = points.0.stopped.notified() => None,
+    };
+    let place = points.place();
+    points.arm(0);
+    match (ended, place) {
+        (Some(run), None) => Ok(run),
+        (_, place) => Err(place.unwrap_or("at an unknown point")),
+    }
+}
+
+pub(super) async fn simulate(test: &Test, earlier: Option<&Test>) -> CrashReport {
     let mut report = CrashReport::default();
-    for destroys in [false, true] {
+    for (what, says_ids) in [(What::Up, false), (What::Up, true), (What::Destroy, false)] {
         let calm = fresh(test);
-        if let Err(problem) = settled(&calm, destroys).await {
+        if let Err(problem) = calmly(&calm, earlier, what).await {
             report.problems.push(format!("without any crash: {problem}"));
             return report;
         }
         let expected = calm.world.cloud.urns();
         for stop_at in 1..MANY {
             let shaken = fresh(test);
-            if destroys {
-                if let Err(problem) = settled(&shaken, false).await {
-                    report.problems.push(format!("without any crash: {problem}"));
-                    return report;
-                }
+            shaken.world.cloud.say_ids(says_ids);
+            if let Err(problem) = prepared(&shaken, earlier, what).await {
+                report.problems.push(format!("without any crash: {problem}"));
+                return report;
             }
-            let points = shaken.world.cloud.points.clone();
-            points.arm(stop_at);
-            let backend = Arc::new(Stopping { inner: shaken.world.backend.clone(), points: points.clone() });
-            let what = if destroys { What::Destroy } else { What::Up };
-            let ended = tokio::select! {
-                run = shaken.run_on(what, &shaken.world, backend) => Some(run),
-                () = points.0.stopped.notified() => None,
-            };
-            points.arm(0);
-            if ended.is_some() && points.place().is_none() {
-                break;
-            }
+            let Err(place) = killed_at(&shaken, stop_at, what).await else { break };
             report.crashes += 1;
-            let place = points.place().unwrap_or("at an unknown point");
-            if let Err(problem) = ended_well(&shaken, what).await.and_then(|run| check(&shaken, &run, &expected)) {
-                let what = if destroys { "destroy" } else { "up" };
+            if let Err(problem) = recovers(&shaken, what, &expected).await {
+                let what = if matches!(what, What::Destroy) { "destroy" } else { "up" };
                 report.problems.push(format!("`{what}` stopped at point {stop_at} ({place}): {problem}"));
             }
         }
     }
     report
+}
+
+/// Brings a world to where the operation begins.
+async fn prepared(test: &Test, earlier: Option<&Test>, what: What) -> Result<(), String> {
+    if let Some(earlier) = earlier {
+        ended_well(&Test { world: test.world.clone(), ..earlier.clone() }, What::Up).await?;
+    }
+    if matches!(what, What::Destroy) {
+        ended_well(test, What::Up).await?;
+    }
+    Ok(())
+}
+
+async fn calmly(test: &Test, earlier: Option<&Test>, what: What) -> Result<(), String> {
+    prepared(test, earlier, what).await?;
+    ended_well(test, what).await.map(drop)
+}
+
+/// The next run brings everything to its end, and the one after it finds nothing to do.
+async fn recovers(test: &Test, what: What, expected: &[Urn]) -> Result<(), String> {
+    let run = ended_well(test, what).await?;
+    check(test, &run, expected)?;
+    let again = ended_well(test, what).await?;
+    if again.appended() > 0 {
+        let steps: Vec<_> = again.steps().iter().map(|(verb, urn)| format!("{} {urn}", verb.name())).collect();
+        return Err(format!("the run after the next one still had something to do: {}", steps.join(", ")));
+    }
+    Ok(())
 }
 
 /// The same test on an empty world.
@@ -191,11 +223,6 @@ fn fresh(test: &Test) -> Test {
         seed: test.world.seed,
     };
     Test { world, ..test.clone() }
-}
-
-async fn settled(test: &Test, destroys: bool) -> Result<TestRun, String> {
-    let run = ended_well(test, What::Up).await?;
-    if destroys { ended_well(test, What::Destroy).await } else { Ok(run) }
 }
 
 async fn ended_well(test: &Test, what: What) -> Result<TestRun, String> {

@@ -20,27 +20,31 @@
 
 mod cloud;
 mod crash;
+mod failure;
+mod mocked;
+mod run;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use cloud::{Cloud, CloudCall, Failure};
-pub use crash::CrashReport;
+use tokio_util::sync::CancellationToken;
 
+pub use cloud::{Cloud, CloudCall, Looks};
+pub use crash::CrashReport;
+pub use failure::Failure;
+pub use run::TestRun;
+
+use crate::context::BoxFuture;
 use crate::engine::session::Source;
 use crate::engine::{DeployOptions, Deployment, RunError};
-use crate::event::{Event, Summary, Verb};
+use crate::event::{Event, Operation};
 use crate::ids::Ids;
-use crate::plan::{Action, Plan, PlanOptions};
+use crate::plan::PlanOptions;
 use crate::program::Program;
-use crate::property::Property;
-use crate::resource::{Fields, Resource};
 use crate::seal::Sealer;
-use crate::state::backend::Backend;
+use crate::state::Store;
+use crate::state::backend::{Backend, BackendError, Holder, Lease, Loaded, Position};
 use crate::state::memory::MemoryBackend;
-use crate::state::model::{ResourceRecord, State, Status};
-use crate::state::{Store, verify};
-use crate::urn::Urn;
 use crate::value::Value;
 
 /// A program under test, with its configuration and what is to fail.
@@ -51,6 +55,9 @@ pub struct Test {
     config: BTreeMap<String, Value>,
     options: PlanOptions,
     parallel: usize,
+    fail_fast: bool,
+    refresh: bool,
+    cancel_after: Option<usize>,
     world: World,
 }
 
@@ -76,6 +83,9 @@ impl Test {
             config: BTreeMap::new(),
             options: PlanOptions::default(),
             parallel: 4,
+            fail_fast: false,
+            refresh: true,
+            cancel_after: None,
             world: World {
                 cloud: Cloud::default(),
                 backend: MemoryBackend::default(),
@@ -120,6 +130,34 @@ impl Test {
         self
     }
 
+    /// The first failure stops everything.
+    #[must_use]
+    pub fn fail_fast(mut self) -> Self {
+        self.fail_fast = true;
+        self
+    }
+
+    /// Plans from the state alone, without reading what is there.
+    #[must_use]
+    pub fn without_refresh(mut self) -> Self {
+        self.refresh = false;
+        self
+    }
+
+    /// Cancels runs when this many calls have started; with 0 before anything starts.
+    #[must_use]
+    pub fn cancel_after(mut self, calls: usize) -> Self {
+        self.cancel_after = Some(calls);
+        self
+    }
+
+    /// The same test with another program on the same world: the next version of it.
+    #[must_use]
+    pub fn with_program(mut self, program: Program) -> Self {
+        self.program = program;
+        self
+    }
+
     /// Makes calls fail: see [`Failure`].
     #[must_use]
     pub fn failing(self, failure: Failure) -> Self {
@@ -130,6 +168,11 @@ impl Test {
     /// The mocked cloud: what is there, and what was called.
     pub fn cloud(&self) -> &Cloud {
         &self.world.cloud
+    }
+
+    /// Where the state is stored: its bytes, and a hook that makes writes fail.
+    pub fn backend(&self) -> &MemoryBackend {
+        &self.world.backend
     }
 
     /// Plans, and changes nothing.
@@ -147,6 +190,40 @@ impl Test {
         self.run(What::Destroy, &self.world.clone()).await
     }
 
+    /// Lets the state follow the mocked cloud.
+    pub async fn refresh(&self) -> TestRun {
+        self.run(What::Refresh, &self.world.clone()).await
+    }
+
+    /// Runs an operation that is killed at a point, counted from 1: points are passed before and after every durable
+    /// write, and before, within and after every call. `None` when it was killed; the run when it ended before.
+    pub async fn killed_at(&self, point: u64, operation: Operation) -> Option<TestRun> {
+        let what = match operation {
+            Operation::Preview => What::Preview,
+            Operation::Up => What::Up,
+            Operation::Destroy => What::Destroy,
+            Operation::Refresh => What::Refresh,
+        };
+        crash::killed_at(self, point, what).await.ok()
+    }
+
+    /// Merges what a run could not write to the state; see [`Deployment::repair`].
+    ///
+    /// # Errors
+    /// As [`Deployment::repair`].
+    pub async fn repair(&self) -> Result<bool, RunError> {
+        let backend: Arc<dyn Backend> = Arc::new(self.world.backend.clone());
+        self.deployment(&self.world, backend, DeployOptions { stack: self.stack.clone(), ..plain() }).repair().await
+    }
+
+    fn deployment(&self, world: &World, backend: Arc<dyn Backend>, options: DeployOptions) -> Deployment {
+        let mut deployment = Deployment::new(Some(self.program), options);
+        deployment.source = Source::Given { backend, sealer: Arc::clone(&world.sealer), config: self.config.clone() };
+        deployment.connector = Arc::new(world.cloud.clone());
+        deployment.ids = Arc::new(Ids::seeded(world.seed.wrapping_add(world.backend.appended() << 32)));
+        deployment
+    }
+
     async fn run(&self, what: What, world: &World) -> TestRun {
         let backend: Arc<dyn Backend> = Arc::new(world.backend.clone());
         self.run_on(what, world, backend).await
@@ -155,23 +232,39 @@ impl Test {
     async fn run_on(&self, what: What, world: &World, backend: Arc<dyn Backend>) -> TestRun {
         let events: Arc<Mutex<Vec<Event>>> = Arc::default();
         let sink = Arc::clone(&events);
+        let cancel = CancellationToken::new();
+        let (token, cancel_after) = (cancel.clone(), self.cancel_after);
+        if cancel_after == Some(0) {
+            cancel.cancel();
+        }
+        let started = Mutex::new(0);
         let options = DeployOptions {
             stack: self.stack.clone(),
             parallel: self.parallel,
-            keys: Default::default(),
+            fail_fast: self.fail_fast,
+            refresh: self.refresh,
+            cancel,
             listener: Arc::new(move |event: &Event| {
+                if let Event::StepStarted { .. } = event {
+                    let mut started = started.lock().unwrap_or_else(PoisonError::into_inner);
+                    *started += 1;
+                    if Some(*started) == cancel_after {
+                        token.cancel();
+                    }
+                }
                 sink.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
             }),
-            ..DeployOptions::default()
+            ..plain()
         };
-        let mut deployment = Deployment::new(Some(self.program), options);
-        deployment.source = Source::Given { backend, sealer: Arc::clone(&world.sealer), config: self.config.clone() };
-        deployment.connector = Arc::new(world.cloud.clone());
-        deployment.ids = Arc::new(Ids::seeded(world.seed.wrapping_add(world.backend.appended() << 32)));
+        let sizes: Arc<Mutex<Vec<usize>>> = Arc::default();
+        let before = world.backend.appended();
+        let backend = Arc::new(Measured { inner: backend, sizes: Arc::clone(&sizes) });
+        let deployment = self.deployment(world, backend, options);
         let result = match what {
             What::Preview => deployment.preview(&self.options).await.map(|plan| plan.summary()),
             What::Up => deployment.up(&self.options, &|_| true).await,
             What::Destroy => deployment.destroy(&self.options, &|_| true).await,
+            What::Refresh => deployment.refresh(&|_| true).await,
         };
         let state = match Store::open(Arc::new(world.backend.clone()), Arc::clone(&world.sealer)).await {
             Ok((_, state)) => state,
@@ -182,7 +275,51 @@ impl Test {
             Event::Planned { plan } => Some(Arc::clone(plan)),
             _ => None,
         });
-        TestRun { test: self.clone(), result, state, events, plan }
+        let appended = world.backend.appended() - before;
+        let entries = sizes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        TestRun { test: self.clone(), result, state, events, plan, appended, entries }
+    }
+}
+
+/// A backend that notes the size of every entry.
+#[derive(Debug)]
+struct Measured {
+    inner: Arc<dyn Backend>,
+    sizes: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Backend for Measured {
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+    fn load(&self) -> BoxFuture<'_, Result<Loaded, BackendError>> {
+        self.inner.load()
+    }
+    fn acquire(&self, holder: Holder) -> BoxFuture<'_, Result<Arc<dyn Lease>, BackendError>> {
+        self.inner.acquire(holder)
+    }
+    fn append<'a>(
+        &'a self,
+        lease: &'a dyn Lease,
+        expected: Position,
+        entry: &'a [u8],
+    ) -> BoxFuture<'a, Result<Position, BackendError>> {
+        self.sizes.lock().unwrap_or_else(PoisonError::into_inner).push(entry.len());
+        self.inner.append(lease, expected, entry)
+    }
+    fn compact<'a>(
+        &'a self,
+        lease: &'a dyn Lease,
+        expected: Position,
+        snapshot: &'a [u8],
+    ) -> BoxFuture<'a, Result<(), BackendError>> {
+        self.inner.compact(lease, expected, snapshot)
+    }
+    fn unlock<'a>(&'a self, holder_id: &'a str) -> BoxFuture<'a, Result<(), BackendError>> {
+        self.inner.unlock(holder_id)
+    }
+    fn delete<'a>(&'a self, lease: &'a dyn Lease) -> BoxFuture<'a, Result<(), BackendError>> {
+        self.inner.delete(lease)
     }
 }
 
@@ -197,152 +334,10 @@ enum What {
     Preview,
     Up,
     Destroy,
+    Refresh,
 }
 
-/// What came of a run under test.
-#[derive(Debug)]
-pub struct TestRun {
-    test: Test,
-    result: Result<Summary, RunError>,
-    state: State,
-    events: Vec<Event>,
-    plan: Option<Arc<Plan>>,
-}
-
-impl TestRun {
-    /// The run, if it ended well.
-    ///
-    /// # Panics
-    /// When it did not; the message says why, failed steps included.
-    #[track_caller]
-    #[allow(clippy::return_self_not_must_use, reason = "often the last thing that a test does")]
-    pub fn expect_ok(self) -> Self {
-        if let Err(error) = &self.result {
-            panic!("the run did not end well: {error}\n{}", self.failures().join("\n"));
-        }
-        if let Err(problem) = verify(&self.state) {
-            panic!("the run left a state that is not whole: {problem}");
-        }
-        self
-    }
-
-    /// The error, if it did not end well.
-    ///
-    /// # Panics
-    /// When it did.
-    #[track_caller]
-    pub fn expect_err(&self) -> &RunError {
-        match &self.result {
-            Ok(summary) => panic!("the run ended well: {summary:?}"),
-            Err(error) => error,
-        }
-    }
-
-    /// Steps that failed, as lines.
-    pub fn failures(&self) -> Vec<String> {
-        self.events
-            .iter()
-            .filter_map(|event| match event {
-                Event::StepFailed { urn, verb, error, .. } => Some(format!("{urn}: {} failed: {error}", verb.name())),
-                _ => None,
-            })
-            .collect()
-    }
-
-    /// What was counted.
-    pub fn summary(&self) -> Summary {
-        match &self.result {
-            Ok(summary) | Err(RunError::Failed(summary) | RunError::Cancelled(summary)) => summary.clone(),
-            Err(_) => Summary::default(),
-        }
-    }
-
-    /// Every event of the run.
-    pub fn events(&self) -> &[Event] {
-        &self.events
-    }
-
-    /// The plan, if the run came so far.
-    pub fn plan(&self) -> Option<&Plan> {
-        self.plan.as_deref()
-    }
-
-    /// What the plan says of a resource.
-    ///
-    /// # Panics
-    /// When there is no plan, or it does not have the resource.
-    #[track_caller]
-    pub fn planned<R: Resource>(&self, name: &str) -> Action {
-        let urn = Urn::new(R::SCHEMA.type_name, name);
-        match self.plan().and_then(|plan| plan.nodes.iter().find(|node| node.urn == urn)) {
-            Some(node) => node.action.clone(),
-            None => panic!("the plan says nothing of {urn}"),
-        }
-    }
-
-    /// The finished steps in their order: what was done to which resource.
-    pub fn steps(&self) -> Vec<(Verb, Urn)> {
-        self.events
-            .iter()
-            .filter_map(|event| match event {
-                Event::StepDone { urn, verb, .. } => Some((*verb, urn.clone())),
-                _ => None,
-            })
-            .collect()
-    }
-
-    /// The state after the run.
-    pub fn state(&self) -> &State {
-        &self.state
-    }
-
-    fn record(&self, urn: &Urn) -> Option<&ResourceRecord> {
-        self.state.resources.values().find(|record| record.urn == *urn && record.status != Status::PendingDelete)
-    }
-
-    /// Whether the state has a resource.
-    pub fn has<R: Resource>(&self, name: &str) -> bool {
-        self.record(&Urn::new(R::SCHEMA.type_name, name)).is_some()
-    }
-
-    /// A resource, typed.
-    ///
-    /// # Panics
-    /// When the state does not have it; the message lists what there is.
-    #[track_caller]
-    pub fn get<R: Resource>(&self, name: &str) -> R::State {
-        let urn = Urn::new(R::SCHEMA.type_name, name);
-        let Some(record) = self.record(&urn) else {
-            let all: Vec<_> = self.state.resources.values().map(|record| record.urn.to_string()).collect();
-            panic!("there is no {urn}; there are: {}", all.join(", "));
-        };
-        match R::State::from_values(&crate::plan::state_values(R::SCHEMA, record)) {
-            Ok(state) => state,
-            Err(error) => panic!("{urn} cannot be read as its type: field {error}"),
-        }
-    }
-
-    /// An output of the stack, typed.
-    ///
-    /// # Panics
-    /// When there is none of that name and type.
-    #[track_caller]
-    pub fn output<T: Property>(&self, name: &str) -> T {
-        match self.state.outputs.get(name).map(T::from_value) {
-            Some(Ok(value)) => value,
-            Some(Err(error)) => panic!("the output `{name}`: {error}"),
-            None => panic!("there is no output `{name}`"),
-        }
-    }
-
-    /// The mocked cloud.
-    pub fn cloud(&self) -> &Cloud {
-        &self.test.world.cloud
-    }
-
-    /// Runs the same program on an empty world again and again, each time killed at the next durable write or call, and
-    /// brings each to its end with further runs.
-    pub async fn simulate_crashes(&self) -> CrashReport {
-        crash::simulate(&self.test).await
-    }
+/// Options that look at nothing outside the test.
+fn plain() -> DeployOptions {
+    DeployOptions { keys: Default::default(), ..DeployOptions::default() }
 }

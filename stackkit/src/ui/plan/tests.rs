@@ -13,7 +13,7 @@ fn node(urn: &str, action: Action) -> PlanNode {
         certain: true,
         reasons: Vec::new(),
         changes: Vec::new(),
-        follows: None,
+        follows: Vec::new(),
     }
 }
 
@@ -122,6 +122,18 @@ fn a_large_new_resource_is_cut_unless_asked_for() {
     assert!(text.contains("… 8 more fields (-v shows all)") && !text.contains("l12"), "{text}");
     let style = PlanStyle { verbosity: Verbosity::Verbose, ..PlanStyle::default() };
     assert!(render_plan(&plan, Operation::Up, style).contains("labels.l19  19"));
+}
+
+#[test]
+fn thousands_of_resources_do_not_flood_but_what_goes_is_always_there() {
+    let mut nodes: Vec<PlanNode> = (0..1000).map(|n| node(&format!("t:T::n{n}"), Action::Create)).collect();
+    nodes.push(node("t:T::gone", Action::Delete));
+    let plan = plan(nodes, Vec::new());
+    let text = render_plan(&plan, Operation::Up, PlanStyle::default());
+    assert!(text.contains(" t:T gone\n") && text.contains("… and 800 more resources (-v shows all)"), "{text}");
+    assert_eq!(text.lines().count(), 200 + 1 + 1 + 2);
+    let style = PlanStyle { verbosity: Verbosity::Verbose, ..PlanStyle::default() };
+    assert!(render_plan(&plan, Operation::Up, style).contains(" t:T n999\n"));
 }
 
 #[test]
