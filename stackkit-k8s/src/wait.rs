@@ -160,6 +160,7 @@ fn holds(live: &Wire) -> String {
     match finalizers.as_slice() {
         [] => "its containers end".into(),
         ["foregroundDeletion"] => "what it owns goes first".into(),
+        ["kubernetes"] => "what is in it goes first".into(),
         names => format!("the finalizers {} are not done: their controllers have to take them off", names.join(", ")),
     }
 }

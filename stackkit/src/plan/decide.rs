@@ -322,10 +322,11 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     let mut nodes: Vec<PlanNode> = nodes.into_iter().flatten().collect();
     propagate_delete_first(input, &dependencies, &mut nodes);
     let claimed: BTreeSet<Instance> = nodes.iter().filter_map(|node| node.prior).collect();
-    nodes.extend(departed_nodes(input, &current, &claimed));
+    let owned = owned(input, &current, &claimed);
+    nodes.extend(departed_nodes(input, &claimed, &owned));
 
     let outputs = planned_outputs(input, &known, &mut diagnostics);
-    let steps = order::steps(input, &nodes, &dependencies, &mut diagnostics);
+    let steps = order::steps(input, &nodes, &dependencies, &owned, &mut diagnostics);
     let mut plan = Plan { nodes, steps, outputs, diagnostics, known, dependencies };
     guard(input, &mut plan);
     plan
@@ -433,7 +434,7 @@ fn declared_node(
             if recorded.is_some() {
                 node.reasons.push("its predecessor was deleted for a replacement that did not finish".into());
             }
-            node.changes = initial(schema, &desired);
+            node.changes = initial(declared, &desired);
         }
         Some(record) => {
             let options = declared.options();
@@ -517,29 +518,34 @@ fn refused_by_protection(urn: &Urn, what: &str, reasons: &[String]) -> Diagnosti
 /// Why the old instance must be deleted before its successor is made, if it must.
 pub(crate) fn delete_first(declared: &Declared, record: &ResourceRecord, desired: &[Value]) -> Option<String> {
     let schema = declared.schema;
-    match declared.options().delete_before_replace {
-        Some(true) => return Some("the program says that the old one is deleted first".into()),
-        Some(false) => return None,
-        None => {}
+    if declared.options().delete_before_replace == Some(true) {
+        return Some("the program says that the old one is deleted first".into());
     }
-    if schema.delete_before_replace {
-        return Some("of this type the old one is deleted first".into());
+    if let Some(field) = schema.name_field().and_then(|name| fixed_name(declared, record, desired, name)) {
+        return Some(format!("its `{field}` is fixed by the program, so that the old one is deleted first"));
     }
-    let name = schema.name_field()?;
-    let field = schema.fields.get(name)?;
+    let of_type = schema.delete_before_replace && declared.options().delete_before_replace.is_none();
+    of_type.then(|| "of this type the old one is deleted first".into())
+}
+
+/// The field of the physical name, where the program gives a name that the recorded instance has already.
+fn fixed_name(declared: &Declared, record: &ResourceRecord, desired: &[Value], name: usize) -> Option<&'static str> {
+    let field = declared.schema.fields.get(name)?;
     let set_by_user = declared.values.get(name).is_some_and(|value| !value.is_null());
     let wanted = desired.get(name)?;
     let unchanged = record
         .inputs
         .get(field.name)
         .is_some_and(|was| (field.ty.canonical)(was.clone()) == (field.ty.canonical)(wanted.clone()));
-    (set_by_user && unchanged)
-        .then(|| format!("its `{}` is fixed by the program, so that the old one is deleted first", field.name))
+    (set_by_user && unchanged).then_some(field.name)
 }
 
-fn initial(schema: &'static Schema, desired: &[Value]) -> Vec<FieldChange> {
-    schema
+/// What the program gives a new resource. Defaults are left out: nobody chose them here.
+fn initial(declared: &Declared, desired: &[Value]) -> Vec<FieldChange> {
+    declared
+        .schema
         .inputs()
+        .filter(|(index, field)| field.name_mark || declared.values.get(*index).is_some_and(|given| !given.is_null()))
         .filter_map(|(index, field)| {
             let after = desired.get(index).filter(|value| !value.is_null())?.clone();
             Some(FieldChange {
@@ -671,7 +677,11 @@ fn propagate_delete_first(input: &PlanInput<'_>, dependencies: &[Vec<u32>], node
     }
 }
 
-fn departed_nodes(input: &PlanInput<'_>, current: &Current<'_>, claimed: &BTreeSet<Instance>) -> Vec<PlanNode> {
+fn departed_nodes(
+    input: &PlanInput<'_>,
+    claimed: &BTreeSet<Instance>,
+    owned: &BTreeMap<Instance, Instance>,
+) -> Vec<PlanNode> {
     let mut nodes = Vec::new();
     for record in input.state.resources.values() {
         if claimed.contains(&record.instance) {
@@ -693,13 +703,12 @@ fn departed_nodes(input: &PlanInput<'_>, current: &Current<'_>, claimed: &BTreeS
             _ if input.options.operation == Some(crate::event::Operation::Destroy) => "the stack is destroyed".into(),
             _ => "it is no longer in the program".into(),
         });
-        let owner_goes = owner_goes(record, current, claimed);
         if record.status == Status::PendingReplacement {
             node.action = Action::Forget;
         } else if record.options.retain_on_delete {
             node.action = Action::Forget;
             node.reasons.push("it is to be retained".into());
-        } else if owner_goes {
+        } else if owned.contains_key(&record.instance) {
             node.action = Action::Forget;
             node.reasons.push("it is deleted together with its owner".into());
         }
@@ -708,23 +717,63 @@ fn departed_nodes(input: &PlanInput<'_>, current: &Current<'_>, claimed: &BTreeS
     nodes
 }
 
-/// Whether the owner that a record is deleted with is deleted indeed: not where it stays, is forgotten or is retained.
-fn owner_goes(record: &ResourceRecord, current: &Current<'_>, claimed: &BTreeSet<Instance>) -> bool {
+/// The instance whose deletion takes a record along: the last of its owners that is deleted indeed, not one that stays
+/// or is only forgotten.
+fn last_owner(record: &ResourceRecord, current: &Current<'_>, claimed: &BTreeSet<Instance>) -> Option<Instance> {
+    let mut last = None;
     let mut record = record;
-    // An owner may have an owner; the bound ends circles.
+    // The bound ends circles, which owners of different versions of a program can make.
     for _ in 0..64 {
-        let Some(owner) = record.options.deleted_with.as_ref().and_then(|owner| current.live.get(owner)) else {
-            return false;
-        };
-        if claimed.contains(&owner.instance) {
-            return false;
-        }
+        let owner = record.options.deleted_with.as_ref().and_then(|owner| current.live.get(owner));
+        let Some(owner) = owner.filter(|owner| !claimed.contains(&owner.instance)) else { return last };
         if !owner.options.retain_on_delete {
-            return true;
+            last = Some(owner.instance);
         }
         record = owner;
     }
-    false
+    None
+}
+
+/// What goes with an owner, by instance. What stands on something else that must go before the owner cannot wait for
+/// the owner, and is deleted like anything else.
+fn owned(input: &PlanInput<'_>, current: &Current<'_>, claimed: &BTreeSet<Instance>) -> BTreeMap<Instance, Instance> {
+    let departed = input.state.resources.values().filter(|record| {
+        !claimed.contains(&record.instance)
+            && record.options.deleted_with.is_some()
+            && !record.options.retain_on_delete
+            && !matches!(record.status, Status::PendingReplacement | Status::PendingDelete)
+    });
+    let mut owned: BTreeMap<Instance, Instance> =
+        departed.filter_map(|record| Some((record.instance, last_owner(record, current, claimed)?))).collect();
+    if owned.is_empty() {
+        return owned;
+    }
+    let roots: BTreeSet<Instance> = owned.values().copied().collect();
+    owned.retain(|instance, _| !roots.contains(instance));
+    let mut users: HashMap<Instance, Vec<Instance>> = HashMap::new();
+    for record in input.state.resources.values() {
+        for used in &record.dependencies {
+            users.entry(*used).or_default().push(record.instance);
+        }
+    }
+    for root in roots {
+        let mut open = vec![root];
+        let mut before: BTreeSet<Instance> = BTreeSet::new();
+        while let Some(next) = open.pop() {
+            for user in users.get(&next).into_iter().flatten() {
+                if owned.get(user) == Some(&root) {
+                    if next == root {
+                        continue;
+                    }
+                    owned.remove(user);
+                }
+                if before.insert(*user) {
+                    open.push(*user);
+                }
+            }
+        }
+    }
+    owned
 }
 
 fn planned_outputs(input: &PlanInput<'_>, known: &[Values], diagnostics: &mut Vec<Diagnostic>) -> Vec<PlannedOutput> {

@@ -120,6 +120,7 @@ pub(crate) fn steps(
     input: &PlanInput<'_>,
     nodes: &[PlanNode],
     dependencies: &[Vec<u32>],
+    owners: &BTreeMap<Instance, Instance>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> DiGraph<Step, Why> {
     let mut graph = DiGraph::new();
@@ -141,7 +142,6 @@ pub(crate) fn steps(
     refer(nodes, dependencies, &ensure, &mut graph);
     let node_of: HashMap<Instance, usize> =
         nodes.iter().enumerate().filter_map(|(index, node)| Some((node.prior?, index))).collect();
-    let owners = owners(input, nodes);
 
     for (instance, (step, index)) in &delete {
         let node = &nodes[*index];
@@ -215,22 +215,6 @@ fn wait_for_inputs_of(
             graph.add_edge(before, step, Why::Refers);
         }
     }
-}
-
-/// Old instances that go together with the deletion of another one, by that other one.
-fn owners(input: &PlanInput<'_>, nodes: &[PlanNode]) -> HashMap<Instance, Instance> {
-    let mut owners = HashMap::new();
-    let mut by_urn = None;
-    for node in nodes.iter().filter(|node| node.action == Action::Forget) {
-        let Some(record) = node.prior.and_then(|prior| input.state.resources.get(&prior)) else { continue };
-        let Some(owner) = &record.options.deleted_with else { continue };
-        let by_urn: &HashMap<_, _> = by_urn
-            .get_or_insert_with(|| nodes.iter().filter_map(|node| Some((node.urn.clone(), node.prior?))).collect());
-        if let Some(owner) = by_urn.get(owner) {
-            owners.insert(record.instance, *owner);
-        }
-    }
-    owners
 }
 
 /// Which resource needs which other one, directly or through others.
