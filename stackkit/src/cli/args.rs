@@ -12,7 +12,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
     subcommand_required = true,
     arg_required_else_help = true,
     max_term_width = 100,
-    after_help = "Exit status: 0 done, 1 failed, 2 changes (with --detailed-exit-code), 3 refused before anything was\ntouched, 64 wrong usage, 130 cancelled."
+    after_help = "Exit status: 0 done, 1 failed, 2 changes (with --detailed-exit-code),\n3 refused before anything was touched, 64 wrong usage, 130 cancelled."
 )]
 #[non_exhaustive]
 pub struct Args {
@@ -401,7 +401,7 @@ mod tests {
         fn check(command: &mut clap::Command) {
             let help = command.clone().term_width(80).render_long_help().to_string();
             for line in help.lines() {
-                assert!(line.chars().count() <= 96, "{}: {line}", command.get_name());
+                assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
             }
             command.get_subcommands_mut().for_each(check);
         }

@@ -26,8 +26,77 @@ pub(super) struct Layout {
     pub(super) height: f64,
 }
 
-/// Lays boxes of these widths out.
+/// Lays boxes of these widths out: what hangs together as one piece, the pieces side by side, the largest first.
 pub(super) fn layout(widths: &[f64], edges: &[(usize, usize)], spacing: Spacing) -> Layout {
+    let mut touched = vec![false; widths.len()];
+    for (from, to) in edges {
+        touched[*from] = true;
+        touched[*to] = true;
+    }
+    let mut pieces: Vec<(Vec<usize>, Vec<usize>, Layout)> = pieces(widths.len(), edges, &touched)
+        .into_iter()
+        .map(|(nodes, inner)| {
+            let place: BTreeMap<usize, usize> = nodes.iter().enumerate().map(|(at, node)| (*node, at)).collect();
+            let local: Vec<_> = inner.iter().map(|edge| (place[&edges[*edge].0], place[&edges[*edge].1])).collect();
+            let local_widths: Vec<f64> = nodes.iter().map(|node| widths[*node]).collect();
+            let layout = piece(&local_widths, &local, spacing);
+            (nodes, inner, layout)
+        })
+        .collect();
+    pieces.sort_by(|a, b| b.2.height.total_cmp(&a.2.height));
+    let (gap_x, gap_y) = (spacing.between_layers, spacing.between_rows * 2.0);
+    let area: f64 = pieces.iter().map(|(_, _, piece)| (piece.width + gap_x) * (piece.height + gap_y)).sum();
+    let widest = pieces.iter().map(|(_, _, piece)| piece.width).fold(0.0, f64::max);
+    let page = widest.max((area * 1.6).sqrt());
+    let mut out =
+        Layout { at: vec![(0.0, 0.0); widths.len()], routes: vec![Vec::new(); edges.len()], width: 0.0, height: 0.0 };
+    let (mut x, mut y, mut shelf) = (0.0, 0.0, 0.0f64);
+    for (nodes, inner, piece) in pieces {
+        if x > 0.0 && x + piece.width > page {
+            y += shelf + gap_y;
+            (x, shelf) = (0.0, 0.0);
+        }
+        for (node, at) in nodes.into_iter().zip(&piece.at) {
+            out.at[node] = (at.0 + x, at.1 + y);
+        }
+        for (edge, route) in inner.into_iter().zip(&piece.routes) {
+            out.routes[edge] = route.iter().map(|at| (at.0 + x, at.1 + y)).collect();
+        }
+        out.width = out.width.max(x + piece.width);
+        out.height = out.height.max(y + piece.height);
+        shelf = shelf.max(piece.height);
+        x += piece.width + gap_x;
+    }
+    grid(&mut out, widths, &touched, spacing);
+    out
+}
+
+/// The nodes and edges that hang together, in the order of their first nodes. What stands alone is in none.
+fn pieces(count: usize, edges: &[(usize, usize)], touched: &[bool]) -> Vec<(Vec<usize>, Vec<usize>)> {
+    fn root(parent: &mut [usize], mut node: usize) -> usize {
+        while parent[node] != node {
+            parent[node] = parent[parent[node]];
+            node = parent[node];
+        }
+        node
+    }
+    let mut parent: Vec<usize> = (0..count).collect();
+    for (from, to) in edges {
+        let (a, b) = (root(&mut parent, *from), root(&mut parent, *to));
+        parent[a.max(b)] = a.min(b);
+    }
+    let mut all: BTreeMap<usize, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+    for node in (0..count).filter(|node| touched[*node]) {
+        all.entry(root(&mut parent, node)).or_default().0.push(node);
+    }
+    for (index, (from, _)) in edges.iter().enumerate() {
+        all.entry(root(&mut parent, *from)).or_default().1.push(index);
+    }
+    all.into_values().collect()
+}
+
+/// Lays one piece out.
+fn piece(widths: &[f64], edges: &[(usize, usize)], spacing: Spacing) -> Layout {
     let count = widths.len();
     let mut touched = vec![false; count];
     for (from, to) in edges {
@@ -72,7 +141,6 @@ pub(super) fn layout(widths: &[f64], edges: &[(usize, usize)], spacing: Spacing)
         route.push(out.at[*to]);
         out.routes.push(route);
     }
-    grid(&mut out, widths, &touched, spacing);
     out
 }
 
@@ -378,6 +446,14 @@ mod tests {
             }
         }
         assert_eq!(out.routes.len(), edges.len());
+    }
+
+    #[test]
+    fn many_small_pieces_fill_a_page() {
+        let edges: Vec<(usize, usize)> = (0..300).map(|n| (2 * n, 2 * n + 1)).collect();
+        let out = layout(&vec![100.0; 600], &edges, SPACING);
+        let ratio = out.width / out.height;
+        assert!((0.8..4.0).contains(&ratio), "{} x {}", out.width, out.height);
     }
 
     #[test]

@@ -84,6 +84,16 @@
     svg.classList.add("lit");
     for (const [id, node] of nodes) if (name(id).toLowerCase().includes(text)) node.classList.add("on");
   });
+  // What would be too small to read as a whole begins at its upper left, in a size that can be read.
+  const start = () => {
+    const whole = Math.min(svg.clientWidth / width, svg.clientHeight / height);
+    if (whole >= 0.4) return fit();
+    fit(); scale = 0.8 / whole;
+    const corner = new DOMPoint(0, 0).matrixTransform(svg.getScreenCTM().inverse());
+    const top = new DOMPoint(0, svg.getBoundingClientRect().top).matrixTransform(svg.getScreenCTM().inverse());
+    x = corner.x; y = top.y; draw();
+  };
+  start();
   document.getElementById("fit").addEventListener("click", fit);
   addEventListener("keydown", (event) => {
     if (event.key === "Escape") { pinned = null; search.value = ""; dark(); fit(); }
