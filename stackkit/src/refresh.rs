@@ -245,7 +245,8 @@ impl Reality<'_> {
                     continue;
                 }
             };
-            if let Some(first) = claimed.insert((declared.provider_instance(), declared.urn.type_name(), id), declared) {
+            if let Some(first) = claimed.insert((declared.provider_instance(), declared.urn.type_name(), id), declared)
+            {
                 problems.push(refuse(format!("`{id}` cannot be imported: {} imports it already", first.urn)));
                 continue;
             }

@@ -281,10 +281,9 @@ impl Value {
     fn filled_in(&self, lookup: &dyn Lookup, done: &Done) -> Value {
         match self {
             Value::Expr(Expr::Attr { resource, field }) => lookup.attr(*resource, *field),
-            Value::Expr(Expr::Computed(computed)) => done
-                .get(&Arc::as_ptr(computed))
-                .cloned()
-                .unwrap_or(Value::Unknown { secret: computed.secret }),
+            Value::Expr(Expr::Computed(computed)) => {
+                done.get(&Arc::as_ptr(computed)).cloned().unwrap_or(Value::Unknown { secret: computed.secret })
+            }
             Value::List(items) => Value::List(items.iter().map(|item| item.filled_in(lookup, done)).collect()),
             Value::Map(map) => {
                 Value::Map(map.iter().map(|(key, item)| (key.clone(), item.filled_in(lookup, done))).collect())

@@ -451,7 +451,9 @@ fn unknown_field(declared: &Declared, args: &[Value]) -> Option<&'static str> {
 
 /// Whether a record lacks outputs that its type promises: its create was cut short.
 fn lacks_outputs(schema: &Schema, record: &ResourceRecord) -> bool {
-    schema.outputs().any(|(_, field)| !record.outputs.contains_key(field.name) && (field.ty.check)(&Value::Null).is_err())
+    schema
+        .outputs()
+        .any(|(_, field)| !record.outputs.contains_key(field.name) && (field.ty.check)(&Value::Null).is_err())
 }
 
 pub(crate) fn now() -> u64 {

@@ -453,9 +453,8 @@ mod tests {
 
     #[test]
     fn comments_and_order_stay() {
-        let (_dir, mut file) = file(
-            "# ours\n[config]\nb = 1 # why\na = \"x\"\n\n[config.tags]\nteam = \"t\"\n\n[seal]\nformat = 1\n",
-        );
+        let (_dir, mut file) =
+            file("# ours\n[config]\nb = 1 # why\na = \"x\"\n\n[config.tags]\nteam = \"t\"\n\n[seal]\nformat = 1\n");
         file.set("b", &Value::Int(2)).expect("set");
         file.set("c", &Value::text("new")).expect("set");
         file.set("tags.owner", &Value::text("ann")).expect("set");
@@ -494,7 +493,10 @@ mod tests {
         let values = load(dir.path(), "dev", &sealer, &[]).expect("it opens");
         assert_eq!(format!("{values:?}"), r#"{"db": {"password": [secret]}, "plain": 1}"#);
         let read = ConfigFile::read(dir.path(), "dev").expect("it is valid");
-        assert_eq!(read.get("db.password", Some(&sealer)).expect("it opens"), Some(Value::text("canary-7Qx").into_secret()));
+        assert_eq!(
+            read.get("db.password", Some(&sealer)).expect("it opens"),
+            Some(Value::text("canary-7Qx").into_secret())
+        );
         assert!(read.has_secret("db").expect("a key") && !read.has_secret("plain").expect("a key"));
 
         fs::write(file.path(), text.replace("password", "other")).expect("it can be written");

@@ -441,8 +441,11 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         Err(RunError::one(
-            Diagnostic::refused(format!("an earlier run could not write the state, and kept the rest in {}", path.display()))
-                .help("run `state repair`, which merges it"),
+            Diagnostic::refused(format!(
+                "an earlier run could not write the state, and kept the rest in {}",
+                path.display()
+            ))
+            .help("run `state repair`, which merges it"),
         ))
     }
 

@@ -118,7 +118,8 @@ pub(crate) fn desired_inputs(
                 value = default();
             } else if field.name_mark {
                 // What is there keeps the name that it has, or was adopted with; a new one gets one at its turn.
-                let has = |record: &ResourceRecord| record.inputs.get(field.name).or(record.seen.get(field.name)).cloned();
+                let has =
+                    |record: &ResourceRecord| record.inputs.get(field.name).or(record.seen.get(field.name)).cloned();
                 value = prior.map_or(Value::Unknown { secret: false }, |record| has(record).unwrap_or_default());
             } else if field.required {
                 errors.push(DesiredError::Missing(field.name));
@@ -453,6 +454,21 @@ fn declared_node(
             if let (Action::Replace { .. }, Some(why)) = (&node.action, delete_first) {
                 node.reasons.push(why);
             }
+            if matches!(node.action, Action::Replace { .. })
+                && node.certain
+                && options.retain_on_delete
+                && let Some(field) = schema.name_field().and_then(|name| fixed_name(declared, record, &desired, name))
+            {
+                diagnostics.push(
+                    Diagnostic::refused(format!(
+                        "it is to be replaced, and its old instance is to be retained, but both would have the same `{field}`"
+                    ))
+                    .on(&declared.urn)
+                    .field(field)
+                    .help("choose another name, or let the engine make it")
+                    .at(declared.at),
+                );
+            }
             if imported.is_some() {
                 let id = options.import.clone().unwrap_or_default();
                 if matches!(node.action, Action::Replace { .. }) {
@@ -737,9 +753,8 @@ fn owned(input: &PlanInput<'_>, current: &Current<'_>, claimed: &BTreeSet<Instan
             && !record.options.retain_on_delete
             && !matches!(record.status, Status::PendingReplacement | Status::PendingDelete)
     });
-    let mut owned: BTreeMap<Instance, Instance> = departed
-        .filter_map(|record| Some((record.instance, last_owner(record, current, claimed)?)))
-        .collect();
+    let mut owned: BTreeMap<Instance, Instance> =
+        departed.filter_map(|record| Some((record.instance, last_owner(record, current, claimed)?))).collect();
     if owned.is_empty() {
         return owned;
     }

@@ -253,9 +253,8 @@ impl Connection for Mocked {
         _: &'a Context,
         args: &'a [Value],
     ) -> BoxFuture<'a, Result<Option<bool>, Error>> {
-        let free = self.schema(ty).map(|schema| {
-            schema.name_field().map(|_| !name_taken(&self.cloud.lock(), schema, args))
-        });
+        let free =
+            self.schema(ty).map(|schema| schema.name_field().map(|_| !name_taken(&self.cloud.lock(), schema, args)));
         Box::pin(std::future::ready(free))
     }
 }

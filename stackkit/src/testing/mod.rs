@@ -34,6 +34,7 @@ pub use crash::CrashReport;
 pub use failure::Failure;
 pub use run::TestRun;
 
+use crate::context::BoxFuture;
 use crate::engine::session::Source;
 use crate::engine::{DeployOptions, Deployment, RunError};
 use crate::event::{Event, Operation};
@@ -42,7 +43,6 @@ use crate::plan::PlanOptions;
 use crate::program::Program;
 use crate::seal::Sealer;
 use crate::state::Store;
-use crate::context::BoxFuture;
 use crate::state::backend::{Backend, BackendError, Holder, Lease, Loaded, Position};
 use crate::state::memory::MemoryBackend;
 use crate::value::Value;
@@ -341,4 +341,3 @@ enum What {
 fn plain() -> DeployOptions {
     DeployOptions { keys: Default::default(), ..DeployOptions::default() }
 }
-

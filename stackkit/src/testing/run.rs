@@ -9,9 +9,9 @@ use crate::property::Property;
 use crate::resource::{Fields, Resource};
 use crate::state::model::{ResourceRecord, State, Status};
 use crate::state::verify;
+use crate::testing::Test;
 use crate::testing::cloud::Cloud;
 use crate::testing::crash::{self, CrashReport};
-use crate::testing::Test;
 use crate::urn::Urn;
 
 /// What came of a run under test.

@@ -81,7 +81,8 @@ async fn an_update_that_fails_half_way_is_done_again() {
 
 #[stackkit::test]
 async fn an_old_one_that_cannot_be_deleted_is_deleted_next_time_also_when_it_left_the_program() {
-    let test = test(&[vec![item("a"), item("b")], vec![item("a").kind("iron"), item("b")], vec![item("b")]]).parallel(1);
+    let test =
+        test(&[vec![item("a"), item("b")], vec![item("a").kind("iron"), item("b")], vec![item("b")]]).parallel(1);
     test.up().await.expect_ok();
     for to in [1, 2] {
         test.cloud().fail(Failure::of(Verb::Delete, "a").times(1));
@@ -137,9 +138,14 @@ async fn delete_first_whose_create_fails_goes_on_where_it_was() {
 
 #[stackkit::test]
 async fn a_panic_is_an_unknown_outcome_and_the_others_go_on() {
-    for (after, verb) in [(false, Verb::Create), (true, Verb::Create), (false, Verb::Update), (true, Verb::Update),
-        (false, Verb::Delete), (true, Verb::Delete)]
-    {
+    for (after, verb) in [
+        (false, Verb::Create),
+        (true, Verb::Create),
+        (false, Verb::Update),
+        (true, Verb::Update),
+        (false, Verb::Delete),
+        (true, Verb::Delete),
+    ] {
         let test = test(&[vec![item("x"), item("y")], vec![item("x").size(2), item("y").size(2)], vec![]]).parallel(1);
         let to = match verb {
             Verb::Create => 0,

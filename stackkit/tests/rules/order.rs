@@ -48,7 +48,10 @@ async fn delete_first_takes_along_what_is_replaced_with_it_and_nothing_else() {
 #[stackkit::test]
 async fn the_programs_setting_wins_over_the_types() {
     let kinds = |kind: &str, setting| {
-        vec![item("a").first().kind(kind).with(|a| a.delete_first = setting), item("b").kind(kind).with(|b| b.delete_first = setting)]
+        vec![
+            item("a").first().kind(kind).with(|a| a.delete_first = setting),
+            item("b").kind(kind).with(|b| b.delete_first = setting),
+        ]
     };
     let test = test(&[kinds("wood", Some(false)), kinds("iron", Some(false)), kinds("gold", Some(true))]).parallel(1);
     test.up().await.expect_ok();
@@ -62,9 +65,13 @@ async fn the_programs_setting_wins_over_the_types() {
 #[stackkit::test]
 async fn a_name_that_the_program_fixes_is_freed_before_it_is_taken_again() {
     let named = |kind: &str, name: &str| vec![item("a").kind(kind).with(|a| a.fixed = Some(name.into()))];
-    let test = test(&[named("wood", "x"), named("iron", "x"), named("iron", "y"), vec![item("a").kind("iron")], vec![
-        item("a").kind("gold"),
-    ]]);
+    let test = test(&[
+        named("wood", "x"),
+        named("iron", "x"),
+        named("iron", "y"),
+        vec![item("a").kind("iron")],
+        vec![item("a").kind("gold")],
+    ]);
     test.up().await.expect_ok();
     for (to, expected) in [
         (1, ["delete a", "replace a"]),
@@ -110,11 +117,9 @@ async fn a_dependent_that_fails_keeps_the_old_one_alive() {
 
 #[stackkit::test]
 async fn a_reversed_reference_between_two_replaced_ones_is_no_circle() {
-    let test = test(&[
-        vec![item("a"), item("b").hard("a")],
-        vec![item("b").kind("iron"), item("a").kind("iron").hard("b")],
-    ])
-    .parallel(1);
+    let test =
+        test(&[vec![item("a"), item("b").hard("a")], vec![item("b").kind("iron"), item("a").kind("iron").hard("b")]])
+            .parallel(1);
     test.cloud().refuse_while_used();
     test.up().await.expect_ok();
     let run = version(&test, 1).up().await.expect_ok();
@@ -174,7 +179,11 @@ async fn a_circle_of_deletions_is_a_plan_error_before_anything_is_touched() {
     // by way of one that is kept.
     let test = self::test(&[
         vec![item("a").first(), item("k").soft("a"), item("b").hard("a")],
-        vec![item("b").with(|b| b.delete_first = Some(false)), item("k").soft("b"), item("a").first().kind("iron").after("k")],
+        vec![
+            item("b").with(|b| b.delete_first = Some(false)),
+            item("k").soft("b"),
+            item("a").first().kind("iron").after("k"),
+        ],
     ]);
     test.up().await.expect_ok();
     test.cloud().clear_calls();
@@ -225,7 +234,8 @@ async fn a_replacement_that_only_may_come_resolves_to_nothing_an_update_or_itsel
 async fn a_plan_is_the_same_each_time_and_asked_replacements_are_made() {
     let test = test(&[vec![item("a"), item("b").hard("a"), item("c").soft("b")]]).parallel(1);
     test.up().await.expect_ok();
-    let forced = test.clone().options(PlanOptions { replace: vec!["toy:core:Node::a".into()], ..PlanOptions::default() });
+    let forced =
+        test.clone().options(PlanOptions { replace: vec!["toy:core:Node::a".into()], ..PlanOptions::default() });
     let (one, two) = (forced.preview().await, forced.preview().await);
     assert_eq!(format!("{:?}", one.plan()), format!("{:?}", two.plan()));
     assert_eq!(planned(&one), ["replace a", "may replace b", "may update c"]);

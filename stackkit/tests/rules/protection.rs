@@ -12,7 +12,12 @@ fn protected(item: Item) -> Item {
 async fn all_refusals_come_together_and_nothing_is_touched() {
     let test = test(&[
         vec![protected(item("a")), protected(item("b")), item("c").hard("a"), protected(item("f").first()), item("x")],
-        vec![protected(item("a").kind("iron")), item("c").hard("a"), protected(item("f").first().kind("iron")), item("x").size(7)],
+        vec![
+            protected(item("a").kind("iron")),
+            item("c").hard("a"),
+            protected(item("f").first().kind("iron")),
+            item("x").size(7),
+        ],
     ]);
     test.up().await.expect_ok();
     test.cloud().clear_calls();
@@ -73,7 +78,9 @@ async fn retained_is_forgotten_and_never_deleted() {
 #[stackkit::test]
 async fn the_old_one_of_a_retained_replacement_is_left_alone_too() {
     for first in [false, true] {
-        let kept = |kind: &str, retain| vec![item("a").kind(kind).with(|a| (a.retain, a.first) = (retain, first)), item("b").soft("a")];
+        let kept = |kind: &str, retain| {
+            vec![item("a").kind(kind).with(|a| (a.retain, a.first) = (retain, first)), item("b").soft("a")]
+        };
         let test = test(&[kept("wood", false), kept("iron", true), kept("gold", false)]);
         test.up().await.expect_ok();
         let run = version(&test, 1).up().await.expect_ok();
@@ -134,6 +141,7 @@ async fn guards_refuse_plans() {
             run.expect_ok();
         }
     }
-    let calm = version(&test, 1).options(PlanOptions { expect_no_changes: true, no_destroy: true, ..PlanOptions::default() });
+    let calm =
+        version(&test, 1).options(PlanOptions { expect_no_changes: true, no_destroy: true, ..PlanOptions::default() });
     calm.up().await.expect_ok();
 }

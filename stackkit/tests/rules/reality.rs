@@ -195,14 +195,18 @@ macro_rules! aging {
     };
 }
 aging!(young, ["aging:cellar:Wine"],);
-aging!(old, ["aging:cellar:Wine", version = 3], fn upgrade(from: u32, fields: &mut BTreeMap<String, Value>) -> Result<(), String> {
-    // It sees inputs and outputs together, once as they were given and once as they were seen.
-    if from != 1 || !fields.contains_key("label") || !fields.contains_key("number") {
-        return Err(format!("from {from}: {:?}", fields.keys()));
+aging!(
+    old,
+    ["aging:cellar:Wine", version = 3],
+    fn upgrade(from: u32, fields: &mut BTreeMap<String, Value>) -> Result<(), String> {
+        // It sees inputs and outputs together, once as they were given and once as they were seen.
+        if from != 1 || !fields.contains_key("label") || !fields.contains_key("number") {
+            return Err(format!("from {from}: {:?}", fields.keys()));
+        }
+        fields.insert("junk".into(), Value::Bool(true));
+        Ok(())
     }
-    fields.insert("junk".into(), Value::Bool(true));
-    Ok(())
-});
+);
 
 #[stackkit::program]
 async fn nothing(_: &mut Stack) -> Result<()> {
@@ -229,7 +233,11 @@ async fn a_type_that_is_not_linked_is_named_with_what_to_do() {
     let test = Test::of(young::cellar);
     test.up().await.expect_ok();
     let without = test.clone().with_program(nothing);
-    for run in [without.up().await, without.clone().without_refresh().up().await, without.clone().without_refresh().destroy().await] {
+    for run in [
+        without.up().await,
+        without.clone().without_refresh().up().await,
+        without.clone().without_refresh().destroy().await,
+    ] {
         let error = run.expect_err().to_string();
         assert!(error.contains("aging:cellar:Wine") && error.contains("providers("), "{error}");
     }

@@ -43,7 +43,10 @@ async fn no_canary_is_ever_seen() {
     let run = version(&test, 1).preview().await;
     assert_eq!(planned(&run), ["update a"]);
     let change = &run.plan().expect("a plan").nodes[0].changes[0];
-    assert_eq!((change.field, format!("{:?}", change.before), format!("{:?}", change.after)), ("password", "[secret]".into(), "[secret]".into()));
+    assert_eq!(
+        (change.field, format!("{:?}", change.before), format!("{:?}", change.after)),
+        ("password", "[secret]".into(), "[secret]".into())
+    );
     hidden(&version(&test, 1), &run);
     for to in [1, 2] {
         // What the program or the state has is known; other people's secrets are not.

@@ -258,8 +258,7 @@ impl Parts {
 #[stackkit::program(providers(Toy))]
 pub async fn toys(stack: &mut Stack) -> Result<()> {
     let config: Config = stack.config()?;
-    let items =
-        VERSIONS.with_borrow(|versions| versions.get(config.version as usize).cloned()).unwrap_or_default();
+    let items = VERSIONS.with_borrow(|versions| versions.get(config.version as usize).cloned()).unwrap_or_default();
     let mut outputs: HashMap<String, Parts> = HashMap::new();
     let mut handles: HashMap<String, stackkit::Handle<Node>> = HashMap::new();
     for item in &items {
@@ -298,7 +297,9 @@ pub fn lines(run: &TestRun) -> Vec<String> {
 pub fn planned(run: &TestRun) -> Vec<String> {
     let plan = run.plan().expect("a plan");
     let nodes = plan.nodes.iter().filter(|node| node.action.name() != "same");
-    nodes.map(|node| format!("{}{} {}", if node.certain { "" } else { "may " }, node.action.name(), node.urn.name())).collect()
+    nodes
+        .map(|node| format!("{}{} {}", if node.certain { "" } else { "may " }, node.action.name(), node.urn.name()))
+        .collect()
 }
 
 /// Everything is as it should be: the state is whole, and the cloud has what the state has.
