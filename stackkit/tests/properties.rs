@@ -68,7 +68,8 @@ fn program(dice: &mut Dice) -> Vec<Item> {
             new.delete_first = Some(dice.one_in(2));
         }
         if dice.one_in(12) {
-            new.retain = true;
+            // A name that is fixed and retained can never be replaced, which the planner refuses.
+            (new.retain, new.fixed) = (true, None);
         }
         if dice.one_in(8) {
             new.with = items.iter().find(|other| !other.first).map(|other| other.name.clone());
@@ -148,7 +149,7 @@ fn history(dice: &mut Dice) -> Vec<Event> {
 }
 
 /// What must be true after every run, however it ended.
-fn sound(test: &Test, run: &TestRun, allowed: &BTreeSet<String>) -> Result<(), String> {
+fn sound(test: &Test, run: &TestRun) -> Result<(), String> {
     stackkit::state::verify(run.state()).map_err(|error| error.to_string())?;
     let mut present = BTreeSet::new();
     for record in run.state().resources.values().filter(|record| record.status != Status::PendingDelete) {
@@ -156,37 +157,50 @@ fn sound(test: &Test, run: &TestRun, allowed: &BTreeSet<String>) -> Result<(), S
             return Err(format!("{} is there twice", record.urn));
         }
     }
-    // Everything in the cloud is in the state, or is what an open call may have made, or was forgotten on purpose.
+    // Everything in the cloud is in the state, or is what an open call may have made.
     let known: BTreeSet<&str> = run.state().resources.values().map(|record| record.id.as_str()).collect();
     let open: BTreeSet<&str> = run.state().intents.values().map(|intent| intent.urn.name()).collect();
     for id in test.cloud().ids() {
-        let name = id.split('-').nth(1).unwrap_or_default();
-        if !known.contains(id.as_str()) && !open.contains(name) && !allowed.contains(&id) {
+        if !known.contains(id.as_str()) && !open.contains(name_of(&id)) {
             return Err(format!("`{id}` is in the cloud, and nobody knows of it"));
         }
     }
     Ok(())
 }
 
-/// Things that were forgotten on purpose, by id: they stay in the cloud.
-fn forgotten(test: &Test, before: &BTreeMap<String, bool>, allowed: &mut BTreeSet<String>) {
-    for (id, retained) in before {
-        if *retained && test.cloud().ids().contains(id) {
-            allowed.insert(id.clone());
+/// What a run forgot on purpose is still there after it; then somebody clears it away, so that its name is free again.
+fn forgotten(test: &Test, run: &TestRun, before: &BTreeSet<String>) {
+    for id in test.cloud().ids() {
+        let known = run.state().resources.values().any(|record| record.id == id);
+        let open = run.state().intents.values().any(|intent| intent.urn.name() == name_of(&id));
+        if before.contains(name_of(&id)) && !known && !open {
+            test.cloud().remove(&id);
         }
     }
 }
 
-/// Ids in the state, and whether they may be forgotten instead of deleted.
-fn retained(run: &TestRun) -> BTreeMap<String, bool> {
-    let records = run.state().resources.values();
-    records
-        .map(|record| (record.id.clone(), record.options.retain_on_delete || record.options.deleted_with.is_some()))
-        .collect()
+fn name_of(id: &str) -> &str {
+    id.split('-').nth(1).unwrap_or_default()
+}
+
+/// Names of what may be forgotten instead of deleted, by the state or by the program.
+fn retained(run: &TestRun, items: &[Item]) -> BTreeSet<String> {
+    let records = run.state().resources.values().map(|record| (&record.urn, &record.options, &record.id));
+    let intents = run.state().intents.values().map(|intent| (&intent.urn, &intent.options, &intent.token));
+    let mut names: BTreeSet<String> = records
+        .chain(intents)
+        .filter(|(_, options, _)| options.retain_on_delete || options.deleted_with.is_some())
+        .flat_map(|(urn, _, id)| [urn.name().to_owned(), name_of(id).to_owned()])
+        .collect();
+    for item in items.iter().filter(|item| item.retain || item.with.is_some()) {
+        names.insert(item.name.clone());
+        names.extend(item.alias.iter().cloned());
+    }
+    names
 }
 
 /// Deletions came in an order that the cloud allows: nothing that forces a replacement still stood on what went.
-fn ordered(run: &TestRun, test: &Test) -> Result<(), String> {
+fn ordered(run: &TestRun, test: &Test, retained: &BTreeSet<String>) -> Result<(), String> {
     let Some(plan) = run.plan() else { return Ok(()) };
     let first: BTreeSet<_> = plan
         .nodes
@@ -197,7 +211,8 @@ fn ordered(run: &TestRun, test: &Test) -> Result<(), String> {
     for call in test.cloud().calls().iter().filter(|call| call.verb == Verb::Delete && !call.used_by.is_empty()) {
         // What forgets or leaves things alone does not follow their references either.
         let fair = |urn: &stackkit::Urn| {
-            plan.nodes.iter().any(|node| node.urn == *urn && node.action.name() != "forget")
+            !retained.contains(urn.name())
+                && plan.nodes.iter().any(|node| node.urn == *urn && node.action.name() != "forget")
                 && run.state().resources.values().any(|record| record.urn == *urn)
         };
         let users: Vec<_> = call.used_by.iter().filter(|urn| fair(urn)).collect();
@@ -215,15 +230,20 @@ async fn case(seed: u64) -> Result<(), String> {
     let parallel = 1 + dice.below(4);
     let test = toys::test(&[]).parallel(parallel);
     test.cloud().say_ids(says_ids);
-    let mut allowed = BTreeSet::new();
+    let mut items: Vec<Item> = Vec::new();
     let mut last = test.preview().await;
+    let replays = std::env::var_os("STACKKIT_SEED").is_some();
     for (at, event) in events.iter().enumerate() {
-        let before = retained(&last);
+        if replays {
+            println!("{at}: {event:?}");
+        }
+        let before = retained(&last, &items);
         let place = |problem: String| format!("event {at}, {event:?}: {problem}");
         test.cloud().clear_calls();
         let run = match event {
-            Event::Program(items) => {
-                describe(std::slice::from_ref(items));
+            Event::Program(next) => {
+                items.clone_from(next);
+                describe(std::slice::from_ref(next));
                 continue;
             }
             Event::Fail(failure) => {
@@ -256,16 +276,19 @@ async fn case(seed: u64) -> Result<(), String> {
             }
             Event::Destroy => test.destroy().await,
         };
-        forgotten(&test, &before, &mut allowed);
-        sound(&test, &run, &allowed).map_err(place)?;
+        if replays {
+            println!("   {:?} {:?} {:?}", lines(&run), run.failures(), test.cloud().ids());
+        }
+        forgotten(&test, &run, &before);
+        sound(&test, &run).map_err(place)?;
         if !matches!(event, Event::Kill(..)) {
-            ordered(&run, &test).map_err(place)?;
+            ordered(&run, &test, &before).map_err(place)?;
         }
         last = run;
     }
     test.cloud().clear_failures();
     test.cloud().clear_calls();
-    let before = retained(&last);
+    let before = retained(&last, &items);
     let (one, two) = (test.preview().await, test.preview().await);
     if format!("{:?}", one.plan()) != format!("{:?}", two.plan()) {
         return Err("two plans of the same differ".into());
@@ -284,32 +307,26 @@ async fn case(seed: u64) -> Result<(), String> {
     if run.result().is_err() {
         return Err(format!("left alone, `up` fails: {}; {:?}", run.expect_err(), run.failures()));
     }
-    forgotten(&test, &before, &mut allowed);
-    sound(&test, &run, &allowed)?;
-    ordered(&run, &test)?;
+    forgotten(&test, &run, &before);
+    sound(&test, &run)?;
+    ordered(&run, &test, &before)?;
     let again = test.up().await;
     if again.result().is_err() || !again.steps().is_empty() || again.appended() > 0 {
         return Err(format!("a second `up` is not empty: {:?}, {} bytes", lines(&again), again.appended()));
     }
     // What the program says is there, once, and nothing else is.
-    let Event::Program(items) = events.iter().rev().find(|event| matches!(event, Event::Program(_))).expect("one")
-    else {
-        unreachable!("just found");
-    };
     let wanted: BTreeSet<&str> = items.iter().map(|item| item.name.as_str()).collect();
     let found: BTreeSet<&str> = again.state().resources.values().map(|record| record.urn.name()).collect();
     if wanted != found || again.state().resources.len() != wanted.len() || !again.state().intents.is_empty() {
         return Err(format!("the program wants {wanted:?}, and the state has {found:?}"));
     }
-    let mut ids: Vec<String> = test.cloud().ids();
-    ids.retain(|id| !allowed.contains(id));
+    let ids: Vec<String> = test.cloud().ids();
     let mut recorded: Vec<String> = again.state().resources.values().map(|record| record.id.clone()).collect();
-    recorded.retain(|id| !allowed.contains(id));
     recorded.sort();
     if ids != recorded {
         return Err(format!("the cloud has {ids:?}, and the state has {recorded:?}"));
     }
-    for item in items {
+    for item in &items {
         let size = test.cloud().value(&item.name, toys::schema(), "size");
         let there = again.state().resources.values().find(|record| record.urn.name() == item.name);
         let recorded = there.and_then(|record| record.inputs.get("size").cloned());
@@ -317,13 +334,13 @@ async fn case(seed: u64) -> Result<(), String> {
             return Err(format!("`{}` is to have size {}, and has {recorded:?} ({size:?})", item.name, item.size));
         }
     }
-    let before = retained(&again);
+    let before = retained(&again, &items);
     run = test.destroy().await;
     if run.result().is_err() {
         return Err(format!("`destroy` fails: {}; {:?}", run.expect_err(), run.failures()));
     }
-    forgotten(&test, &before, &mut allowed);
-    sound(&test, &run, &allowed)?;
+    forgotten(&test, &run, &before);
+    sound(&test, &run)?;
     if !run.state().resources.is_empty() || !run.state().intents.is_empty() || !run.state().outputs.is_empty() {
         return Err(format!(
             "`destroy` leaves {:?}",

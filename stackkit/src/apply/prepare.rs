@@ -302,6 +302,10 @@ impl Executor<'_> {
             }
             _ => {}
         }
+        let declared = planned.declared.and_then(|index| self.job.declared.resources.get(index as usize));
+        if declared.is_some_and(|declared| declared.options().retain_on_delete) {
+            return Prepared::Done(self.gone(node, instance), Some(Verb::Forget));
+        }
         let Some(entry) = catalog.get(record.urn.type_name()) else {
             return Prepared::Failed(Verb::Delete, Catalog::not_linked(record.urn.type_name()));
         };

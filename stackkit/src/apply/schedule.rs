@@ -141,3 +141,117 @@ impl Schedule {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Dice(u64);
+
+    impl Dice {
+        fn below(&mut self, limit: u64) -> u64 {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) % limit
+        }
+    }
+
+    /// A graph whose edges go forward, in which each step has a few predecessors among the ones shortly before it.
+    fn graph(dice: &mut Dice, count: usize, reach: usize, edges: u64) -> DiGraph<Step, Why> {
+        let mut graph = DiGraph::new();
+        let nodes: Vec<NodeIndex> = (0..count).map(|index| graph.add_node(Step::Ensure(index))).collect();
+        for (index, node) in nodes.iter().enumerate().skip(1) {
+            for _ in 0..dice.below(edges + 1) {
+                let back = 1 + dice.below(reach.min(index) as u64) as usize;
+                graph.add_edge(nodes[index - back], *node, Why::Refers);
+            }
+        }
+        graph
+    }
+
+    /// Runs the schedule in simulated time, and checks at every instant that no slot is free while a step is ready.
+    fn makespan(graph: &DiGraph<Step, Why>, durations: &[u64], slots: usize) -> u64 {
+        let mut schedule = Schedule::new(graph, |_| 1);
+        let mut running: BinaryHeap<(Reverse<u64>, NodeIndex)> = BinaryHeap::new();
+        let (mut now, mut done) = (0, vec![false; graph.node_count()]);
+        loop {
+            while running.len() < slots {
+                let Some(step) = schedule.next() else { break };
+                let ready = graph.neighbors_directed(step, Direction::Incoming).all(|before| done[before.index()]);
+                assert!(ready, "a step started before its predecessors were done");
+                running.push((Reverse(now + durations[step.index()]), step));
+            }
+            if running.len() < slots {
+                let waiting = graph.node_indices().filter(|step| {
+                    !done[step.index()]
+                        && !running.iter().any(|(_, other)| other == step)
+                        && graph.neighbors_directed(*step, Direction::Incoming).all(|before| done[before.index()])
+                });
+                assert_eq!(waiting.count(), 0, "a slot is free and a step is ready");
+            }
+            let Some((Reverse(at), step)) = running.pop() else { break };
+            now = at;
+            done[step.index()] = true;
+            schedule.done(graph, step);
+        }
+        assert!(done.iter().all(|done| *done), "a step never ran");
+        now
+    }
+
+    /// No schedule is shorter than the longest path, nor than the whole work over all slots.
+    fn bound(graph: &DiGraph<Step, Why>, durations: &[u64], slots: usize) -> u64 {
+        let mut end = vec![0; durations.len()];
+        for node in graph.node_indices() {
+            let before = graph.neighbors_directed(node, Direction::Incoming).map(|before| end[before.index()]).max();
+            end[node.index()] = before.unwrap_or(0) + durations[node.index()];
+        }
+        let longest = end.into_iter().max().unwrap_or(0);
+        longest.max(durations.iter().sum::<u64>().div_ceil(slots as u64))
+    }
+
+    #[test]
+    fn it_conserves_work_and_comes_near_the_shortest_time() {
+        let mut dice = Dice(7);
+        for (count, reach, edges, slots, spread) in
+            [(400, 400, 2, 8, 1), (400, 60, 2, 8, 1), (400, 400, 1, 16, 9), (300, 20, 3, 4, 9), (60, 3, 2, 2, 5)]
+        {
+            for _ in 0..10 {
+                let graph = graph(&mut dice, count, reach, edges);
+                let durations: Vec<u64> = (0..count).map(|_| 10 + dice.below(spread * 10)).collect();
+                let (took, bound) = (makespan(&graph, &durations, slots), bound(&graph, &durations, slots));
+                assert!(took * 100 <= bound * 112, "{took} against {bound} on {count} steps and {slots} slots");
+            }
+        }
+    }
+
+    #[test]
+    fn the_longest_path_goes_first_and_steps_without_a_call_do_not_lengthen_it() {
+        // Three quiet steps in a row, and two calls in a row.
+        let mut graph = DiGraph::new();
+        let quiet: Vec<_> = (0..3).map(|index| graph.add_node(Step::Ensure(index))).collect();
+        let calls: Vec<_> = (3..5).map(|index| graph.add_node(Step::Ensure(index))).collect();
+        for pair in [(quiet[0], quiet[1]), (quiet[1], quiet[2]), (calls[0], calls[1])] {
+            graph.add_edge(pair.0, pair.1, Why::Refers);
+        }
+        let mut schedule = Schedule::new(&graph, |step| match step {
+            Step::Ensure(index) => u32::from(*index >= 3),
+            Step::Delete(..) => 0,
+        });
+        assert_eq!(schedule.next(), Some(calls[0]));
+        assert_eq!(schedule.next(), Some(quiet[0]));
+        assert_eq!(schedule.next(), None);
+    }
+
+    #[test]
+    fn what_comes_after_a_failure_is_left_out_and_the_rest_goes_on() {
+        let mut graph = DiGraph::new();
+        let nodes: Vec<_> = (0..4).map(|index| graph.add_node(Step::Ensure(index))).collect();
+        graph.add_edge(nodes[0], nodes[1], Why::Refers);
+        graph.add_edge(nodes[1], nodes[2], Why::Refers);
+        let mut schedule = Schedule::new(&graph, |_| 1);
+        assert_eq!(schedule.next(), Some(nodes[0]));
+        assert_eq!(schedule.poison(&graph, nodes[0]), [nodes[1], nodes[2]]);
+        assert_eq!(schedule.next(), Some(nodes[3]));
+        schedule.done(&graph, nodes[3]);
+        assert_eq!((schedule.next(), schedule.rest()), (None, Vec::new()));
+    }
+}

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Verb};
 use crate::plan::{self, Action};
 use crate::resource::Values;
-use crate::state::model::{Change, IntentRecord, Key, OutputRecord, Record, ResourceRecord, Status};
+use crate::state::model::{Change, Instance, IntentRecord, Key, OutputRecord, Record, ResourceRecord, Status};
 
 impl Executor<'_> {
     pub(super) async fn ended(&mut self, ended: Result<(Id, Result<Answer, Error>), JoinError>) {
@@ -69,7 +69,9 @@ impl Executor<'_> {
                 changes.extend(self.without_dependency(old.instance, Some(intent.instance)));
             }
             Some(old) => {
-                let old = ResourceRecord { status: Status::PendingDelete, ..old };
+                let mut old = ResourceRecord { status: Status::PendingDelete, ..old };
+                // Whether it is deleted or left alone is for the program that replaced it to say.
+                old.options.retain_on_delete = intent.options.retain_on_delete;
                 changes.push(Change::Put(Record::Resource(Box::new(old))));
             }
             None => {}
@@ -117,31 +119,36 @@ impl Executor<'_> {
     }
 
     fn deleted(&mut self, running: Running) {
-        let replaced = self
+        let mut changes = vec![Change::Remove(Key::Intent(running.instance))];
+        changes.extend(self.gone(running.node, running.instance));
+        self.record(changes);
+        self.settled(running.step, running.node, Some(Verb::Delete), Some(running.started));
+    }
+
+    /// What becomes of the record of an instance that is deleted, or forgotten for good.
+    pub(super) fn gone(&mut self, node: usize, instance: Instance) -> Vec<Change> {
+        let awaits_successor = self
             .job
             .plan
             .nodes
-            .get(running.node)
+            .get(node)
             .is_some_and(|node| node.action == (Action::Replace { delete_first: true }) && node.declared.is_some());
-        let mut changes = vec![Change::Remove(Key::Intent(running.instance))];
-        let record = self.job.state.resources.get(&running.instance).cloned();
-        match record {
-            Some(record) if replaced && record.status != Status::PendingDelete => {
+        match self.job.state.resources.get(&instance).cloned() {
+            Some(record) if awaits_successor && record.status != Status::PendingDelete => {
                 let record = ResourceRecord {
                     status: Status::PendingReplacement,
                     id: String::new(),
                     outputs: BTreeMap::new(),
                     ..record
                 };
-                changes.push(Change::Put(Record::Resource(Box::new(record))));
+                vec![Change::Put(Record::Resource(Box::new(record)))]
             }
             _ => {
-                changes.push(Change::Remove(Key::Resource(running.instance)));
-                changes.extend(self.without_dependency(running.instance, None));
+                let mut changes = vec![Change::Remove(Key::Resource(instance))];
+                changes.extend(self.without_dependency(instance, None));
+                changes
             }
         }
-        self.record(changes);
-        self.settled(running.step, running.node, Some(Verb::Delete), Some(running.started));
     }
 
     fn call_failed(&mut self, running: Running, error: &Error) {
@@ -193,10 +200,10 @@ impl Executor<'_> {
             },
             Some(Verb::Replace) => self.summary.replace += 1,
             Some(Verb::Import) => self.summary.import += 1,
-            Some(Verb::Forget) => self.summary.forget += 1,
             // The deletion of a replaced instance is part of its replacement.
+            Some(Verb::Forget) if planned.is_some_and(|node| node.action == Action::Forget) => self.summary.forget += 1,
             Some(Verb::Delete) if planned.is_some_and(|node| node.action == Action::Delete) => self.summary.delete += 1,
-            Some(Verb::Delete | Verb::Record) => {}
+            Some(Verb::Delete | Verb::Forget | Verb::Record) => {}
             None => {
                 // An action that was not certain and turned out not to be needed.
                 let not_needed = planned

@@ -456,6 +456,21 @@ fn declared_node(
             if let (Action::Replace { .. }, Some(why)) = (&node.action, delete_first) {
                 node.reasons.push(why);
             }
+            if matches!(node.action, Action::Replace { .. })
+                && node.certain
+                && options.retain_on_delete
+                && let Some(field) = schema.name_field().and_then(|name| fixed_name(declared, record, &desired, name))
+            {
+                diagnostics.push(
+                    Diagnostic::refused(format!(
+                        "it is to be replaced, and its old instance is to be retained, but both would have the same `{field}`"
+                    ))
+                    .on(&declared.urn)
+                    .field(field)
+                    .help("choose another name, or let the engine make it")
+                    .at(declared.at),
+                );
+            }
             if imported.is_some() {
                 let id = options.import.clone().unwrap_or_default();
                 if matches!(node.action, Action::Replace { .. }) {

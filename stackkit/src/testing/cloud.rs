@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::connections::Connector;
 use crate::context::BoxFuture;
@@ -54,6 +55,9 @@ pub(super) struct Inner {
     pub(super) says_ids: bool,
     pub(super) lag: u32,
     pub(super) looks: Looks,
+    pub(super) pause: Duration,
+    pub(super) running: usize,
+    pub(super) peak: usize,
 }
 
 /// How often the cloud was looked at.
@@ -115,6 +119,16 @@ impl Cloud {
     /// From now on what is made is seen by no search before the given number of looks has gone by.
     pub fn lag(&self, looks: u32) {
         self.lock().lag = looks;
+    }
+
+    /// From now on every create, update and delete takes this long.
+    pub fn slow_down(&self, pause: Duration) {
+        self.lock().pause = pause;
+    }
+
+    /// The most calls that ever ran at once.
+    pub fn peak(&self) -> usize {
+        self.lock().peak
     }
 
     /// How often it was looked at so far.
@@ -190,6 +204,18 @@ impl Cloud {
 
     /// Fails where a rule says so.
     pub(super) async fn trip(&self, verb: Verb, urn: &Urn, moment: Moment) -> Result<(), Error> {
+        if moment == Moment::Before {
+            let pause = {
+                let mut inner = self.lock();
+                inner.running += 1;
+                inner.peak = inner.peak.max(inner.running);
+                inner.pause
+            };
+            let _running = Running(self);
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+        }
         let rule =
             self.lock().failures.iter_mut().find_map(|rule| rule.applies(verb, urn, moment).then(|| rule.clone()));
         match rule {
@@ -206,6 +232,15 @@ impl Cloud {
 
     pub(super) fn called(&self, verb: Verb, urn: &Urn, id: &str, used_by: Vec<Urn>) {
         self.lock().calls.push(CloudCall { verb, urn: urn.clone(), id: Some(id.to_owned()), used_by });
+    }
+}
+
+/// A call that has not come to its effect yet.
+struct Running<'a>(&'a Cloud);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.lock().running -= 1;
     }
 }
 

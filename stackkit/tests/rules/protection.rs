@@ -76,6 +76,25 @@ async fn retained_is_forgotten_and_never_deleted() {
 }
 
 #[stackkit::test]
+async fn the_old_one_of_a_retained_replacement_is_left_alone_too() {
+    for first in [false, true] {
+        let kept = |kind: &str, retain| {
+            vec![item("a").kind(kind).with(|a| (a.retain, a.first) = (retain, first)), item("b").soft("a")]
+        };
+        let test = test(&[kept("wood", false), kept("iron", true), kept("gold", false)]);
+        test.up().await.expect_ok();
+        let run = version(&test, 1).up().await.expect_ok();
+        assert_eq!((run.summary().replace, run.summary().forget), (1, 0));
+        assert!(!run.cloud().calls().iter().any(|call| call.verb == stackkit::event::Verb::Delete));
+        assert_eq!(test.cloud().ids().len(), 3);
+        // Whether it is left alone is for the program that replaces it to say.
+        version(&test, 2).up().await.expect_ok();
+        assert_eq!(test.cloud().ids().len(), 3);
+        assert_eq!(version(&test, 2).up().await.expect_ok().appended(), 0);
+    }
+}
+
+#[stackkit::test]
 async fn what_is_deleted_with_its_owner_needs_no_call() {
     let owned = |item: Item| item.with(|item| item.with = Some("o".into()));
     let test = test(&[vec![item("o"), owned(item("a")).soft("o")], vec![item("o")], vec![]]).parallel(1);

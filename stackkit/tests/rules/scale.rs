@@ -45,3 +45,17 @@ async fn long_chains_and_wide_graphs_are_planned_in_a_loop() {
         assert!(took[1] < took[0] * 10 + Duration::from_secs(2), "chained {chained}: {took:?}");
     }
 }
+
+#[stackkit::test]
+async fn no_slot_is_free_while_a_step_is_ready() {
+    for slots in [1, 3, 8] {
+        let test = test(&[many(24, false)]).parallel(slots);
+        test.cloud().slow_down(Duration::from_millis(2));
+        test.up().await.expect_ok();
+        assert_eq!(test.cloud().peak(), slots);
+    }
+    let test = test(&[many(6, true)]).parallel(8);
+    test.cloud().slow_down(Duration::from_millis(2));
+    test.up().await.expect_ok();
+    assert_eq!(test.cloud().peak(), 1);
+}
