@@ -4,7 +4,7 @@
 mod canary;
 
 use std::collections::BTreeSet;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,6 +25,13 @@ pub struct Sandbox {
     env: Vec<(String, String)>,
     printed: Arc<Mutex<Vec<u8>>>,
     arguments: Arc<Mutex<BTreeSet<Vec<u8>>>>,
+}
+
+/// What a command gets beside its arguments.
+#[derive(Default, Clone, Copy)]
+struct Extra<'a> {
+    input: Option<&'a str>,
+    env: &'a [(&'a str, &'a str)],
 }
 
 /// A command that ended.
@@ -131,19 +138,26 @@ impl Sandbox {
         self.folder.path()
     }
 
-    fn start(&self, args: &[&str]) -> Child {
+    fn start(&self, args: &[&str], extra: Extra<'_>) -> Child {
         let mut command = Command::new(&self.program);
         command
             .args(args)
             .current_dir(self.stack())
             .envs(self.env.iter().map(|(key, value)| (key, value)))
-            .stdin(Stdio::null())
+            .envs(extra.env.iter().copied())
+            .stdin(if extra.input.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        match command.spawn() {
+        let mut child = match command.spawn() {
             Ok(child) => child,
             Err(error) => panic!("{} does not start: {error}", self.program.display()),
+        };
+        if let (Some(input), Some(mut pipe)) = (extra.input, child.stdin.take())
+            && let Err(error) = pipe.write_all(input.as_bytes())
+        {
+            panic!("{} does not read its input: {error}", self.program.display());
         }
+        child
     }
 
     /// Runs a command of the program to its end.
@@ -151,7 +165,23 @@ impl Sandbox {
     /// # Panics
     /// When it does not start, or takes longer than five minutes.
     pub fn run(&self, args: &[&str]) -> Ran {
-        self.follow(args, None)
+        self.follow(args, Extra::default(), None)
+    }
+
+    /// Runs a command with something on its standard input.
+    ///
+    /// # Panics
+    /// As [`Sandbox::run`].
+    pub fn run_with_input(&self, args: &[&str], input: &str) -> Ran {
+        self.follow(args, Extra { input: Some(input), env: &[] }, None)
+    }
+
+    /// Runs a command with other environment variables than those of the sandbox.
+    ///
+    /// # Panics
+    /// As [`Sandbox::run`].
+    pub fn run_with_env(&self, args: &[&str], env: &[(&str, &str)]) -> Ran {
+        self.follow(args, Extra { input: None, env }, None)
     }
 
     /// Runs a command and kills it (SIGKILL) after a while, unless it has ended by then.
@@ -159,12 +189,12 @@ impl Sandbox {
     /// # Panics
     /// When it does not start.
     pub fn kill_after(&self, args: &[&str], after: Duration) -> Ran {
-        self.follow(args, Some(after))
+        self.follow(args, Extra::default(), Some(after))
     }
 
-    fn follow(&self, args: &[&str], kill: Option<Duration>) -> Ran {
+    fn follow(&self, args: &[&str], extra: Extra<'_>, kill: Option<Duration>) -> Ran {
         let started = Instant::now();
-        let mut child = self.start(args);
+        let mut child = self.start(args, extra);
         let stdout = drain(child.stdout.take());
         let stderr = drain(child.stderr.take());
         let code = loop {

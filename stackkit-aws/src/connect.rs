@@ -119,7 +119,11 @@ impl Provider for Aws {
 
     /// `aws:123456789012:eu-central-1`, by `sts:GetCallerIdentity`, which no policy can deny.
     async fn identity(&self) -> Result<Option<String>, Error> {
-        let caller = aws_sdk_sts::Client::new(&self.0.config).get_caller_identity().send().await?;
+        let caller = aws_sdk_sts::Client::new(&self.0.config)
+            .get_caller_identity()
+            .send()
+            .await
+            .map_err(|error| Error::from(error).at(self.0.config.endpoint_url()))?;
         let account = caller.account().ok_or_else(|| Error::missing("sts:GetCallerIdentity", "Account"))?;
         Ok(Some(format!("aws:{account}:{}", self.0.region)))
     }

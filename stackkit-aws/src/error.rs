@@ -31,6 +31,14 @@ impl Error {
         Self::new(ErrorKind::Invalid, message)
     }
 
+    /// Names the endpoint, where it is not the service's own.
+    pub(crate) fn at(mut self, endpoint: Option<&str>) -> Self {
+        if let Some(endpoint) = endpoint {
+            self.message = format!("{} (at {endpoint})", self.message);
+        }
+        self
+    }
+
     /// What to do next depends on this alone.
     pub fn kind(&self) -> ErrorKind {
         self.kind

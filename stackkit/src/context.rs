@@ -38,6 +38,15 @@ pub struct RunInfo {
     pub lineage: String,
     /// The folder that relative paths of the program refer to.
     pub dir: std::path::PathBuf,
+    /// Whether absence counts only after a type's settle time. Mocked clouds have none.
+    pub settles: bool,
+}
+
+impl RunInfo {
+    /// How long after a request the absence of its effect proves nothing.
+    pub(crate) fn settle(&self, schema: &crate::schema::Schema) -> Duration {
+        if self.settles { schema.settle } else { Duration::ZERO }
+    }
 }
 
 impl Context {
@@ -56,7 +65,7 @@ impl Context {
             fn progress(&self, _: String) {}
         }
         Self {
-            shared: Arc::new(RunInfo { stack: "test".into(), lineage: "test".into(), dir: dir.into() }),
+            shared: Arc::new(RunInfo { stack: "test".into(), lineage: "test".into(), dir: dir.into(), settles: true }),
             urn,
             token: token.into(),
             timeout: Duration::from_secs(60),

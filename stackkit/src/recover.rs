@@ -60,7 +60,12 @@ impl Reality<'_> {
         self.scrubber.learn_all(&args);
         let mut cx = crate::refresh::read_context(&self.info, intent.urn.clone());
         cx.token = intent.token.as_str().into();
-        let look = Look { connection, entry, cx, until: if wait { intent.at + schema.settle.as_secs() } else { 0 } };
+        let look = Look {
+            connection,
+            entry,
+            cx,
+            until: if wait { intent.at + self.info.settle(schema).as_secs() } else { 0 },
+        };
         let closed = Change::Remove(Key::Intent(intent.instance));
         let failed = |scrubber: &crate::scrub::Scrubber, error: &Error| {
             let message = scrubber.scrub(error.message());

@@ -671,7 +671,10 @@ async fn files_are_private_and_only_the_snapshot_is_committed() {
     for name in ["dev.state.json", "dev.journal", "dev.lock"] {
         assert_eq!(mode(&folder.join(name)), 0o600, "{name}");
     }
-    assert_eq!(fs::read_to_string(folder.join(".gitignore")).unwrap(), "*.journal\n*.lock\n*.rescue\n*.tmp\n");
+    assert_eq!(
+        fs::read_to_string(folder.join(".gitignore")).unwrap(),
+        "*.journal\n*.lock\n*.rescue\n*.tmp\nselected\n"
+    );
 }
 
 #[tokio::test]

@@ -80,14 +80,15 @@ async fn web_app(stack: &mut Stack) -> Result<()> {
                 .subnet_group(&subnets.name)
                 .security_group_ids([&database.id])
                 .password(&password)
-                .deletion_protection(config.protected)
-                .final_snapshot(config.protected),
+                .deletion_protection(config.protected),
         )
         .protected(config.protected);
 
     stack.output("vpc", &vpc.id);
     stack.output("uploads", &uploads.name);
     stack.output("endpoint", &orders.endpoint);
+    // What is left of the database when it is deleted.
+    stack.output("final_snapshot", &orders.final_snapshot_identifier);
     stack.output("url", text!("postgres://app:{}@{}/orders", password, orders.endpoint));
     Ok(())
 }

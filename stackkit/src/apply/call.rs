@@ -223,7 +223,7 @@ impl Call {
                     };
                     return Ok(Some(Answer::Created { id, values }));
                 }
-                FoundValues::Nothing if since.elapsed() >= self.schema.settle => return Ok(None),
+                FoundValues::Nothing if since.elapsed() >= self.info.settle(self.schema) => return Ok(None),
                 FoundValues::Nothing => tokio::time::sleep(Duration::from_millis(500)).await,
                 FoundValues::CannotTell if self.schema.pure => return Ok(None),
                 FoundValues::CannotTell => {

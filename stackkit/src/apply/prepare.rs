@@ -466,7 +466,8 @@ pub(crate) fn physical_name(stack: &str, name: &str, instance: Instance) -> Stri
     let clean = |text: &str| -> String {
         let mapped: String =
             text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
-        mapped.trim_matches('-').to_owned()
+        // Some clouds refuse two hyphens in a row.
+        mapped.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
     };
     let mut base = format!("{}-{}", clean(stack), clean(name));
     base.truncate(51);
@@ -483,7 +484,7 @@ mod tests {
 
     #[test]
     fn physical_names_are_clean_and_short() {
-        let name = physical_name("Prod", "Main_DB.1", Instance(0xabcdef12));
+        let name = physical_name("Prod", "Main__DB.1", Instance(0xabcdef12));
         assert_eq!(name, "prod-main-db-1-abcdef12");
         let long = physical_name("a", &"x".repeat(200), Instance(1));
         assert_eq!(long.len(), 60, "{long}");

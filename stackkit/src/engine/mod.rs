@@ -91,6 +91,7 @@ pub struct Deployment {
     options: DeployOptions,
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) ids: Arc<Ids>,
+    pub(crate) settles: bool,
 }
 
 impl std::fmt::Debug for Deployment {
@@ -119,6 +120,7 @@ impl Deployment {
             options,
             connector: Arc::new(RealConnector),
             ids: Arc::new(Ids::random()),
+            settles: true,
         }
     }
 
@@ -407,6 +409,7 @@ impl<'a> Run<'a> {
             stack: options.stack.clone(),
             lineage: session.store.lineage().to_owned(),
             dir: std::path::absolute(&options.dir).unwrap_or_else(|_| options.dir.clone()),
+            settles: deployment.settles,
         };
         Ok(Self {
             deployment,

@@ -220,6 +220,7 @@ impl Test {
         let mut deployment = Deployment::new(Some(self.program), options);
         deployment.source = Source::Given { backend, sealer: Arc::clone(&world.sealer), config: self.config.clone() };
         deployment.connector = Arc::new(world.cloud.clone());
+        deployment.settles = false;
         deployment.ids = Arc::new(Ids::seeded(world.seed.wrapping_add(world.backend.appended() << 32)));
         deployment
     }
