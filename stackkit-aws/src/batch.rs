@@ -26,6 +26,30 @@ where
     results
 }
 
+#[cfg(feature = "ec2")]
+/// [`read`] for types whose state is in what the list says. `id_of` and `state` look at one entry of the list.
+pub(crate) async fn read_states<S, W, Fut>(
+    items: &[(String, Option<S>)],
+    size: usize,
+    list: impl Fn(Vec<String>) -> Fut,
+    id_of: fn(&W) -> Option<&str>,
+    state: impl Fn(&W, Option<&S>) -> Result<S, Error>,
+) -> Vec<Result<Option<S>, Error>>
+where
+    Fut: Future<Output = Result<Vec<W>, Error>>,
+{
+    let found = read(items, size, |ids| {
+        let listed = list(ids);
+        async move {
+            let entries = listed.await?;
+            Ok(entries.into_iter().filter_map(|entry| Some((id_of(&entry)?.to_owned(), entry))).collect())
+        }
+    })
+    .await;
+    let with_prior = found.into_iter().zip(items);
+    with_prior.map(|(found, (_, prior))| found?.map(|entry| state(&entry, prior.as_ref())).transpose()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;

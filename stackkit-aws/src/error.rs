@@ -65,6 +65,17 @@ impl Error {
         self
     }
 
+    /// A failure after something was made. Nothing may make it again, so no kind is left that would have the call
+    /// repeated: the next run finishes what is there.
+    pub(crate) fn half_made(self) -> Self {
+        match self.kind {
+            ErrorKind::Throttled | ErrorKind::Transient | ErrorKind::UnknownOutcome => {
+                self.with_kind(ErrorKind::Conflict).because("it is made but not finished: the next `up` finishes it")
+            }
+            _ => self,
+        }
+    }
+
     /// A member that the service always sends was not in its answer.
     pub(crate) fn missing(operation: &str, member: &str) -> Self {
         Self::new(ErrorKind::UnknownOutcome, format!("{operation}: the answer has no `{member}`"))
@@ -121,10 +132,9 @@ where
             SdkError::TimeoutError(_) => {
                 Self::new(ErrorKind::UnknownOutcome, format!("{action}: the service did not answer in time"))
             }
-            SdkError::ResponseError(_) => Self::new(
-                ErrorKind::UnknownOutcome,
-                format!("{action}: the answer cannot be read ({})", chain(&error)),
-            ),
+            SdkError::ResponseError(_) => {
+                Self::new(ErrorKind::UnknownOutcome, format!("{action}: the answer cannot be read ({})", chain(&error)))
+            }
             SdkError::DispatchFailure(failure) => {
                 let (kind, message) = undelivered(&error, failure.is_timeout());
                 Self::new(kind, format!("{action}: {message}"))
@@ -148,7 +158,10 @@ fn undelivered(error: &(dyn StdError + 'static), timed_out: bool) -> (ErrorKind,
     }
     let refused = causes(error).filter_map(|cause| cause.downcast_ref::<std::io::Error>()).any(|cause| {
         use std::io::ErrorKind as Io;
-        matches!(cause.kind(), Io::ConnectionRefused | Io::HostUnreachable | Io::NetworkUnreachable | Io::AddrNotAvailable)
+        matches!(
+            cause.kind(),
+            Io::ConnectionRefused | Io::HostUnreachable | Io::NetworkUnreachable | Io::AddrNotAvailable
+        )
     });
     // Connecting precedes sending: what failed there had no effect. The connector tells it in its text alone.
     let unconnected = ["dns error", "tcp connect error", "connect timeout", "HTTP connect timeout", "(Connect)"];
@@ -197,14 +210,18 @@ fn hint(code: &str, kind: ErrorKind, action: &str) -> Option<String> {
         "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => {
             Some("the credentials have expired: renew them, for instance with `aws sso login`".into())
         }
-        "InvalidClientTokenId" | "InvalidAccessKeyId" | "UnrecognizedClientException" | "AuthFailure"
+        "InvalidClientTokenId"
+        | "InvalidAccessKeyId"
+        | "UnrecognizedClientException"
+        | "AuthFailure"
         | "SignatureDoesNotMatch" => {
             Some("AWS does not accept these credentials: check AWS_PROFILE or the access key, and the clock".into())
         }
         "OptInRequired" => Some("the account has not enabled this region or service".into()),
-        _ if kind == ErrorKind::Denied => {
-            Some(format!("the credentials may not do this: allow them the action `{}`", action.replace("s3:HeadBucket", "s3:ListBucket")))
-        }
+        _ if kind == ErrorKind::Denied => Some(format!(
+            "the credentials may not do this: allow them the action `{}`",
+            action.replace("s3:HeadBucket", "s3:ListBucket")
+        )),
         _ => None,
     }
 }
@@ -212,34 +229,72 @@ fn hint(code: &str, kind: ErrorKind, action: &str) -> Option<String> {
 /// The kind that an error code stands for, where the code says enough.
 fn kind_of_code(code: &str) -> Option<ErrorKind> {
     Some(match code {
-        "Throttling" | "ThrottlingException" | "ThrottledException" | "RequestThrottled"
-        | "RequestThrottledException" | "RequestLimitExceeded" | "TooManyRequestsException" | "SlowDown"
-        | "BandwidthLimitExceeded" | "EC2ThrottledException" | "PriorRequestNotComplete" => ErrorKind::Throttled,
+        "Throttling"
+        | "ThrottlingException"
+        | "ThrottledException"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "RequestLimitExceeded"
+        | "TooManyRequestsException"
+        | "SlowDown"
+        | "BandwidthLimitExceeded"
+        | "EC2ThrottledException"
+        | "PriorRequestNotComplete" => ErrorKind::Throttled,
 
-        "AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" | "AuthFailure" | "AuthorizationError"
-        | "ExpiredToken" | "ExpiredTokenException" | "InvalidAccessKeyId" | "InvalidClientTokenId"
-        | "MissingAuthenticationToken" | "NotAuthorized" | "OptInRequired" | "RequestExpired"
-        | "SignatureDoesNotMatch" | "UnauthorizedOperation" | "UnrecognizedClientException" => ErrorKind::Denied,
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "AllAccessDisabled"
+        | "AuthFailure"
+        | "AuthorizationError"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "InvalidAccessKeyId"
+        | "InvalidClientTokenId"
+        | "MissingAuthenticationToken"
+        | "NotAuthorized"
+        | "OptInRequired"
+        | "RequestExpired"
+        | "SignatureDoesNotMatch"
+        | "UnauthorizedOperation"
+        | "UnrecognizedClientException" => ErrorKind::Denied,
 
-        "BucketAlreadyExists" | "BucketAlreadyOwnedByYou" | "InvalidSubnet.Conflict" | "RouteAlreadyExists"
-        | "Resource.AlreadyAssociated" | "BucketNotEmpty" => ErrorKind::Conflict,
+        "BucketAlreadyExists"
+        | "BucketAlreadyOwnedByYou"
+        | "InvalidSubnet.Conflict"
+        | "RouteAlreadyExists"
+        | "Resource.AlreadyAssociated"
+        | "BucketNotEmpty" => ErrorKind::Conflict,
 
         // The thing is busy or still in use, nothing was done, and that passes.
-        "DependencyViolation" | "IncorrectState" | "InvalidDBInstanceState" | "InvalidDBInstanceStateFault"
-        | "InvalidDBSubnetGroupState" | "InvalidDBSubnetGroupStateFault" | "InvalidGroup.InUse"
-        | "OperationAborted" | "ServiceUnavailable" | "ServiceUnavailableException" | "Unavailable" => {
-            ErrorKind::Transient
-        }
+        "DependencyViolation"
+        | "IncorrectState"
+        | "InvalidDBInstanceState"
+        | "InvalidDBInstanceStateFault"
+        | "InvalidDBSubnetGroupState"
+        | "InvalidDBSubnetGroupStateFault"
+        | "InvalidGroup.InUse"
+        | "OperationAborted"
+        | "ServiceUnavailable"
+        | "ServiceUnavailableException"
+        | "Unavailable" => ErrorKind::Transient,
 
         // The service failed somewhere on the way.
         "InternalError" | "InternalFailure" | "InternalServerError" | "RequestTimeout" | "RequestTimeoutException" => {
             ErrorKind::UnknownOutcome
         }
 
-        "NoSuchBucket" | "NoSuchEntity" | "NoSuchKey" | "NotFound" | "ResourceNotFoundException"
-        | "DBInstanceNotFound" | "Gateway.NotAttached" => ErrorKind::NotFound,
+        "NoSuchBucket"
+        | "NoSuchEntity"
+        | "NoSuchKey"
+        | "NotFound"
+        | "ResourceNotFoundException"
+        | "DBInstanceNotFound"
+        | "Gateway.NotAttached" => ErrorKind::NotFound,
         _ if code.ends_with(".NotFound") || code.ends_with("NotFoundFault") => ErrorKind::NotFound,
-        _ if code.ends_with(".Duplicate") || code.ends_with("AlreadyExists") || code.ends_with("AlreadyExistsFault") => {
+        _ if code.ends_with(".Duplicate")
+            || code.ends_with("AlreadyExists")
+            || code.ends_with("AlreadyExistsFault") =>
+        {
             ErrorKind::Conflict
         }
         _ => return None,

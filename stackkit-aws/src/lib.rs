@@ -27,10 +27,10 @@
 //! Every resource carries three tags by which the engine finds it again after a crash: `stackkit:lineage`,
 //! `stackkit:urn` and `stackkit:token`. They are not shown as drift.
 
-mod connect;
-mod error;
 #[cfg(any(feature = "ec2", feature = "rds", feature = "s3"))]
 mod batch;
+mod connect;
+mod error;
 #[cfg(any(feature = "ec2", feature = "rds", feature = "s3"))]
 mod tags;
 #[cfg(any(feature = "ec2", feature = "rds", feature = "s3"))]

@@ -33,7 +33,11 @@ pub(crate) fn wanted(defaults: &Tags, asked: &Tags) -> Tags {
 ///
 /// A default tag that is gone or has another value shows, so that it is mended. `asked` is what the program declared
 /// last; where that is not known (an import) nothing is said of default tags that are not there.
-pub(crate) fn declared(seen: impl IntoIterator<Item = (String, String)>, defaults: &Tags, asked: Option<&Tags>) -> Tags {
+pub(crate) fn declared(
+    seen: impl IntoIterator<Item = (String, String)>,
+    defaults: &Tags,
+    asked: Option<&Tags>,
+) -> Tags {
     let mut rest: Tags =
         seen.into_iter().filter(|(key, _)| !key.starts_with(ENGINE) && !key.starts_with(AMAZON)).collect();
     for (key, value) in defaults {
@@ -103,7 +107,10 @@ mod tests {
     fn only_what_the_program_declares_is_shown() {
         let engine = ("stackkit:urn", "x");
         let defaults: &[_] = &[("env", "prod")];
-        assert_eq!(shown(&[engine, ("aws:x", "y"), ("env", "prod"), ("a", "b")], defaults, Some(&[])), tags(&[("a", "b")]));
+        assert_eq!(
+            shown(&[engine, ("aws:x", "y"), ("env", "prod"), ("a", "b")], defaults, Some(&[])),
+            tags(&[("a", "b")])
+        );
         // Declared with the default's own value: it stays, or every plan would differ.
         assert_eq!(shown(&[("env", "prod")], defaults, Some(&[("env", "prod")])), tags(&[("env", "prod")]));
         assert_eq!(shown(&[("env", "dev")], defaults, Some(&[])), tags(&[("env", "dev")]));
@@ -115,7 +122,8 @@ mod tests {
     fn a_change_mends_defaults_and_takes_off_what_left_the_program() {
         let defaults = tags(&[("env", "prod")]);
         assert!(change(&defaults, &tags(&[("a", "b")]), &tags(&[("a", "b")])).is_none());
-        let change = change(&defaults, &tags(&[("a", "b"), ("env", TAKEN_OFF)]), &tags(&[("c", "d")])).expect("differs");
+        let change =
+            change(&defaults, &tags(&[("a", "b"), ("env", TAKEN_OFF)]), &tags(&[("c", "d")])).expect("differs");
         assert_eq!(change.set, tags(&[("c", "d"), ("env", "prod")]));
         assert_eq!(change.remove, ["a"]);
     }

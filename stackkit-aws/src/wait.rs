@@ -79,7 +79,9 @@ where
             let seconds = start.elapsed().as_secs();
             return Err(Error::new(
                 ErrorKind::UnknownOutcome,
-                format!("waited {seconds} s for {what}{so_far}; look at it in AWS's console, or give it a longer time-out"),
+                format!(
+                    "waited {seconds} s for {what}{so_far}; look at it in AWS's console, or give it a longer time-out"
+                ),
             ));
         }
         if good == 0 {

@@ -55,11 +55,11 @@ impl Api {
             .body(kube::client::Body::from(body))
             .map_err(|error| Error::Settings(format!("{}: {error}", call.action)))?;
         let exchange = async {
-            let response = self.client.send(request).await.map_err(|error| self.not_sent(call.action, writes, &error))?;
+            let response =
+                self.client.send(request).await.map_err(|error| self.not_sent(call.action, writes, &error))?;
             let code = response.status().as_u16();
             let wait = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-            let bytes =
-                response.into_body().collect().await.map_err(|error| no_answer(chain(&error)))?.to_bytes();
+            let bytes = response.into_body().collect().await.map_err(|error| no_answer(chain(&error)))?.to_bytes();
             Ok::<_, Error>((code, wait, bytes))
         };
         let (code, wait, bytes) = match tokio::time::timeout(self.timeout, exchange).await {

@@ -11,6 +11,7 @@ use stackkit::resource::Values;
 
 use crate::body::{at, from_json};
 use crate::kind::{Kind, NAME, NAMESPACE};
+use crate::manifest::{API_VERSION, KIND, WHOLE};
 use crate::shape::{Merge, Slot, Ty};
 use crate::{ANNOTATION_URN, LABEL_LINEAGE, LABEL_TOKEN};
 
@@ -39,7 +40,7 @@ pub(crate) fn project(kind: &Kind, applied: &[Value], live: &Wire, admitted: &Ad
     }
     for (index, slot) in kind.inputs {
         if let Some(value) = values.get_mut(*index) {
-            *value = walk.value(&slot.ty, slot.merge, value, live.get(slot.wire), slot.wire);
+            *value = walk.value(&slot.ty, slot.merge, value, part(&live, slot.wire), slot.wire);
         }
     }
     identity(kind, &mut values, &live);
@@ -62,12 +63,20 @@ pub(crate) fn adopt(kind: &Kind, live: &Wire) -> Values {
         }
     }
     for (index, slot) in kind.inputs {
-        if let (Some(value), Some(live)) = (values.get_mut(*index), live.get(slot.wire)) {
+        if let (Some(value), Some(live)) = (values.get_mut(*index), part(live, slot.wire)) {
             *value = typed(&slot.ty, live);
+            if let (WHOLE, Value::Map(map)) = (slot.wire, value) {
+                map.retain(|key, _| !["apiVersion", "kind", "metadata", "status"].contains(&key.as_str()));
+            }
         }
     }
     identity(kind, &mut values, live);
     values
+}
+
+/// The part of an object that a field stands for.
+fn part<'a>(live: &'a Wire, wire: &str) -> Option<&'a Wire> {
+    if wire == WHOLE { Some(live) } else { live.get(wire) }
 }
 
 fn identity(kind: &Kind, values: &mut Values, live: &Wire) {
@@ -77,6 +86,13 @@ fn identity(kind: &Kind, values: &mut Values, live: &Wire) {
     }
     if let (true, Some(namespace)) = (kind.namespaced, values.get_mut(NAMESPACE)) {
         *namespace = text("metadata.namespace");
+    }
+    if kind.dynamic {
+        for (index, path) in [(API_VERSION, "apiVersion"), (KIND, "kind")] {
+            if let Some(value) = values.get_mut(index) {
+                *value = text(path);
+            }
+        }
     }
 }
 
@@ -175,7 +191,19 @@ impl Walk<'_> {
                 }
                 Merge::Atomic => self.differs(ty, applied, Some(&Wire::Array(live.clone())), path),
             },
-            (Ty::Json, applied, Some(live)) if contains(live, applied) => applied.clone(),
+            (Ty::Json, Value::Map(map), Some(Wire::Object(object))) => {
+                let fields = map.iter().filter_map(|(key, applied)| {
+                    let value = self.value(ty, Merge::Atomic, applied, object.get(key), &format!("{path}.{key}"));
+                    (applied.is_null() || !value.is_null()).then(|| (key.clone(), value))
+                });
+                Value::Map(fields.collect())
+            }
+            (Ty::Json, Value::List(items), Some(Wire::Array(live))) if items.len() == live.len() => {
+                let all = items.iter().zip(live).enumerate().map(|(index, (applied, live))| {
+                    self.value(ty, Merge::Atomic, applied, Some(live), &format!("{path}.{index}"))
+                });
+                Value::List(all.collect())
+            }
             (ty, applied, Some(live)) if equal(ty, applied, live) => applied.clone(),
             (ty, applied, Some(live)) => self.differs(ty, applied, Some(live), path),
         }
@@ -207,14 +235,60 @@ fn equal(ty: &Ty, applied: &Value, live: &Wire) -> bool {
     }
 }
 
-fn contains(live: &Wire, applied: &Value) -> bool {
-    match (applied, live) {
-        (Value::Map(map), Wire::Object(object)) => {
-            map.iter().all(|(key, applied)| applied.is_null() || object.get(key).is_some_and(|live| contains(live, applied)))
-        }
-        (Value::List(items), Wire::Array(live)) => {
-            items.len() == live.len() && items.iter().zip(live).all(|(applied, live)| contains(live, applied))
-        }
-        (applied, live) => equal(&Ty::Bool, applied, live),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::v1::{ConfigMap, Service};
+    use crate::kind::Object;
+    use serde_json::json;
+    use stackkit::Resource;
+
+    fn values<K: Object>(spec: Wire) -> Values {
+        let mut values = vec![Value::Null; K::KIND.width()];
+        values[K::SCHEMA.index("spec").expect("it has one")] = from_json(&spec);
+        values
+    }
+
+    fn service(applied: Wire, live: Wire, admitted: &Admitted) -> (Value, Admitted) {
+        let live =
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a", "namespace": "b"}, "spec": live});
+        let (values, found) = project(Service::KIND, &values::<Service>(applied), &live, admitted);
+        (values[Service::SCHEMA.index("spec").expect("it has one")].clone(), found)
+    }
+
+    #[test]
+    fn only_what_was_applied_is_compared_and_lists_by_their_keys() {
+        let none = Admitted::new();
+        let applied = json!({"ports": [{"port": 80}, {"port": 81, "protocol": "UDP"}], "selector": {"app": "a"}});
+        let live = json!({"clusterIP": "10.0.0.1", "selector": {"app": "a", "theirs": "x"}, "ports": [
+            {"port": 81, "protocol": "UDP", "targetPort": 81}, {"port": 81, "protocol": "TCP"}, {"port": 80, "protocol": "TCP", "targetPort": 80}]});
+        let (seen, found) = service(applied.clone(), live, &none);
+        assert_eq!((seen, found.len()), (from_json(&applied), 0));
+        let (seen, found) =
+            service(applied, json!({"ports": [{"port": 80, "protocol": "TCP"}], "selector": {"app": "b"}}), &none);
+        assert_eq!(seen, from_json(&json!({"ports": [{"port": 80}], "selector": {"app": "b"}})));
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["spec.ports.1", "spec.selector.app"]);
+    }
+
+    #[test]
+    fn what_admission_made_is_accepted_until_it_changes_again() {
+        let applied = json!({"type": "ClusterIP", "externalName": "x"});
+        let (_, admitted) = service(applied.clone(), json!({"type": "NodePort"}), &Admitted::new());
+        assert_eq!(admitted.len(), 2);
+        assert_eq!(service(applied.clone(), json!({"type": "NodePort"}), &admitted).0, from_json(&applied));
+        let (seen, _) = service(applied, json!({"type": "LoadBalancer"}), &admitted);
+        assert_eq!(seen, from_json(&json!({"type": "LoadBalancer", "externalName": "x"})));
+    }
+
+    #[test]
+    fn an_adopted_object_has_all_that_programs_set_and_none_of_ours() {
+        let live = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}, "metadata": {"name": "n", "namespace": "s",
+            "uid": "u", "labels": {"mine": "1", "stackkit.dev/lineage": "l"}, "annotations": {"stackkit.dev/urn": "u"}}});
+        let values = adopt(ConfigMap::KIND, &live);
+        assert_eq!(values[NAME], Value::text("n"));
+        assert_eq!(values[NAMESPACE], Value::text("s"));
+        assert_eq!(values[ConfigMap::KIND.labels], from_json(&json!({"mine": "1"})));
+        assert_eq!(values[ConfigMap::KIND.annotations()], Value::Null);
+        assert_eq!(values[ConfigMap::SCHEMA.index("data").expect("it has one")], from_json(&json!({"a": "b"})));
     }
 }

@@ -185,13 +185,17 @@ pub struct Answer {
 impl std::fmt::Display for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let why = match self.reason {
-            Reason::Immutable => "; it cannot change in place: run with `--replace` and the resource's URN to make it anew",
+            Reason::Immutable => {
+                "; it cannot change in place: run with `--replace` and the resource's URN to make it anew"
+            }
             Reason::Unauthenticated => "; the credentials of the kubeconfig are not accepted: log in again",
             Reason::NoNamespace => {
                 "; declare the namespace in the program and pass `&namespace.name`, so that it is made first"
             }
             Reason::NamespaceTerminating => "; wait until the namespace is gone, then run again",
-            Reason::NotServed => "; the cluster does not serve this kind: its version or a custom resource definition is missing",
+            Reason::NotServed => {
+                "; the cluster does not serve this kind: its version or a custom resource definition is missing"
+            }
             Reason::Quota => "; raise the quota or ask for less",
             _ => "",
         };
@@ -223,15 +227,27 @@ pub(crate) fn classify(code: u16, body: &[u8], retry_after: Option<u64>, writes:
         403 if said.contains("error looking up service account") => (Reason::NoServiceAccount, ErrorKind::Transient),
         403 if said.contains("cannot ") && said.contains("User \"") => (Reason::Forbidden, ErrorKind::Denied),
         403 => (Reason::Admission, ErrorKind::Invalid),
-        404 if text_at(&status, "details.kind") == Some("namespaces") && writes => (Reason::NoNamespace, ErrorKind::Invalid),
+        404 if text_at(&status, "details.kind") == Some("namespaces") && writes => {
+            (Reason::NoNamespace, ErrorKind::Invalid)
+        }
         404 => (Reason::NotFound, ErrorKind::NotFound),
         409 if !owned.is_empty() => (Reason::FieldOwned, ErrorKind::Conflict),
-        409 if word == "AlreadyExists" && said.contains("object is being deleted") => (Reason::BeingDeleted, ErrorKind::Transient),
+        409 if word == "AlreadyExists" && said.contains("object is being deleted") => {
+            (Reason::BeingDeleted, ErrorKind::Transient)
+        }
         409 if word == "AlreadyExists" => (Reason::AlreadyExists, ErrorKind::Conflict),
-        409 if said.contains("uid mismatch") || said.contains("Precondition failed: UID") => (Reason::OtherUid, ErrorKind::NotFound),
+        409 if said.contains("uid mismatch")
+            || said.contains("Precondition failed: UID")
+            || said.contains("UID in the precondition") =>
+        {
+            (Reason::OtherUid, ErrorKind::NotFound)
+        }
         409 => (Reason::Stale, ErrorKind::Conflict),
         410 => (Reason::Stale, ErrorKind::Transient),
         429 => (Reason::Throttled, ErrorKind::Throttled),
+        422 if causes.iter().any(|cause| text_at(cause, "field") == Some("metadata.uid")) => {
+            (Reason::OtherUid, ErrorKind::NotFound)
+        }
         422 if said.contains("immutable") || said.contains("may not change") || said.contains("may not be updated") => {
             (Reason::Immutable, ErrorKind::Invalid)
         }
@@ -364,22 +380,70 @@ mod tests {
         let none = || json!({});
         let cause = |reason: &str| json!({"causes": [{"reason": reason, "field": ".spec.replicas", "message": "conflict with \"hpa\" using apps/v1"}]});
         for (given, expected) in [
-            ((403, "Forbidden", "configmaps is forbidden: User \"jane\" cannot create resource", none()), (Reason::Forbidden, ErrorKind::Denied)),
-            ((403, "Forbidden", "pods \"x\" is forbidden: exceeded quota: q, requested: pods=1", none()), (Reason::Quota, ErrorKind::Denied)),
-            ((403, "Forbidden", "unable to create new content", cause("NamespaceTerminating")), (Reason::NamespaceTerminating, ErrorKind::Conflict)),
-            ((403, "Forbidden", "only dynamically provisioned pvc can be resized", none()), (Reason::Admission, ErrorKind::Invalid)),
-            ((403, "Forbidden", "error looking up service account a/default", none()), (Reason::NoServiceAccount, ErrorKind::Transient)),
-            ((404, "NotFound", "namespaces \"x\" not found", json!({"kind": "namespaces"})), (Reason::NoNamespace, ErrorKind::Invalid)),
-            ((404, "NotFound", "configmaps \"x\" not found", json!({"kind": "configmaps"})), (Reason::NotFound, ErrorKind::NotFound)),
-            ((409, "Conflict", "Apply failed with 1 conflict", cause("FieldManagerConflict")), (Reason::FieldOwned, ErrorKind::Conflict)),
+            (
+                (403, "Forbidden", "configmaps is forbidden: User \"jane\" cannot create resource", none()),
+                (Reason::Forbidden, ErrorKind::Denied),
+            ),
+            (
+                (403, "Forbidden", "pods \"x\" is forbidden: exceeded quota: q, requested: pods=1", none()),
+                (Reason::Quota, ErrorKind::Denied),
+            ),
+            (
+                (403, "Forbidden", "unable to create new content", cause("NamespaceTerminating")),
+                (Reason::NamespaceTerminating, ErrorKind::Conflict),
+            ),
+            (
+                (403, "Forbidden", "only dynamically provisioned pvc can be resized", none()),
+                (Reason::Admission, ErrorKind::Invalid),
+            ),
+            (
+                (403, "Forbidden", "error looking up service account a/default", none()),
+                (Reason::NoServiceAccount, ErrorKind::Transient),
+            ),
+            (
+                (404, "NotFound", "namespaces \"x\" not found", json!({"kind": "namespaces"})),
+                (Reason::NoNamespace, ErrorKind::Invalid),
+            ),
+            (
+                (404, "NotFound", "configmaps \"x\" not found", json!({"kind": "configmaps"})),
+                (Reason::NotFound, ErrorKind::NotFound),
+            ),
+            (
+                (409, "Conflict", "Apply failed with 1 conflict", cause("FieldManagerConflict")),
+                (Reason::FieldOwned, ErrorKind::Conflict),
+            ),
             ((409, "Conflict", "the object has been modified", none()), (Reason::Stale, ErrorKind::Conflict)),
-            ((409, "Conflict", "uid mismatch: no existing object was found", none()), (Reason::OtherUid, ErrorKind::NotFound)),
-            ((409, "AlreadyExists", "configmaps \"x\" already exists", none()), (Reason::AlreadyExists, ErrorKind::Conflict)),
-            ((409, "AlreadyExists", "object is being deleted: x", none()), (Reason::BeingDeleted, ErrorKind::Transient)),
+            (
+                (409, "Conflict", "uid mismatch: no existing object was found", none()),
+                (Reason::OtherUid, ErrorKind::NotFound),
+            ),
+            (
+                (409, "Conflict", "the UID in the precondition (a) does not match the UID in record (b)", none()),
+                (Reason::OtherUid, ErrorKind::NotFound),
+            ),
+            (
+                (409, "AlreadyExists", "configmaps \"x\" already exists", none()),
+                (Reason::AlreadyExists, ErrorKind::Conflict),
+            ),
+            (
+                (409, "AlreadyExists", "object is being deleted: x", none()),
+                (Reason::BeingDeleted, ErrorKind::Transient),
+            ),
             ((422, "Invalid", "spec.selector: field is immutable", none()), (Reason::Immutable, ErrorKind::Invalid)),
             ((422, "Invalid", "metadata.name: bad", none()), (Reason::Invalid, ErrorKind::Invalid)),
-            ((429, "TooManyRequests", "storage is (re)initializing", none()), (Reason::Throttled, ErrorKind::Throttled)),
-            ((500, "", "failed to create typed patch object (a/b; v1): .spec.x: field not declared in schema", none()), (Reason::Invalid, ErrorKind::Invalid)),
+            (
+                (429, "TooManyRequests", "storage is (re)initializing", none()),
+                (Reason::Throttled, ErrorKind::Throttled),
+            ),
+            (
+                (
+                    500,
+                    "",
+                    "failed to create typed patch object (a/b; v1): .spec.x: field not declared in schema",
+                    none(),
+                ),
+                (Reason::Invalid, ErrorKind::Invalid),
+            ),
             ((500, "", "etcdserver: request is too large", none()), (Reason::Invalid, ErrorKind::Invalid)),
             ((500, "InternalError", "failed calling webhook \"x\"", none()), (Reason::Server, ErrorKind::Transient)),
             ((500, "InternalError", "boom", none()), (Reason::Server, ErrorKind::UnknownOutcome)),
@@ -411,7 +475,10 @@ mod tests {
             ("data[x]: Invalid value: \"hunter2\": must be short", "data[x]: Invalid value: must be short"),
             (r#"Invalid value: {"a":"hunter2: b"}: field is immutable"#, "Invalid value: field is immutable"),
             (r#"Invalid value: "a \"hunter2\": x": no"#, "Invalid value: no"),
-            ("Invalid value: core.PodTemplateSpec{A:\"hunter2\", B:[]string{\"x\"}}: field is immutable", "Invalid value: field is immutable"),
+            (
+                "Invalid value: core.PodTemplateSpec{A:\"hunter2\", B:[]string{\"x\"}}: field is immutable",
+                "Invalid value: field is immutable",
+            ),
             ("Required value: must be given", "Required value: must be given"),
         ] {
             assert_eq!(cut_value(said), shown);

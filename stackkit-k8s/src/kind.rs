@@ -4,10 +4,10 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
+use stackkit::Value;
 use stackkit::property::{DecodeError, Property};
 use stackkit::resource::{Fields, Resource, Values};
 use stackkit::schema::Role;
-use stackkit::Value;
 
 use crate::shape::Slot;
 
@@ -32,6 +32,8 @@ pub struct Kind {
     pub uid: usize,
     /// Its own outputs: index in the schema, and the path in the live object.
     pub outputs: &'static [(usize, &'static str)],
+    /// Whether its objects say themselves what they are: see [`crate::Manifest`].
+    pub dynamic: bool,
 }
 
 /// Index of the field `name`, in every kind.
@@ -94,7 +96,8 @@ impl<K: Object> ObjectArgs<K> {
     }
 
     /// The value at a path of names as they are on the wire, such as `spec.replicas` or `data.config`, where it is set
-    /// and has that type. Items of lists are named by their position: `spec.template.spec.containers.0.image`.
+    /// and has that type. Items of lists are named by their position: `spec.template.spec.containers.0.image`. A key with
+    /// dots in it can be the last one: `data.app.properties`.
     pub fn get<T: Property>(&self, path: &str) -> Option<T> {
         let (first, rest) = path.split_once('.').unwrap_or((path, ""));
         let index = match first {
@@ -102,13 +105,20 @@ impl<K: Object> ObjectArgs<K> {
             "annotations" => K::KIND.annotations(),
             wire => K::KIND.inputs.iter().find(|(_, slot)| slot.wire == wire)?.0,
         };
-        let segments = rest.split('.').filter(|segment| !segment.is_empty());
-        let found = segments.into_iter().try_fold(self.0.get(index)?, |value, segment| match value {
-            Value::Map(map) => map.get(segment),
-            Value::List(items) => items.get(segment.parse::<usize>().ok()?),
-            _ => None,
-        })?;
+        let found = within(self.0.get(index)?, rest)?;
         T::from_value(found).ok()
+    }
+}
+
+fn within<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    if path.is_empty() {
+        return Some(value);
+    }
+    let (first, rest) = path.split_once('.').unwrap_or((path, ""));
+    match value {
+        Value::Map(map) => map.get(path).or_else(|| within(map.get(first)?, rest)),
+        Value::List(items) => within(items.get(first.parse::<usize>().ok()?)?, rest),
+        _ => None,
     }
 }
 
@@ -188,18 +198,18 @@ impl<K: Object> Fields for ObjectState<K> {
 /// One kind: its draft, its outputs, its schema, and its calls, which all go to [`crate::object`].
 macro_rules! kind {
     (
-        $(#[$doc:meta])* $name:ident $outputs:ident
+        $(#[doc = $doc:literal])* $name:ident $outputs:ident
         $type_name:literal $group:literal $version:literal $plural:literal
         stateful $stateful:literal named $named:ident
         name { $($required:ident)? $(: $optional:ident)? }
         namespace { $($namespace:ident $ni:literal)? }
         meta { $labels:literal $annotations:literal }
-        new { $($(#[$nd:meta])* $new:ident $nn:literal $nw:literal: $nt:ty $(=> $nm:ident $(($($nk:literal),*))?)?;)* }
-        optional { $($(#[$od:meta])* $opt:ident $on:literal $ow:literal: $ot:ty $(=> $om:ident $(($($ok:literal),*))?)?;)* }
+        new { $($(#[doc = $nd:literal])* $new:ident $nn:literal $nw:literal: $nt:ty $(=> $nm:ident $(($($nk:literal),*))?)?;)* }
+        optional { $($(#[doc = $od:literal])* $opt:ident $on:literal $ow:literal: $ot:ty $(=> $om:ident $(($($ok:literal),*))?)?;)* }
         own { $uid:literal $admitted:literal }
-        outputs { $($(#[$xd:meta])* $out:ident $xn:literal $xp:literal: $xt:ty;)* }
+        outputs { $($(#[doc = $xd:literal])* $out:ident $xn:literal $xp:literal: $xt:ty;)* }
     ) => {
-        $(#[$doc])*
+        $(#[doc = $doc])*
         #[derive(Clone, Debug)]
         #[must_use = "it is nothing until it is added to a stack"]
         pub struct $name(::stackkit::resource::Values);
@@ -249,7 +259,7 @@ macro_rules! kind {
                 self.set($annotations, ::stackkit::IntoInput::<Option<$crate::shape::Map<String>>>::into_value(value))
             }
             $(
-                $(#[$od])*
+                $(#[doc = $od])*
                 pub fn $opt(self, value: impl ::stackkit::IntoInput<Option<$ot>>) -> Self {
                     self.set($on, ::stackkit::IntoInput::<Option<$ot>>::into_value(value))
                 }
@@ -269,11 +279,11 @@ macro_rules! kind {
             pub labels: ::stackkit::output::Output<Option<$crate::shape::Map<String>>>,
             /// Annotations, as declared.
             pub annotations: ::stackkit::output::Output<Option<$crate::shape::Map<String>>>,
-            $($(#[$nd])* pub $new: ::stackkit::output::Output<$nt>,)*
-            $($(#[$od])* pub $opt: ::stackkit::output::Output<Option<$ot>>,)*
+            $($(#[doc = $nd])* pub $new: ::stackkit::output::Output<$nt>,)*
+            $($(#[doc = $od])* pub $opt: ::stackkit::output::Output<Option<$ot>>,)*
             /// The uid that the API server gave it.
             pub uid: ::stackkit::output::Output<String>,
-            $($(#[$xd])* pub $out: ::stackkit::output::Output<$xt>,)*
+            $($(#[doc = $xd])* pub $out: ::stackkit::output::Output<$xt>,)*
         }
 
         impl ::stackkit::Resource for $name {
@@ -282,23 +292,23 @@ macro_rules! kind {
             type Outputs = $outputs;
             const SCHEMA: &'static ::stackkit::schema::Schema = &::stackkit::schema::Schema {
                 type_name: $type_name,
-                docs: "",
+                docs: concat!($($doc),*),
                 version: 1,
                 stateful: $stateful,
                 at_least_once: false,
                 pure: false,
                 delete_before_replace: false,
-                settle: ::std::time::Duration::from_secs(10),
+                settle: ::std::time::Duration::from_secs(2),
                 fields: &[
-                    $crate::kind::field!($name name, Option<String>, $named),
-                    $($crate::kind::field!($name $namespace, Option<String>, namespace),)?
-                    $crate::kind::field!($name labels, Option<$crate::shape::Map<String>>, optional),
-                    $crate::kind::field!($name annotations, Option<$crate::shape::Map<String>>, optional),
-                    $($crate::kind::field!($name $new, $nt, required),)*
-                    $($crate::kind::field!($name $opt, Option<$ot>, optional),)*
-                    $crate::kind::field!($name uid, String, output),
-                    $crate::kind::field!($name admitted, Option<$crate::shape::Map<String>>, output),
-                    $($crate::kind::field!($name $out, $xt, output),)*
+                    $crate::kind::field!($name name "Its name." Option<String>, $named),
+                    $($crate::kind::field!($name $namespace "The namespace that it lives in." Option<String>, namespace),)?
+                    $crate::kind::field!($name labels "Labels of the object itself." Option<$crate::shape::Map<String>>, optional),
+                    $crate::kind::field!($name annotations "Annotations of the object itself." Option<$crate::shape::Map<String>>, optional),
+                    $($crate::kind::field!($name $new ($($nd)*) $nt, required),)*
+                    $($crate::kind::field!($name $opt ($($od)*) Option<$ot>, optional),)*
+                    $crate::kind::field!($name uid "The uid that the API server gave it." String, output),
+                    $crate::kind::field!($name admitted "What admission made of it, where that is not what was applied." Option<$crate::shape::Map<String>>, output),
+                    $($crate::kind::field!($name $out ($($xd)*) $xt, output),)*
                 ],
             };
             fn into_values(self) -> ::stackkit::resource::Values {
@@ -333,6 +343,7 @@ macro_rules! kind {
                 ],
                 uid: $uid,
                 outputs: &[$(($xn, $xp)),*],
+                dynamic: $plural.is_empty(),
             };
         }
 
@@ -342,26 +353,43 @@ macro_rules! kind {
 pub(crate) use kind;
 
 macro_rules! namespaced {
-    () => { false };
-    ($namespace:ident) => { true };
+    () => {
+        false
+    };
+    ($namespace:ident) => {
+        true
+    };
 }
 pub(crate) use namespaced;
 
 macro_rules! field {
-    ($kind:ident $name:ident, $ty:ty, true) => { $crate::kind::field!(@$name, $ty, Input, true, true, true, false, false) };
-    ($kind:ident $name:ident, $ty:ty, false) => { $crate::kind::field!(@$name, $ty, Input, false, true, true, false, false) };
-    ($kind:ident $name:ident, $ty:ty, namespace) => { $crate::kind::field!(@$name, $ty, Input, false, true, false, true, false) };
-    ($kind:ident $name:ident, $ty:ty, optional) => {
-        $crate::kind::field!(@$name, $ty, Input, false, $crate::replace::fixed(stringify!($kind), stringify!($name)), false, false, false)
+    ($kind:ident $name:ident ($($docs:literal)*) $ty:ty, $role:ident) => {
+        $crate::kind::field!($kind $name concat!($($docs),*), $ty, $role)
     };
-    ($kind:ident $name:ident, $ty:ty, required) => {
-        $crate::kind::field!(@$name, $ty, Input, true, $crate::replace::fixed(stringify!($kind), stringify!($name)), false, false, false)
+    ($kind:ident $name:ident $docs:literal $ty:ty, $role:ident) => {
+        $crate::kind::field!($kind $name $docs, $ty, $role)
     };
-    ($kind:ident $name:ident, $ty:ty, output) => { $crate::kind::field!(@$name, $ty, Output, false, false, false, false, true) };
-    (@$name:ident, $ty:ty, $role:ident, $required:literal, $replace:expr, $mark:literal, $computed:literal, $volatile:literal) => {
+    ($kind:ident $name:ident $docs:expr, $ty:ty, true) => { $crate::kind::field!(@$name $docs, $ty, Input, true, true, true, false, false) };
+    ($kind:ident $name:ident $docs:expr, $ty:ty, false) => { $crate::kind::field!(@$name $docs, $ty, Input, false, true, true, false, false) };
+    ($kind:ident $name:ident $docs:expr, $ty:ty, namespace) => {
+        $crate::kind::field!(@$name $docs, $ty, Input, false, true, false, true, false)
+    };
+    ($kind:ident $name:ident $docs:expr, $ty:ty, optional) => {
+        $crate::kind::field!(@$name $docs, $ty, Input, false,
+            $crate::replace::fixed(stringify!($kind), stringify!($name)), false, false, false)
+    };
+    ($kind:ident $name:ident $docs:expr, $ty:ty, required) => {
+        $crate::kind::field!(@$name $docs, $ty, Input, true,
+            $crate::replace::fixed(stringify!($kind), stringify!($name)), false, false, false)
+    };
+    ($kind:ident $name:ident $docs:expr, $ty:ty, output) => {
+        $crate::kind::field!(@$name $docs, $ty, Output, false, false, false, false, true)
+    };
+    (@$name:ident $docs:expr, $ty:ty, $role:ident, $required:literal, $replace:expr, $mark:literal, $computed:literal,
+        $volatile:literal) => {
         ::stackkit::schema::Field {
             name: stringify!($name),
-            docs: "",
+            docs: $docs,
             role: ::stackkit::schema::Role::$role,
             required: $required,
             replace: $replace,

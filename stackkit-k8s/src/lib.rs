@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`core`], [`apps`], … | the objects of an API group, one feature each |
 //! | [`meta`] | what all objects share |
+//! | [`Manifest`] | an object of any other kind |
 //! | [`Kubernetes`] | the provider and its [`Settings`] |
 //! | [`Error`] | what can go wrong |
 //!
@@ -26,6 +27,21 @@
 //! }
 //! ```
 //!
+//! Names that are not given are made up by the engine and stay the same; a replacement gets a new one. What a program
+//! applies is recorded under its field manager (`stackkit`), never by force: a field that somebody else set is an error
+//! that names both. Creates and updates wait until workloads, claims and load balancers are ready, unless the object has
+//! the annotation `stackkit.dev/wait: "false"` or the provider's setting `wait` is off.
+//!
+//! A secret fits where the API has secrets, in `data` and `string_data` of a [`core::v1::Secret`], and nowhere else:
+//!
+//! ```compile_fail
+//! use stackkit::Secret;
+//! use stackkit_k8s::core::v1::EnvVar;
+//!
+//! let password = Secret::new(String::from("…"));
+//! EnvVar::new("PASSWORD").value(&password); // a `Secret<String>` does not fit a plain input of type `String`
+//! ```
+//!
 //! | feature | what it holds | default |
 //! |---|---|---|
 //! | `core` | pods, services, config maps, secrets, namespaces, volumes, … | yes |
@@ -40,6 +56,7 @@ mod client;
 mod drift;
 mod error;
 mod kind;
+mod manifest;
 mod mirror;
 mod object;
 mod pods;
@@ -53,6 +70,7 @@ mod wait;
 
 pub use error::{Answer, Error, Reason};
 pub use kind::{Object, ObjectArgs, ObjectState};
+pub use manifest::{Manifest, ManifestOutputs};
 pub use provider::{Kubernetes, Settings, SettingsInput};
 pub use scalar::{ByteString, IntOrString, Json, Quantity};
 
@@ -62,6 +80,8 @@ pub const LABEL_LINEAGE: &str = "stackkit.dev/lineage";
 pub const LABEL_TOKEN: &str = "stackkit.dev/token";
 /// Annotation of every object: the resource that it is.
 pub const ANNOTATION_URN: &str = "stackkit.dev/urn";
+/// Annotation by which a program says, with the value `false`, that an object is not waited for.
+pub const ANNOTATION_WAIT: &str = "stackkit.dev/wait";
 
 /// What all objects share: metadata, selectors, references to owners.
 pub mod meta {

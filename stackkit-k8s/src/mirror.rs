@@ -13,6 +13,7 @@ macro_rules! mirror {
         #[derive(Clone)]
         pub struct $name($crate::mirror::Tree);
 
+        #[allow(clippy::should_implement_trait, reason = "fields are named as the API names them")]
         impl $name {
             /// With what it cannot do without.
             #[allow(clippy::new_without_default, reason = "some have fields to give, and all read alike")]

@@ -5,6 +5,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt as _;
 use http::Method;
 use serde_json::{Value as Wire, json};
 use stackkit::property::Property;
@@ -16,6 +17,7 @@ use crate::client::{APPLY, Call, JSON, escape};
 use crate::drift::{self, Admitted};
 use crate::error::{Error, Reason};
 use crate::kind::{Kind, NAME, NAMESPACE, Object, ObjectArgs, ObjectState};
+use crate::manifest::{WHOLE, not_served};
 use crate::{ANNOTATION_URN, Kubernetes, LABEL_LINEAGE, LABEL_TOKEN, wait};
 
 /// A resource version that no object has. Server-side apply with a stale version is refused where the object exists and
@@ -55,7 +57,11 @@ impl<'a> Target<'a> {
     }
 
     pub(crate) fn id(&self) -> String {
-        self.namespace.map_or_else(|| self.name.to_owned(), |namespace| format!("{namespace}/{}", self.name))
+        let prefix = self.kind.id_prefix();
+        match self.namespace {
+            Some(namespace) => format!("{prefix}{namespace}/{}", self.name),
+            None => format!("{prefix}{}", self.name),
+        }
     }
 
     pub(crate) fn path(&self) -> String {
@@ -108,8 +114,15 @@ fn body(cx: &Context, target: Target<'_>, values: &[Value], apply: &Apply<'_>) -
     ]);
     if let Some(fields) = whole.as_object_mut() {
         for (index, slot) in kind.inputs {
-            if let Some(value) = values.get(*index).filter(|value| !value.is_null()) {
-                fields.insert(slot.wire.into(), reveal_json(value));
+            match values.get(*index).map(reveal_json) {
+                None | Some(Wire::Null) => {}
+                Some(Wire::Object(whole)) if slot.wire == WHOLE => {
+                    let own = ["apiVersion", "kind", "metadata"];
+                    fields.extend(whole.into_iter().filter(|(key, _)| !own.contains(&key.as_str())));
+                }
+                Some(value) => {
+                    fields.insert(slot.wire.into(), value);
+                }
             }
         }
         if kind.kind == "Secret" {
@@ -142,13 +155,7 @@ fn label(text: &str) -> String {
     value.trim_start_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned()
 }
 
-async fn send(
-    k8s: &Kubernetes,
-    target: Target<'_>,
-    action: &str,
-    body: &Wire,
-    force: bool,
-) -> Result<Wire, Error> {
+async fn send(k8s: &Kubernetes, target: Target<'_>, action: &str, body: &Wire, force: bool) -> Result<Wire, Error> {
     let force = if force { "&force=true" } else { "" };
     let path = format!("{}?fieldManager={}&fieldValidation=Strict{force}", target.path(), escape(&k8s.manager));
     let bytes = serde_json::to_vec(body).map_err(|error| Error::Settings(format!("{action}: {error}")))?;
@@ -164,10 +171,9 @@ fn scrub(error: Error, body: &Wire) -> Error {
     {
         for encoded in data.values().filter_map(Wire::as_str).filter(|text| !text.is_empty()) {
             answer.message = answer.message.replace(encoded, "[secret]");
-            if let Some(plain) = STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok()) {
-                if !plain.is_empty() {
-                    answer.message = answer.message.replace(&plain, "[secret]");
-                }
+            let plain = STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            if let Some(plain) = plain.filter(|plain| !plain.is_empty()) {
+                answer.message = answer.message.replace(&plain, "[secret]");
             }
         }
     }
@@ -239,8 +245,10 @@ async fn create_erased(
     kind: &'static Kind,
     args: &[Value],
 ) -> Result<(String, Values), Error> {
+    let kind = kind.of_fields(k8s, args).await?;
     let target = Target::of(k8s, kind, args)?;
-    let live = match send(k8s, target, &format!("create {target}"), &body(cx, target, args, &Apply::Make), false).await {
+    let live = match send(k8s, target, &format!("create {target}"), &body(cx, target, args, &Apply::Make), false).await
+    {
         Ok(live) => live,
         Err(Error::Refused { answer, .. })
             if matches!(answer.reason, Reason::Stale | Reason::FieldOwned | Reason::AlreadyExists) =>
@@ -297,7 +305,9 @@ fn outputs(kind: &Kind, values: &mut Values, live: &Wire, admitted: Admitted) {
     for (index, path) in kind.outputs {
         let found = at(live, path).and_then(|found| match found {
             Wire::String(text) if !text.is_empty() => Some(text.as_str()),
-            Wire::Array(items) => items.iter().find_map(|item| text_at(item, "ip").or_else(|| text_at(item, "hostname"))),
+            Wire::Array(items) => {
+                items.iter().find_map(|item| text_at(item, "ip").or_else(|| text_at(item, "hostname")))
+            }
             _ => None,
         });
         put(*index, found.map_or(Value::Null, Value::text));
@@ -328,9 +338,26 @@ pub(crate) async fn read<K: Object>(
     id: &str,
     prior: Option<&ObjectState<K>>,
 ) -> Result<Option<ObjectState<K>>, Error> {
-    let target = Target::parse(k8s, K::KIND, id);
-    let live = k8s.api.get(&format!("read {target}"), target.path()).await?;
-    Ok(live.and_then(|live| observed(K::KIND, prior.map(|prior| prior.values()), &live)).map(ObjectState::erased))
+    let prior = prior.map(|prior| prior.values());
+    Ok(read_erased(k8s, K::KIND, id, prior).await?.map(ObjectState::erased))
+}
+
+async fn read_erased(
+    k8s: &Kubernetes,
+    kind: &'static Kind,
+    id: &str,
+    prior: Option<&[Value]>,
+) -> Result<Option<Values>, Error> {
+    let (found, name) = match kind.of_id(k8s, id, prior).await {
+        Err(error) if kind.dynamic && not_served(&error) => return Ok(None),
+        found => found?,
+    };
+    let target = Target::parse(k8s, found, name);
+    match k8s.api.get(&format!("read {target}"), target.path()).await {
+        Ok(live) => Ok(live.and_then(|live| observed(found, prior, &live))),
+        Err(error) if kind.is_gone(k8s, id, prior, &error).await => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 pub(crate) async fn read_many<K: Object>(
@@ -338,7 +365,8 @@ pub(crate) async fn read_many<K: Object>(
     cx: &Context,
     items: &[(String, Option<ObjectState<K>>)],
 ) -> Vec<Result<Option<ObjectState<K>>, Error>> {
-    let items: Vec<_> = items.iter().map(|(id, prior)| (id.as_str(), prior.as_ref().map(|prior| prior.values()))).collect();
+    let items: Vec<_> =
+        items.iter().map(|(id, prior)| (id.as_str(), prior.as_ref().map(|prior| prior.values()))).collect();
     let read = read_many_erased(k8s, cx, K::KIND, &items).await;
     read.into_iter().map(|result| result.map(|values| values.map(ObjectState::erased))).collect()
 }
@@ -351,6 +379,10 @@ async fn read_many_erased(
     kind: &'static Kind,
     items: &[(&str, Option<&[Value]>)],
 ) -> Vec<Result<Option<Values>, Error>> {
+    if kind.dynamic {
+        let reads: Vec<_> = items.iter().map(|(id, prior)| read_erased(k8s, kind, id, *prior)).collect();
+        return futures_util::stream::iter(reads).buffered(READS).collect().await;
+    }
     let targets: Vec<_> = items.iter().map(|(id, _)| Target::parse(k8s, kind, id)).collect();
     let mut groups: BTreeMap<Option<&str>, usize> = BTreeMap::new();
     for target in &targets {
@@ -358,22 +390,46 @@ async fn read_many_erased(
     }
     let mut listed: HashMap<String, Wire> = HashMap::new();
     for namespace in groups.into_iter().filter(|(_, count)| *count > 1).map(|(namespace, _)| namespace) {
-        // Some roles may get but not list: then every object is asked for by itself.
-        for live in list_own(k8s, cx, kind, namespace).await.unwrap_or_default() {
+        let own = match list_own(k8s, cx, kind, namespace).await {
+            Ok(own) => own,
+            // Some roles may get but not list: then every object is asked for by itself.
+            Err(Error::Refused { answer, .. }) if answer.reason == Reason::Forbidden => Vec::new(),
+            Err(error) => return fail_all(k8s, items.len(), error),
+        };
+        for live in own {
             if let Some(name) = text_at(&live, "metadata.name") {
                 listed.insert(Target { kind, namespace, name }.id(), live);
             }
         }
     }
-    let mut results = Vec::with_capacity(items.len());
-    for (target, (_, prior)) in targets.iter().zip(items) {
-        let live = match listed.remove(&target.id()) {
-            Some(live) => Ok(Some(live)),
-            None => k8s.api.get(&format!("read {target}"), target.path()).await,
-        };
-        results.push(live.map(|live| live.and_then(|live| observed(kind, *prior, &live))));
-    }
-    results
+    let reads = targets.iter().zip(items).map(|(target, (_, prior))| {
+        let listed = listed.remove(&target.id());
+        async move {
+            let live = match listed {
+                Some(live) => Some(live),
+                None => k8s.api.get(&format!("read {target}"), target.path()).await?,
+            };
+            Ok(live.and_then(|live| observed(kind, *prior, &live)))
+        }
+    });
+    // Collected first: a lazy stream would borrow the map of what was listed for as long as it runs.
+    let reads: Vec<_> = reads.collect();
+    futures_util::stream::iter(reads).buffered(READS).collect().await
+}
+
+/// How many objects are asked for at once where no list has them.
+const READS: usize = 16;
+
+fn fail_all(k8s: &Kubernetes, count: usize, error: Error) -> Vec<Result<Option<Values>, Error>> {
+    let again = || Error::NoAnswer {
+        action: "read the objects of this stack".into(),
+        endpoint: k8s.api.endpoint.clone(),
+        reason: error.to_string(),
+        writes: false,
+    };
+    let mut all: Vec<_> = (1..count).map(|_| Err(again())).collect();
+    all.push(Err(error));
+    all
 }
 
 async fn list_own(k8s: &Kubernetes, cx: &Context, kind: &Kind, namespace: Option<&str>) -> Result<Vec<Wire>, Error> {
@@ -417,7 +473,13 @@ pub(crate) async fn update<K: Object>(
     prior: &ObjectState<K>,
     args: &ObjectArgs<K>,
 ) -> Result<ObjectState<K>, Error> {
-    update_erased(k8s, cx, K::KIND, id, prior.uid(), args.values()).await.map(ObjectState::erased)
+    let kind = K::KIND.of_fields(k8s, args.values()).await?;
+    let id = id.strip_prefix(&kind.id_prefix()).ok_or_else(|| {
+        Error::Settings(format!(
+            "{id}: an object does not move to another group in place: run with `--replace` and the resource's URN to make it anew"
+        ))
+    })?;
+    update_erased(k8s, cx, kind, id, prior.uid(), args.values()).await.map(ObjectState::erased)
 }
 
 async fn update_erased(
@@ -450,7 +512,14 @@ pub(crate) async fn delete<K: Object>(
     id: &str,
     prior: &ObjectState<K>,
 ) -> Result<(), Error> {
-    delete_erased(k8s, cx, K::KIND, id, prior.uid()).await
+    match K::KIND.of_id(k8s, id, Some(prior.values())).await {
+        Ok((kind, name)) => match delete_erased(k8s, cx, kind, name, prior.uid()).await {
+            Err(error) if K::KIND.is_gone(k8s, id, Some(prior.values()), &error).await => Ok(()),
+            other => other,
+        },
+        Err(error) if K::KIND.dynamic && not_served(&error) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 async fn delete_erased(
@@ -491,7 +560,8 @@ async fn delete_erased(
 
 pub(crate) async fn find<K: Object>(k8s: &Kubernetes, cx: &Context, intent: &Intent<K>) -> Result<Found<K>, Error> {
     let args = intent.args.values();
-    let target = Target::of(k8s, K::KIND, args)?;
+    let kind = K::KIND.of_fields(k8s, args).await?;
+    let target = Target::of(k8s, kind, args)?;
     let Some(live) = k8s.api.get(&format!("read {target}"), target.path()).await? else { return Ok(Found::Nothing) };
     // A webhook may take labels off, but who applied an object is written down by the server itself. That counts only
     // for a name that was free before.
@@ -505,7 +575,7 @@ pub(crate) async fn find<K: Object>(k8s: &Kubernetes, cx: &Context, intent: &Int
     if !ours || at(&live, "metadata.deletionTimestamp").is_some() {
         return Ok(Found::Nothing);
     }
-    Ok(Found::Ours(Created::new(target.id(), ObjectState::erased(after_apply(K::KIND, args, &live)))))
+    Ok(Found::Ours(Created::new(target.id(), ObjectState::erased(after_apply(kind, args, &live)))))
 }
 
 pub(crate) async fn is_name_free<K: Object>(
@@ -513,7 +583,12 @@ pub(crate) async fn is_name_free<K: Object>(
     _: &Context,
     args: &ObjectArgs<K>,
 ) -> Result<Option<bool>, Error> {
-    let target = Target::of(k8s, K::KIND, args.values())?;
+    let kind = match K::KIND.of_fields(k8s, args.values()).await {
+        // Its kind may be made in the same run.
+        Err(error) if K::KIND.dynamic && not_served(&error) => return Ok(Some(true)),
+        found => found?,
+    };
+    let target = Target::of(k8s, kind, args.values())?;
     match k8s.api.get(&format!("read {target}"), target.path()).await {
         Ok(live) => Ok(Some(live.is_none())),
         // Some roles may apply but not get.

@@ -16,8 +16,14 @@ use crate::wait::{Verdict, condition};
 /// A restart or two may be a race with something that starts at the same time.
 const CRASHES: i64 = 3;
 
-const fn kind(group: &'static str, version: &'static str, kind: &'static str, plural: &'static str, namespaced: bool) -> Kind {
-    Kind { group, version, kind, plural, namespaced, labels: 2, inputs: &[], uid: 4, outputs: &[] }
+const fn kind(
+    group: &'static str,
+    version: &'static str,
+    kind: &'static str,
+    plural: &'static str,
+    namespaced: bool,
+) -> Kind {
+    Kind { group, version, kind, plural, namespaced, labels: 2, inputs: &[], uid: 4, outputs: &[], dynamic: false }
 }
 static POD: Kind = kind("", "v1", "Pod", "pods", true);
 static EVENT: Kind = kind("", "v1", "Event", "events", true);
@@ -31,7 +37,8 @@ pub(crate) fn pod(live: &Wire) -> Verdict {
         Some("Succeeded") if finite => return Verdict::Ready,
         Some("Failed") => {
             let reason = text_at(live, "status.reason").unwrap_or("Failed");
-            let message = text_at(live, "status.message").map(str::to_owned).or_else(|| last_exit(live)).unwrap_or_default();
+            let message =
+                text_at(live, "status.message").map(str::to_owned).or_else(|| last_exit(live)).unwrap_or_default();
             return Verdict::Failed(format!("{reason} {message}").trim().to_owned());
         }
         _ => {}
@@ -50,14 +57,18 @@ pub(crate) fn pod(live: &Wire) -> Verdict {
 
 /// What keeps the containers of a pod from running.
 fn trouble(live: &Wire) -> Option<Verdict> {
-    let statuses = items_at(live, "status.initContainerStatuses").iter().chain(items_at(live, "status.containerStatuses"));
+    let statuses =
+        items_at(live, "status.initContainerStatuses").iter().chain(items_at(live, "status.containerStatuses"));
     for status in statuses {
         let name = text_at(status, "name").unwrap_or("?");
         let Some(reason) = text_at(status, "state.waiting.reason") else { continue };
         let message = text_at(status, "state.waiting.message").unwrap_or_default();
         let why = format!("container `{name}`: {reason} {message}").trim_end().to_owned();
         match reason {
-            "ErrImageNeverPull" | "InvalidImageName" | "CreateContainerConfigError" | "CreateContainerError"
+            "ErrImageNeverPull"
+            | "InvalidImageName"
+            | "CreateContainerConfigError"
+            | "CreateContainerError"
             | "RunContainerError" => return Some(Verdict::Failed(why)),
             "ErrImagePull" | "ImagePullBackOff" => return Some(Verdict::Trouble(why, Duration::MAX)),
             "CrashLoopBackOff" if count_at(status, "restartCount") >= CRASHES => {
@@ -87,13 +98,11 @@ fn exit(status: &Wire) -> Option<String> {
 }
 
 /// Looks at the pods that a workload makes, and says what is wrong with them instead of that something is missing.
-pub(crate) async fn of(
-    k8s: &Kubernetes,
-    target: Target<'_>,
-    live: &Wire,
-    missing: Verdict,
-) -> Result<Verdict, Error> {
-    if !matches!(target.kind.kind, "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" | "Job") {
+pub(crate) async fn of(k8s: &Kubernetes, target: Target<'_>, live: &Wire, missing: Verdict) -> Result<Verdict, Error> {
+    if !matches!(
+        target.kind.kind,
+        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" | "Job"
+    ) {
         return Ok(missing);
     }
     let Some(uid) = text_at(live, "metadata.uid") else { return Ok(missing) };
@@ -103,7 +112,8 @@ pub(crate) async fn of(
     if target.kind.kind == "Deployment" {
         let revision = revision(live);
         let Ok(sets) = list(k8s, &REPLICA_SET, target.namespace, &query).await else { return Ok(missing) };
-        let newest = sets.iter().find(|set| owned_by(set, uid) && revision.is_some() && self::revision(set) == revision);
+        let newest =
+            sets.iter().find(|set| owned_by(set, uid) && revision.is_some() && self::revision(set) == revision);
         match newest.and_then(|set| text_at(set, "metadata.uid")) {
             Some(newest) => owner = newest.to_owned(),
             None => return Ok(missing),
@@ -226,9 +236,6 @@ mod tests {
             pod(&json!({"status": {"phase": "Failed", "reason": "Evicted", "message": "no disk"}})),
             Verdict::Failed("Evicted no disk".into())
         );
-        assert_eq!(
-            pod(&json!({"spec": {"restartPolicy": "Never"}, "status": {"phase": "Succeeded"}})),
-            Verdict::Ready
-        );
+        assert_eq!(pod(&json!({"spec": {"restartPolicy": "Never"}, "status": {"phase": "Succeeded"}})), Verdict::Ready);
     }
 }

@@ -22,6 +22,8 @@ pub struct Kubernetes {
     pub(crate) wait: bool,
     /// How long a pod may fail in a way that could still pass.
     pub(crate) patience: Duration,
+    /// Kinds of manifests that were looked up.
+    pub(crate) kinds: std::sync::Mutex<std::collections::HashMap<String, &'static crate::kind::Kind>>,
 }
 
 impl Provider for Kubernetes {
@@ -45,6 +47,7 @@ impl Provider for Kubernetes {
             take_over: settings.take_over.unwrap_or_default(),
             wait: settings.wait.unwrap_or(true),
             patience: seconds(settings.patience, 30),
+            kinds: std::sync::Mutex::default(),
         })
     }
 
@@ -86,9 +89,10 @@ async fn config(settings: &Settings) -> Result<kube::Config, Error> {
             // What the parser says may quote the credentials.
             Error::Settings("`kubeconfig_content` is not a kubeconfig: give the whole file's text".into())
         })?),
-        (None, Some(path)) => {
-            Some(Kubeconfig::read_from(path).map_err(|error| bad(format!("the kubeconfig `{path}` cannot be read"), &error))?)
-        }
+        (None, Some(path)) => Some(
+            Kubeconfig::read_from(path)
+                .map_err(|error| bad(format!("the kubeconfig `{path}` cannot be read"), &error))?,
+        ),
         (None, None) => None,
     };
     let mut config = match kubeconfig {

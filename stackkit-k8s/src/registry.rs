@@ -7,6 +7,7 @@ use crate::Kubernetes;
 
 /// The types of the provider, those of the enabled features.
 pub(crate) const TYPES: &[&dyn Ops<Kubernetes>] = &[
+    &Of::<crate::Manifest>(std::marker::PhantomData),
     #[cfg(feature = "admissionregistration")]
     &Of::<crate::admissionregistration::v1::MutatingAdmissionPolicy>(std::marker::PhantomData),
     #[cfg(feature = "admissionregistration")]

@@ -5,6 +5,7 @@ use stackkit::Value;
 
 /// Top-level fields that never change in place.
 const FIXED: &[(&str, &str)] = &[
+    ("Manifest", "kind"),
     ("ClusterRoleBinding", "role_ref"),
     ("RoleBinding", "role_ref"),
     ("Secret", "type_"),
@@ -64,7 +65,8 @@ pub(crate) fn replaces(name: &str, before: &Value, after: &Value) -> bool {
                 || reset("storageClassName")
                 || reset("volumeName")
                 || shrinks(look(before, "resources.requests.storage"), look(after, "resources.requests.storage"))
-                || (look(before, "volumeAttributesClassName").is_some() && look(after, "volumeAttributesClassName").is_none())
+                || (look(before, "volumeAttributesClassName").is_some()
+                    && look(after, "volumeAttributesClassName").is_none())
         }
         "PersistentVolumeSpec" => differs_outside(
             before,
@@ -92,7 +94,9 @@ pub(crate) fn replaces(name: &str, before: &Value, after: &Value) -> bool {
         "APIServiceSpec" => any(&["group", "version"]),
         "CustomResourceDefinitionSpec" => any(&["group", "scope", "names.plural", "names.kind"]),
         "IPAddressSpec" => changed("parentRef"),
-        "ResourceClaimSpec" | "ResourceClaimTemplateSpec" | "CertificateSigningRequestSpec" => !same(Some(before), Some(after)),
+        "ResourceClaimSpec" | "ResourceClaimTemplateSpec" | "CertificateSigningRequestSpec" => {
+            !same(Some(before), Some(after))
+        }
         _ => false,
     }
 }
@@ -147,7 +151,10 @@ fn shrinks(before: Option<&Value>, after: Option<&Value>) -> bool {
 
 fn differs_outside(before: &Value, after: &Value, mutable: &[&str]) -> bool {
     let (Value::Map(before), Value::Map(after)) = (before, after) else { return !same(Some(before), Some(after)) };
-    before.keys().chain(after.keys()).any(|key| !mutable.contains(&key.as_str()) && !same(before.get(key), after.get(key)))
+    before
+        .keys()
+        .chain(after.keys())
+        .any(|key| !mutable.contains(&key.as_str()) && !same(before.get(key), after.get(key)))
 }
 
 fn look<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
@@ -189,7 +196,8 @@ mod tests {
 
     #[test]
     fn a_pod_takes_new_images_alone() {
-        let spec = |image: &str, command: &str| json!({"containers": [{"name": "a", "image": image, "command": [command]}]});
+        let spec =
+            |image: &str, command: &str| json!({"containers": [{"name": "a", "image": image, "command": [command]}]});
         assert!(!check("PodSpec", spec("a:1", "x"), spec("a:2", "x")));
         assert!(check("PodSpec", spec("a:1", "x"), spec("a:1", "y")));
     }

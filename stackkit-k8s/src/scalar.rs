@@ -66,7 +66,11 @@ pub(crate) fn parse(text: &str) -> Option<i128> {
     let scaled = digits.checked_mul(factor)?;
     let shift = exponent.checked_add(9)?.checked_sub(i32::try_from(fraction_digits).ok()?)?;
     let power = 10_i128.checked_pow(shift.unsigned_abs())?;
-    let nano = if shift >= 0 { scaled.checked_mul(power)? } else { scaled.div_euclid(power) + i128::from(scaled % power != 0) };
+    let nano = if shift >= 0 {
+        scaled.checked_mul(power)?
+    } else {
+        scaled.div_euclid(power) + i128::from(scaled % power != 0)
+    };
     Some(sign * nano)
 }
 

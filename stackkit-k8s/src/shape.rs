@@ -128,7 +128,9 @@ impl Ty {
             Ty::Bytes => ByteString::from_value(value).map(drop),
             Ty::Hidden(inner) => inner.check(value.reveal()),
             Ty::List(item) => match value {
-                Value::List(items) => each(items.iter().enumerate().map(|(at, v)| (at.to_string(), v)), |_, v| item.check(v)),
+                Value::List(items) => {
+                    each(items.iter().enumerate().map(|(at, v)| (at.to_string(), v)), |_, v| item.check(v))
+                }
                 other => Err(DecodeError::expected("a list", other)),
             },
             Ty::Map(item) => match value {
@@ -215,4 +217,65 @@ fn each<'a>(
         }
     }
     unknown.map_or(Ok(()), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::v1::{Container, PodSpec, ServicePort};
+    use serde_json::json;
+
+    fn canonical<T: Shape>(json: serde_json::Value) -> Value {
+        T::canonical(crate::body::from_json(&json))
+    }
+
+    #[test]
+    fn what_means_the_same_is_the_same() {
+        let pod =
+            |cpu: serde_json::Value| json!({"containers": [{"name": "a", "resources": {"requests": {"cpu": cpu}}}]});
+        assert_eq!(canonical::<PodSpec>(pod(json!("1000m"))), canonical::<PodSpec>(pod(json!(1))));
+        assert_ne!(canonical::<PodSpec>(pod(json!("1"))), canonical::<PodSpec>(pod(json!("1100m"))));
+        assert_eq!(
+            canonical::<PodSpec>(json!({"containers": [], "tolerations": [], "nodeSelector": {}, "hostname": null})),
+            canonical::<PodSpec>(json!({"tolerations": []})),
+            "an empty list or map is as good as none"
+        );
+    }
+
+    #[test]
+    fn an_empty_object_keeps_its_meaning() {
+        let volume = |source: serde_json::Value| json!({"volumes": [{"name": "v", "emptyDir": source}]});
+        assert_ne!(canonical::<PodSpec>(volume(json!({}))), canonical::<PodSpec>(volume(json!(null))));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named_by_its_path() {
+        for (json, message) in [
+            (
+                json!({"containers": [{"name": "a", "image": 1}]}),
+                "`containers.0.image`: expected text, found a whole number",
+            ),
+            (json!({"contaners": []}), "`contaners`: `PodSpec` has no such field"),
+            (
+                json!({"containers": [{"resources": {"limits": {"cpu": "much"}}}]}),
+                "`containers.0.resources.limits.cpu`: `much` is not a quantity such as `500m`, `2` or `1Gi`",
+            ),
+        ] {
+            let error = PodSpec::from_value(&crate::body::from_json(&json)).expect_err("it does not fit");
+            assert_eq!(error.to_string(), message);
+        }
+        assert!(ServicePort::from_value(&crate::body::from_json(&json!({"port": 80, "targetPort": "http"}))).is_ok());
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_before_what_is_unknown() {
+        let unknown = |image: Value| {
+            let Value::Map(mut map) = Container::new("a").to_value() else { panic!("an object") };
+            map.insert("image".into(), Value::Unknown { secret: false });
+            map.insert("workingDir".into(), image);
+            Container::from_value(&Value::Map(map)).expect_err("not all of it is known")
+        };
+        assert!(unknown(Value::text("/")).unknown);
+        assert!(!unknown(Value::Int(1)).unknown);
+    }
 }

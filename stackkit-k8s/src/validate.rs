@@ -17,7 +17,11 @@ pub(crate) fn validate<K: Object>(args: &ObjectArgs<K>) -> Vec<Problem> {
         if !fits {
             problems.push(Problem::new(
                 "name",
-                format!("`{}` cannot be the name of a {}: use lower-case letters, digits, `-` and `.`", name.escape_debug(), kind.kind),
+                format!(
+                    "`{}` cannot be the name of a {}: use lower-case letters, digits, `-` and `.`",
+                    name.escape_debug(),
+                    kind.kind
+                ),
             ));
         }
     }
@@ -27,7 +31,10 @@ pub(crate) fn validate<K: Object>(args: &ObjectArgs<K>) -> Vec<Problem> {
     ] {
         if let Some(Value::Map(map)) = args.values().get(index) {
             for key in map.keys().filter(|key| own.contains(&key.as_str())) {
-                problems.push(Problem::new(field, format!("`{key}` is how StackKit finds its objects: choose another key")));
+                problems.push(Problem::new(
+                    field,
+                    format!("`{key}` is how StackKit finds its objects: choose another key"),
+                ));
             }
         }
     }

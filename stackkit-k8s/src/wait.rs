@@ -6,11 +6,11 @@ use serde_json::Value as Wire;
 use stackkit::Context;
 use tokio::time::Instant;
 
-use crate::Kubernetes;
 use crate::body::{at, count_at, items_at, text_at};
 use crate::error::Error;
 use crate::object::Target;
 use crate::pods;
+use crate::{ANNOTATION_WAIT, Kubernetes};
 
 /// What one look at a live object says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,8 @@ pub(crate) async fn until_ready(
     target: Target<'_>,
     applied: Wire,
 ) -> Result<Wire, Error> {
-    if !k8s.wait || !waits(target.kind.kind) {
+    let told = at(&applied, "metadata.annotations").and_then(|all| all.get(ANNOTATION_WAIT)).and_then(Wire::as_str);
+    if !k8s.wait || told == Some("false") || (built_in(target) && !waits(target.kind.kind)) {
         return Ok(applied);
     }
     let uid = text_at(&applied, "metadata.uid").unwrap_or_default().to_owned();
@@ -66,12 +67,12 @@ pub(crate) async fn until_ready(
         if at(&live, "metadata.deletionTimestamp").is_some() {
             return Err(not_ready("it is being deleted by somebody else".into()));
         }
-        let mut verdict = verdict(target.kind.kind, &live);
+        let mut verdict = if built_in(target) { verdict(target.kind.kind, &live) } else { custom(&live) };
         if target.kind.kind == "PersistentVolumeClaim" && matches!(verdict, Verdict::Waiting(_)) {
             verdict = pods::claim(k8s, target, &live, verdict).await?;
         }
         // Pods cost two more requests, so they are looked at once the first, quick looks are over.
-        if matches!(verdict, Verdict::Waiting(_)) && pause >= Duration::from_millis(500) {
+        if built_in(target) && matches!(verdict, Verdict::Waiting(_)) && pause >= Duration::from_millis(500) {
             verdict = pods::of(k8s, target, &live, verdict).await?;
         }
         let missing = match verdict {
@@ -151,12 +152,44 @@ fn holds(live: &Wire) -> String {
     if !conditions.is_empty() {
         return conditions.join("; ");
     }
-    let finalizers: Vec<_> =
-        items_at(live, "metadata.finalizers").iter().chain(items_at(live, "spec.finalizers")).filter_map(Wire::as_str).collect();
+    let finalizers: Vec<_> = items_at(live, "metadata.finalizers")
+        .iter()
+        .chain(items_at(live, "spec.finalizers"))
+        .filter_map(Wire::as_str)
+        .collect();
     match finalizers.as_slice() {
         [] => "its containers end".into(),
         ["foregroundDeletion"] => "what it owns goes first".into(),
+        ["kubernetes"] => "what is in it goes first".into(),
         names => format!("the finalizers {} are not done: their controllers have to take them off", names.join(", ")),
+    }
+}
+
+/// Whether a kind is one of the cluster's own; there are others of the same names.
+fn built_in(target: Target<'_>) -> bool {
+    let group = target.kind.group;
+    !group.contains('.') || group.ends_with(".k8s.io")
+}
+
+/// What custom resources have in common: a condition `Ready`, if they have any, and `Stalled` when they gave up.
+fn custom(live: &Wire) -> Verdict {
+    let generation = count_at(live, "metadata.generation");
+    let old = |seen: Option<&Wire>| seen.and_then(Wire::as_i64).is_some_and(|seen| seen < generation);
+    if old(at(live, "status.observedGeneration")) {
+        return Verdict::Waiting("waiting for its controller".into());
+    }
+    if let Some(("True", reason, message)) = condition(live, "Stalled") {
+        return Verdict::Failed(format!("{reason}: {message}"));
+    }
+    let ready = items_at(live, "status.conditions").iter().find(|c| text_at(c, "type") == Some("Ready"));
+    match ready {
+        None => Verdict::Ready,
+        Some(ready) if old(ready.get("observedGeneration")) => Verdict::Waiting("waiting for its controller".into()),
+        Some(ready) if text_at(ready, "status") == Some("True") => Verdict::Ready,
+        Some(ready) => {
+            let message = text_at(ready, "message").filter(|text| !text.is_empty()).or(text_at(ready, "reason"));
+            Verdict::Waiting(format!("waiting until it is ready: {}", message.unwrap_or("no reason given")))
+        }
     }
 }
 
@@ -204,8 +237,12 @@ pub(crate) fn verdict(kind: &str, live: &Wire) -> Verdict {
         },
         "PersistentVolume" => match text_at(live, "status.phase") {
             Some("Available" | "Bound") => Verdict::Ready,
-            Some("Failed") => Verdict::Failed(text_at(live, "status.message").unwrap_or("its reclamation failed").into()),
-            Some("Released") => Verdict::Failed("its claim is gone; it can be bound again once `claimRef` is cleared".into()),
+            Some("Failed") => {
+                Verdict::Failed(text_at(live, "status.message").unwrap_or("its reclamation failed").into())
+            }
+            Some("Released") => {
+                Verdict::Failed("its claim is gone; it can be bound again once `claimRef` is cleared".into())
+            }
             _ => Verdict::Waiting("waiting until it is available".into()),
         },
         "Namespace" => match text_at(live, "status.phase") {
@@ -235,7 +272,9 @@ pub(crate) fn condition<'a>(live: &'a Wire, kind: &str) -> Option<(&'a str, &'a 
 
 fn cannot_make_pods(live: &Wire) -> Option<Verdict> {
     match condition(live, "ReplicaFailure") {
-        Some(("True", _, message)) => Some(Verdict::Trouble(format!("its pods cannot be made: {message}"), CONTROLLER_PATIENCE)),
+        Some(("True", _, message)) => {
+            Some(Verdict::Trouble(format!("its pods cannot be made: {message}"), CONTROLLER_PATIENCE))
+        }
         _ => None,
     }
 }
@@ -282,7 +321,11 @@ fn stateful_set(live: &Wire) -> Verdict {
     let updated = count("updatedReplicas");
     if partition > 0 {
         let needed = (wanted - partition).max(0);
-        return if updated >= needed { Verdict::Ready } else { Verdict::Waiting(format!("{updated} of {needed} pods are updated")) };
+        return if updated >= needed {
+            Verdict::Ready
+        } else {
+            Verdict::Waiting(format!("{updated} of {needed} pods are updated"))
+        };
     }
     if text_at(live, "status.currentRevision") != text_at(live, "status.updateRevision") {
         return Verdict::Waiting(format!("{updated} of {wanted} pods are updated"));
@@ -299,7 +342,10 @@ fn daemon_set(live: &Wire) -> Verdict {
     if available == desired && (on_delete || updated == desired) {
         return Verdict::Ready;
     }
-    Verdict::Waiting(format!("{} of {desired} pods are available", if on_delete { available } else { available.min(updated) }))
+    Verdict::Waiting(format!(
+        "{} of {desired} pods are available",
+        if on_delete { available } else { available.min(updated) }
+    ))
 }
 
 fn replica_set(live: &Wire) -> Verdict {
@@ -355,8 +401,10 @@ mod tests {
 
     #[test]
     fn a_deployment_is_ready_when_the_new_pods_alone_are_there() {
-        let progressing = |status: &str, reason: &str| json!([{"type": "Progressing", "status": status, "reason": reason, "message": "m"},
-            {"type": "Available", "status": "True"}]);
+        let progressing = |status: &str, reason: &str| {
+            json!([{"type": "Progressing", "status": status, "reason": reason, "message": "m"},
+            {"type": "Available", "status": "True"}])
+        };
         let full = |generation: i64, all: i64, updated: i64, available: i64, conditions: Wire| {
             json!({"observedGeneration": generation, "replicas": all, "updatedReplicas": updated,
                 "availableReplicas": available, "conditions": conditions})
@@ -370,6 +418,45 @@ mod tests {
         assert_eq!(deployment_with(failed), Verdict::Failed("m".into()));
         let quota = json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}]);
         assert!(matches!(deployment_with(full(2, 0, 0, 0, quota)), Verdict::Trouble(..)));
+    }
+
+    #[test]
+    fn what_keeps_an_object_is_said() {
+        for (live, reason) in [
+            (
+                json!({"metadata": {"finalizers": ["acme.example/lock"]}}),
+                "the finalizers acme.example/lock are not done: their controllers have to take them off",
+            ),
+            (json!({"metadata": {"finalizers": ["foregroundDeletion"]}}), "what it owns goes first"),
+            (
+                json!({"spec": {"finalizers": ["kubernetes"]}, "status": {"conditions": [
+                {"type": "NamespaceContentRemaining", "status": "True", "message": "Some resources are remaining: widgets.acme.example has 1"},
+                {"type": "NamespaceDeletionDiscoveryFailure", "status": "False", "message": "fine"}]}}),
+                "Some resources are remaining: widgets.acme.example has 1",
+            ),
+        ] {
+            assert_eq!(holds(&live), reason);
+        }
+    }
+
+    #[test]
+    fn a_custom_resource_is_ready_when_it_says_so_of_this_generation() {
+        let with = |status: Wire| custom(&json!({"metadata": {"generation": 2}, "status": status}));
+        assert_eq!(with(json!({})), Verdict::Ready, "a kind without conditions");
+        assert_eq!(with(json!({"conditions": [{"type": "Ready", "status": "True"}]})), Verdict::Ready);
+        assert!(matches!(
+            with(json!({"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "True"}]})),
+            Verdict::Waiting(_)
+        ));
+        assert!(matches!(
+            with(json!({"conditions": [{"type": "Ready", "status": "True", "observedGeneration": 1}]})),
+            Verdict::Waiting(_)
+        ));
+        assert!(matches!(
+            with(json!({"conditions": [{"type": "Ready", "status": "False", "message": "m"}]})),
+            Verdict::Waiting(_)
+        ));
+        assert!(matches!(with(json!({"conditions": [{"type": "Stalled", "status": "True"}]})), Verdict::Failed(_)));
     }
 
     #[test]
@@ -389,8 +476,10 @@ mod tests {
 
     #[test]
     fn a_stateful_set_waits_for_one_revision() {
-        let set = |current: &str| json!({"metadata": {"generation": 1}, "spec": {"replicas": 1}, "status": {"observedGeneration": 1,
-            "replicas": 1, "readyReplicas": 1, "availableReplicas": 1, "currentRevision": current, "updateRevision": "b"}});
+        let set = |current: &str| {
+            json!({"metadata": {"generation": 1}, "spec": {"replicas": 1}, "status": {"observedGeneration": 1,
+            "replicas": 1, "readyReplicas": 1, "availableReplicas": 1, "currentRevision": current, "updateRevision": "b"}})
+        };
         assert!(matches!(verdict("StatefulSet", &set("a")), Verdict::Waiting(_)));
         assert_eq!(verdict("StatefulSet", &set("b")), Verdict::Ready);
     }

@@ -1,9 +1,10 @@
-//! The macros of StackKit: `#[resource]`, `#[derive(Properties)]`, `#[main]`, `#[program]`, `#[test]`, `cidr!` and
-//! `text!`. Only this file touches `proc_macro`; use them through the `stackkit` crate, which re-exports all of them.
+//! The macros of StackKit: `#[resource]`, `#[derive(Properties)]`, `#[main]`, `#[program]`, `#[test]`, `cidr!`,
+//! `text!` and `json!`. Only this file touches `proc_macro`; use them through the `stackkit` crate, which re-exports all of them.
 
 mod args;
 mod cidr;
 mod errors;
+mod json;
 mod names;
 mod program;
 mod properties;
@@ -108,4 +109,14 @@ pub fn cidr(tokens: TokenStream) -> TokenStream {
 #[proc_macro]
 pub fn text(tokens: TokenStream) -> TokenStream {
     text::expand(tokens.into()).into()
+}
+
+/// A JSON document with outputs in it, for policies and the like:
+/// `json!({"Statement": [{"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": bucket.arn}]})`.
+///
+/// Values are `null`, objects, arrays, and expressions: outputs, strings, numbers, truth values and secrets, each
+/// encoded as what it is; another document becomes text in it. The result is an `Output<Json>`, or an `Output<Secret<Json>>` where any part is secret.
+#[proc_macro]
+pub fn json(tokens: TokenStream) -> TokenStream {
+    json::expand(tokens.into()).into()
 }

@@ -92,7 +92,7 @@ fn expand_call(Call { format, arguments }: &Call, errors: &mut Errors) -> TokenS
 }
 
 /// A part, checked where it stands.
-fn part(at: Span, expr: &impl ToTokens) -> TokenStream {
+pub fn part(at: Span, expr: &impl ToTokens) -> TokenStream {
     quote_spanned! { here(at) => ::stackkit::__private::text_part(&(#expr)) }
 }
 

@@ -1,6 +1,6 @@
 //! What can be told of a field's type by its tokens: whether it is an `Option`, and whether it may hold a secret.
 
-use proc_macro2::{Span, TokenStream, TokenTree};
+use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{GenericArgument, Ident, Path, PathArguments, Type};
 
@@ -61,6 +61,23 @@ pub fn private_at(root: &Path, at: Span) -> TokenStream {
 /// The place of a token of the user's, for code that is still the macro's.
 pub fn here(at: Span) -> Span {
     Span::call_site().located_at(at)
+}
+
+/// The type with `Self` replaced by what it means: the field ends up in other structs, too.
+pub fn without_self(ty: Type, own: &Ident) -> Type {
+    fn replace(tokens: TokenStream, own: &Ident) -> TokenStream {
+        let each = |token| match token {
+            TokenTree::Ident(ident) if ident == "Self" => TokenTree::Ident(Ident::new(&own.to_string(), ident.span())),
+            TokenTree::Group(group) => {
+                let mut replaced = Group::new(group.delimiter(), replace(group.stream(), own));
+                replaced.set_span(group.span());
+                TokenTree::Group(replaced)
+            }
+            other => other,
+        };
+        tokens.into_iter().map(each).collect()
+    }
+    syn::parse2(replace(ty.to_token_stream(), own)).unwrap_or(ty)
 }
 
 /// A type as a user would write it.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::property::{Mark, Open, Plain, Property};
 use crate::secret::Secret;
+use crate::types::Json;
 use crate::value::{Computed, Expr, Value};
 
 /// A value that a resource will have. It is a reference, not a future: programs combine outputs, and the engine
@@ -225,6 +226,44 @@ pub fn text<P: TextParts>(literals: &'static [&'static str], parts: P) -> Output
         }
         let text = Value::Text(out);
         Ok(if P::Mark::SECRET { text.into_secret() } else { text })
+    })
+}
+
+/// What `json!` expands to: pieces of a document around parts, `pieces.len() == parts + 1`.
+#[doc(hidden)]
+#[track_caller]
+pub fn json<P: TextParts>(pieces: &'static [&'static str], parts: P) -> Output<<P::Mark as Mark>::Of<Json>> {
+    let mut inputs = Vec::new();
+    parts.parts(&mut inputs);
+    Output::<Json>::computed(inputs, move |inputs| {
+        let mut out = String::new();
+        for (at, piece) in pieces.iter().enumerate() {
+            out.push_str(piece);
+            if let Some(input) = inputs.get(at) {
+                out.push_str(&document(input)?.to_string());
+            }
+        }
+        let text = Value::Text(out);
+        Ok(if P::Mark::SECRET { text.into_secret() } else { text })
+    })
+}
+
+fn document(value: &Value) -> Result<serde_json::Value, String> {
+    Ok(match value {
+        Value::Null => serde_json::Value::Null,
+        Value::Bool(b) => (*b).into(),
+        Value::Int(n) => (*n).into(),
+        Value::UInt(n) => (*n).into(),
+        Value::Float(n) => {
+            serde_json::Number::from_f64(*n).ok_or("a number without a value cannot stand in JSON")?.into()
+        }
+        Value::Text(text) => text.as_str().into(),
+        Value::List(items) => items.iter().map(document).collect::<Result<Vec<_>, _>>()?.into(),
+        Value::Map(map) => serde_json::Value::Object(
+            map.iter().map(|(key, item)| Ok((key.clone(), document(item)?))).collect::<Result<_, String>>()?,
+        ),
+        Value::Secret(secret) => document(secret.reveal())?,
+        Value::Expr(_) | Value::Unknown { .. } => return Err("a part is not known".into()),
     })
 }
 

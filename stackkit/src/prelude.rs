@@ -4,5 +4,5 @@ pub use crate::local;
 pub use crate::output::join;
 pub use crate::{
     Cidr, Handle, Input, IntoInput, Json, JsonPolicy, Output, Program, ProgramError, Properties, Result, Secret, Stack,
-    cidr, list, map, resource, text,
+    cidr, json, list, map, resource, text,
 };

@@ -9,7 +9,7 @@ pub use std::time::Duration;
 pub use crate::context::BoxFuture;
 pub use crate::input::IntoInput;
 use crate::output::TextPart;
-pub use crate::output::{Output, text};
+pub use crate::output::{Output, json, text};
 pub use crate::property::{
     DecodeError, Flows, FromText, Mark, Open, Plain, Property, PropertyField, Sampler, TypeInfo,
 };
@@ -124,5 +124,33 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(future),
         Err(error) => panic!("the test's runtime cannot be started: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Cidr, Id, Output, Properties, Resource, cidr, text};
+
+    /// A thing of the core's own.
+    #[crate::resource("local:Probe", crate = "crate")]
+    struct Probe {
+        block: Cidr,
+        settings: Option<Settings>,
+        #[resource(output)]
+        id: Id<Self>,
+    }
+
+    #[derive(Clone, Debug, Properties)]
+    #[property(crate = "crate")]
+    struct Settings {
+        size: u32,
+    }
+
+    #[crate::test(crate = "crate")]
+    async fn the_macros_work_within_the_core() {
+        let id: Output<Id<Probe>> = Probe::outputs(0).id;
+        let draft = Probe::new(cidr!("10.0.0.0/8")).settings(Settings::new(5));
+        assert_eq!(format!("{draft:?}"), r#"Probe { block: "10.0.0.0/8", settings: {"size": 5} }"#);
+        let _: Output<String> = text!("{id}");
     }
 }

@@ -122,6 +122,12 @@ pub trait Connection: Send + Sync {
 
 struct Connected<P>(P);
 
+/// A provider that is connected already, as the engine sees it.
+#[cfg(test)]
+pub(crate) fn connected<P: Provider>(provider: P) -> Arc<dyn Connection> {
+    Arc::new(Connected(provider))
+}
+
 impl<P: Provider> Connected<P> {
     fn ops(ty: usize) -> Result<&'static dyn Ops<P>, Error> {
         P::TYPES

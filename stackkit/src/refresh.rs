@@ -75,20 +75,7 @@ impl Reality<'_> {
         instance: &str,
         state: &State,
     ) -> Result<Arc<dyn Connection>, Diagnostic> {
-        let declared = self.declared.providers.iter().find(|provider| provider.name == instance);
-        let recorded = || state.providers.get(instance).map(|record| record.settings.clone());
-        let settings = match declared {
-            Some(provider) if provider.settings.has_references() => {
-                let lookup = Recorded::of(self.declared, state);
-                let resolved = provider
-                    .settings
-                    .resolve(&lookup)
-                    .map_err(|error| Diagnostic::invalid(error.to_string()).at(provider.at))?;
-                if resolved.is_known() { resolved } else { recorded().unwrap_or_default() }
-            }
-            Some(provider) => provider.settings.clone(),
-            None => recorded().unwrap_or_default(),
-        };
+        let settings = self.settings(instance, state)?.unwrap_or_default();
         self.scrubber.learn(&settings);
         self.connections.get(instance, &settings, state).await.map_err(|error| {
             let message = self.scrubber.scrub(&error.to_string());
@@ -97,6 +84,47 @@ impl Reality<'_> {
                 _ => Diagnostic::invalid(message),
             }
         })
+    }
+
+    /// The settings of a provider instance; none while they depend on something that is still to be made.
+    fn settings(&self, instance: &str, state: &State) -> Result<Option<Value>, Diagnostic> {
+        let recorded = || state.providers.get(instance).map(|record| record.settings.clone());
+        let Some(provider) = self.declared.providers.iter().find(|provider| provider.name == instance) else {
+            return Ok(Some(recorded().unwrap_or_default()));
+        };
+        let resolved = provider
+            .settings
+            .resolve(&Recorded::of(self.declared, state))
+            .map_err(|error| Diagnostic::invalid(error.to_string()).at(provider.at))?;
+        Ok(if resolved.is_known() { Some(resolved) } else { recorded() })
+    }
+
+    /// Connects to every provider instance that a plan will call, as far as its settings are known: missing credentials,
+    /// an endpoint that does not answer and another account are found before anything is touched.
+    ///
+    /// # Errors
+    /// Every instance that cannot be used.
+    pub(crate) async fn check_connections(&mut self, plan: &plan::Plan, state: &State) -> Result<(), Vec<Diagnostic>> {
+        let mut instances = std::collections::BTreeSet::new();
+        for node in &plan.nodes {
+            if matches!(node.action, plan::Action::Same | plan::Action::Record | plan::Action::Forget) {
+                continue;
+            }
+            let declared = node.declared.and_then(|index| self.declared.resources.get(index as usize));
+            instances.extend(declared.map(|declared| declared.provider_instance().to_owned()));
+            let prior = node.prior.and_then(|prior| state.resources.get(&prior));
+            instances.extend(prior.map(|record| record.provider.clone()));
+        }
+        let mut problems = Vec::new();
+        for instance in instances {
+            let checked = match self.settings(&instance, state) {
+                Ok(None) => continue,
+                Ok(Some(_)) => self.connection(&instance, state).await.map(drop),
+                Err(problem) => Err(problem),
+            };
+            problems.extend(checked.err());
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
     /// Reads every recorded resource and returns what changed, which is applied to `state` already.

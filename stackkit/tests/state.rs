@@ -246,7 +246,8 @@ async fn what_is_swapped_edited_added_or_left_out_is_named() {
     // A record left out, with the count made to fit and without.
     let without = snapshot.replace(&format!("{a},\n"), "");
     disk.put_snapshot(&without);
-    assert!(matches!(disk.refusal().await, StateError::SetEdited { .. }));
+    let error = disk.refusal().await;
+    assert!(matches!(&error, StateError::SetEdited { place } if place.starts_with("the snapshot")), "{error}");
     disk.put_snapshot(without.replace("\"count\": 3", "\"count\": 2"));
     assert!(matches!(disk.refusal().await, StateError::HeadEdited { .. }));
     // Doubled, and in another order.
@@ -258,7 +259,8 @@ async fn what_is_swapped_edited_added_or_left_out_is_named() {
     let later = &lines[1][lines[1].find("{\"key\":\"r/0000000000000002\"").unwrap()..];
     let later = &later[..later.find("\"}]").unwrap() + 2];
     disk.put_snapshot(snapshot.replace(b, later));
-    assert!(matches!(disk.refusal().await, StateError::SetEdited { .. }));
+    let error = disk.refusal().await;
+    assert!(matches!(&error, StateError::SetEdited { place } if place.starts_with("the snapshot")), "{error}");
     // A head with a lower position.
     disk.put_snapshot(snapshot.replace("\"position\": 2", "\"position\": 1"));
     assert!(matches!(disk.refusal().await, StateError::HeadEdited { .. }));
@@ -643,6 +645,19 @@ async fn a_place_that_cannot_be_written_is_named_with_its_cause() {
     let backend = LocalBackend::new(file.join("state"), "dev");
     let error = backend.acquire(Holder::new("up").unwrap()).await.unwrap_err();
     assert!(error.to_string().starts_with("cannot make `"), "{error}");
+}
+
+#[tokio::test]
+async fn a_stack_name_leads_nowhere_else() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["", "..", ".hidden", "a/b", "../up", "a\\b", "a\nb", "a\u{1b}[31m"] {
+        let backend = LocalBackend::new(dir.path(), name);
+        let error = backend.load().await.unwrap_err().to_string();
+        assert!(error.contains("cannot be the name of a stack") && !error.contains(['\n', '\u{1b}']), "{error}");
+        assert!(backend.acquire(Holder::new("up").unwrap()).await.is_err());
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    LocalBackend::new(dir.path(), "prod-eu_1.a").load().await.unwrap();
 }
 
 #[cfg(unix)]

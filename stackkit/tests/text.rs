@@ -1,8 +1,8 @@
-//! `text!` and `cidr!`: what they give, and that secrets stay secret through them.
+//! `text!`, `json!` and `cidr!`: what they give, and that secrets stay secret through them.
 
 use stackkit::resource::Resource;
 use stackkit::value::Lookup;
-use stackkit::{Cidr, Id, Output, Secret, Value, cidr, list, map, resource, text};
+use stackkit::{Cidr, Id, Json, JsonPolicy, Output, Secret, Value, cidr, json, list, map, resource, text};
 
 /// Takes text.
 #[resource("acme:Sink")]
@@ -84,4 +84,41 @@ fn lists_and_maps_of_mixed_elements() {
 fn blocks_are_values() {
     let blocks: [Cidr; 2] = [cidr!("10.0.0.0/16"), cidr!("2001:DB8::/32")];
     assert_eq!(blocks.map(|block| block.to_string()), ["10.0.0.0/16", "2001:db8::/32"]);
+}
+
+/// Takes documents.
+#[resource("acme:Policy")]
+struct Policy {
+    /// Plain.
+    document: Option<JsonPolicy>,
+    /// Secret.
+    hidden: Option<Secret<Json>>,
+}
+
+#[test]
+fn documents_hold_outputs_as_what_they_are() {
+    let sink = Sink::outputs(1);
+    let quoted = Output::known("a \"quoted\" one".to_owned());
+    let actions = Output::known(vec!["s3:Get*".to_owned()]);
+    let document = json!({
+        "Version": "2012-10-17",
+        "Sta\"tement": [
+            { "Resource": sink.plain, "Action": actions, "Note": &quoted },
+            { "Count": 1 + 1, "On": !false, "Off": null, "Text": text!("{}/*", sink.plain) },
+            [],
+            {},
+        ],
+    });
+    let value = Policy::new().document(&document).into_values()[0].resolve(&Fixed).unwrap();
+    assert_eq!(
+        value,
+        Value::text(
+            r#"{"Version":"2012-10-17","Sta\"tement":[{"Resource":"plain-1","Action":["s3:Get*"],"Note":"a \"quoted\" one"},{"Count":2,"On":true,"Off":null,"Text":"plain-1/*"},[],{}]}"#
+        )
+    );
+    let hidden: Output<Secret<Json>> = json!({ "password": sink.hidden });
+    let value = Policy::new().hidden(hidden).into_values()[1].resolve(&Fixed).unwrap();
+    assert!(matches!(&value, Value::Secret(_)), "{value:?}");
+    assert_eq!(value.reveal(), &Value::text(r#"{"password":"hunter2"}"#));
+    let _ = Policy::new().document(json!([])).document(r#"{"Statement": []}"#).hidden(json!("x"));
 }

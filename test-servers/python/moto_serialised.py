@@ -39,6 +39,7 @@ from urllib.parse import parse_qs
 
 from botocore.exceptions import UnknownServiceError
 from botocore.loaders import Loader
+from moto.core.serialize import S3Serializer
 from moto.iam.access_control import IAMRequestBase
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -49,6 +50,32 @@ MODES = ("throttle", "500", "503", "drop_before", "drop_after", "delay")
 SERVICE_OF_SIGNING_NAME = {"elasticfilesystem": "efs", "es": "opensearch", "airflow": "mwaa", "ses": "sesv2"}
 
 LOG_LIMIT = 100_000
+
+# The root elements of S3's answers. moto names them after the operation, which boto passes over and stricter clients,
+# such as the AWS SDK for Rust, refuse.
+S3_ROOTS = {
+    "CompleteMultipartUpload": "CompleteMultipartUploadResult",
+    "CreateMultipartUpload": "InitiateMultipartUploadResult",
+    "DeleteObjects": "DeleteResult",
+    "GetBucketAccelerateConfiguration": "AccelerateConfiguration",
+    "GetBucketAcl": "AccessControlPolicy",
+    "GetBucketCors": "CORSConfiguration",
+    "GetBucketLifecycleConfiguration": "LifecycleConfiguration",
+    "GetBucketLogging": "BucketLoggingStatus",
+    "GetBucketNotificationConfiguration": "NotificationConfiguration",
+    "GetBucketRequestPayment": "RequestPaymentConfiguration",
+    "GetBucketTagging": "Tagging",
+    "GetBucketVersioning": "VersioningConfiguration",
+    "GetBucketWebsite": "WebsiteConfiguration",
+    "GetObjectAcl": "AccessControlPolicy",
+    "GetObjectTagging": "Tagging",
+    "ListBuckets": "ListAllMyBucketsResult",
+    "ListMultipartUploads": "ListMultipartUploadsResult",
+    "ListObjectVersions": "ListVersionsResult",
+    "ListObjects": "ListBucketResult",
+    "ListObjectsV2": "ListBucketResult",
+    "ListParts": "ListPartsResult",
+}
 
 
 class Names:
@@ -342,6 +369,19 @@ class QuietHandler(WSGIRequestHandler):
         pass
 
 
+def name_roots_as_s3_does():
+    """Makes moto's S3 answers begin with the elements that S3's begin with."""
+    original = S3Serializer._serialized_result_to_response
+
+    def serialise(self, resp, result, shape, serialized_result):
+        root = S3_ROOTS.get(self.operation_model.name)
+        if root and shape is not None:
+            shape.serialization.setdefault("resultWrapper", root)
+        return original(self, resp, result, shape, serialized_result)
+
+    S3Serializer._serialized_result_to_response = serialise
+
+
 def main():
     """Parses the command line and serves until killed."""
     parser = argparse.ArgumentParser(description="moto behind one lock, with a log of calls and faults on demand")
@@ -349,6 +389,7 @@ def main():
     port = parser.parse_args().port
     # moto's own comparison of SigV4 signatures refuses correct GET requests of REST services.
     IAMRequestBase.check_signature = lambda self: None
+    name_roots_as_s3_does()
     server = make_server("127.0.0.1", port, Serialised(), threaded=True, request_handler=QuietHandler)
     print(f"port {server.server_port}", flush=True)
     # Whoever started this may stop reading stdout now, and moto prints to it here and there.

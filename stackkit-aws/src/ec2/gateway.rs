@@ -1,6 +1,6 @@
 //! `InternetGateway`: a network's door to the internet.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{Filter, InternetGateway as Wire, ResourceType};
 use stackkit::resource::{Created, Found, Intent, Managed, Problem};
@@ -51,8 +51,11 @@ impl Managed for InternetGateway {
         let id = made.internet_gateway().and_then(Wire::internet_gateway_id);
         let id = id.ok_or_else(|| Error::missing("ec2:CreateInternetGateway", "internetGatewayId"))?;
         cx.created(id).await?;
-        attach(aws, cx, id, &args.vpc_id).await?;
-        Ok(Created::new(id, settled(aws, cx, id, args).await?))
+        let finish = async {
+            attach(aws, cx, id, &args.vpc_id).await?;
+            settled(aws, cx, id, args).await
+        };
+        Ok(Created::new(id, finish.await.map_err(Error::half_made)?))
     }
 
     async fn read(
@@ -70,20 +73,14 @@ impl Managed for InternetGateway {
         _: &Context,
         items: &[(String, Option<InternetGatewayState>)],
     ) -> Vec<Result<Option<InternetGatewayState>, Error>> {
-        let found = batch::read(items, FILTER_VALUES, |ids| async {
-            let wires = describe(aws, vec![filter("internet-gateway-id", ids)]).await?;
-            Ok(wires
-                .into_iter()
-                .filter_map(|wire| Some((wire.internet_gateway_id()?.to_owned(), wire)))
-                .collect::<HashMap<_, _>>())
-        })
-        .await;
-        let with_prior = found.into_iter().zip(items);
-        with_prior
-            .map(|(found, (_, prior))| {
-                found?.map(|wire| state(aws, &wire, prior.as_ref().map(|prior| &prior.tags))).transpose()
-            })
-            .collect()
+        batch::read_states(
+            items,
+            FILTER_VALUES,
+            |ids| describe(aws, vec![filter("internet-gateway-id", ids)]),
+            Wire::internet_gateway_id,
+            |wire, prior| state(aws, wire, prior.map(|prior| &prior.tags)),
+        )
+        .await
     }
 
     async fn update(
@@ -133,7 +130,11 @@ async fn attach(aws: &Aws, cx: &Context, id: &str, vpc: &Id<Vpc>) -> Result<(), 
     .await;
     match attached {
         // A repeated call after a lost answer; whether it is this network is seen when the state is read.
-        Err(error) if error.is("Resource.AlreadyAssociated") && vpc_of(aws, id).await?.as_deref() == Some(vpc.as_str()) => Ok(()),
+        Err(error)
+            if error.is("Resource.AlreadyAssociated") && vpc_of(aws, id).await?.as_deref() == Some(vpc.as_str()) =>
+        {
+            Ok(())
+        }
         other => other.map(drop),
     }
 }
@@ -172,7 +173,9 @@ async fn settled(aws: &Aws, cx: &Context, id: &str, args: &InternetGatewayArgs) 
 
 /// A gateway that is attached to nothing shows an empty id, so that the difference is seen and mended.
 fn state(aws: &Aws, wire: &Wire, asked: Option<&Tags>) -> Result<InternetGatewayState, Error> {
-    let id = wire.internet_gateway_id().ok_or_else(|| Error::missing("ec2:DescribeInternetGateways", "internetGatewayId"))?;
+    let id = wire
+        .internet_gateway_id()
+        .ok_or_else(|| Error::missing("ec2:DescribeInternetGateways", "internetGatewayId"))?;
     let vpc = wire.attachments().first().and_then(|attachment| attachment.vpc_id()).unwrap_or_default();
     Ok(InternetGatewayState {
         args: InternetGatewayArgs { vpc_id: Id::new(vpc), tags: declared(aws, wire.tags(), asked) },

@@ -76,9 +76,12 @@ impl Managed for RouteTable {
         let id = made.route_table().and_then(Wire::route_table_id);
         let id = id.ok_or_else(|| Error::missing("ec2:CreateRouteTable", "routeTableId"))?;
         cx.created(id).await?;
-        let new = until(cx, "the route table", Pace::QUICK, || async { present(aws, id).await }).await?;
-        converge(aws, cx, id, &new, args).await?;
-        Ok(Created::new(id, settled(aws, cx, id, args).await?))
+        let finish = async {
+            let new = until(cx, "the route table", Pace::QUICK, || async { present(aws, id).await }).await?;
+            converge(aws, cx, id, &new, args).await?;
+            settled(aws, cx, id, args).await
+        };
+        Ok(Created::new(id, finish.await.map_err(Error::half_made)?))
     }
 
     async fn read(
@@ -96,20 +99,14 @@ impl Managed for RouteTable {
         _: &Context,
         items: &[(String, Option<RouteTableState>)],
     ) -> Vec<Result<Option<RouteTableState>, Error>> {
-        let found = batch::read(items, PAGE, |ids| async {
-            let wires = describe(aws, vec![filter("route-table-id", ids)]).await?;
-            Ok(wires
-                .into_iter()
-                .filter_map(|wire| Some((wire.route_table_id()?.to_owned(), wire)))
-                .collect::<HashMap<_, _>>())
-        })
-        .await;
-        let with_prior = found.into_iter().zip(items);
-        with_prior
-            .map(|(found, (_, prior))| {
-                found?.map(|wire| state(aws, &wire, prior.as_ref().map(|prior| &prior.tags))).transpose()
-            })
-            .collect()
+        batch::read_states(
+            items,
+            PAGE,
+            |ids| describe(aws, vec![filter("route-table-id", ids)]),
+            Wire::route_table_id,
+            |wire, prior| state(aws, wire, prior.map(|prior| &prior.tags)),
+        )
+        .await
     }
 
     async fn update(
@@ -147,7 +144,7 @@ impl Managed for RouteTable {
         let mut seen = BTreeMap::new();
         for route in args.routes.iter() {
             let destination = route.destination.to_string();
-            if Kind::of(route.target.as_str()).is_none() {
+            if !route.target.is_plausible() {
                 let what = format!(
                     "the route to {destination} leads to `{}`: expected the id of a gateway (`igw-`, `nat-`, `tgw-`, \
                      `vgw-`, `eigw-`), peering (`pcx-`), endpoint (`vpce-`) or network interface (`eni-`)",
@@ -156,7 +153,8 @@ impl Managed for RouteTable {
                 problems.push(Problem::new("routes", what));
             }
             if seen.insert(destination.clone(), ()).is_some() {
-                problems.push(Problem::new("routes", format!("two routes have the destination {destination}: keep one")));
+                problems
+                    .push(Problem::new("routes", format!("two routes have the destination {destination}: keep one")));
             }
         }
         problems
@@ -315,7 +313,8 @@ async fn associate(aws: &Aws, cx: &Context, id: &str, subnet: &str) -> Result<()
     match associated {
         Err(error) if error.is("Resource.AlreadyAssociated") => {
             let other = describe(aws, vec![filter("association.subnet-id", [subnet])]).await?.pop();
-            let Some(present) = other.as_ref().and_then(|table| associations(table).find(|(of, _)| *of == subnet)) else {
+            let Some(present) = other.as_ref().and_then(|table| associations(table).find(|(of, _)| *of == subnet))
+            else {
                 return Err(error);
             };
             let association = present.1;

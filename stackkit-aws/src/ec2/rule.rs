@@ -57,23 +57,29 @@ impl Rule {
     /// What EC2 would refuse.
     pub(super) fn problem(&self) -> Option<String> {
         let peer = self.peer.as_str();
-        let known = peer == "self" || peer.starts_with("sg-") || peer.starts_with("pl-") || peer.parse::<stackkit::Cidr>().is_ok();
-        if !known {
-            return Some(format!("`{peer}` is no peer: expected a CIDR block, the id of a group or prefix list, or `self`"));
+        if !self.peer.is_plausible() {
+            return Some(format!(
+                "`{peer}` is no peer: expected a CIDR block, the id of a group or prefix list, or `self`"
+            ));
         }
         let range = (self.from_port, self.to_port);
         match self.protocol.as_str() {
             "all" if range != (None, None) => Some("a rule for `all` traffic has no ports: leave them out".into()),
             "tcp" | "udp" => match range {
                 (Some(first), Some(last)) if (0..=65535).contains(&first) && first <= last && last <= 65535 => None,
-                _ => Some(format!("a rule for `{}` needs ports from 0 to 65535, the first not above the last", self.protocol)),
+                _ => Some(format!(
+                    "a rule for `{}` needs ports from 0 to 65535, the first not above the last",
+                    self.protocol
+                )),
             },
             "icmp" | "icmpv6" if range.0.is_none() || range.1.is_none() => {
                 Some("a rule for ICMP needs a type and a code: -1 stands for all".into())
             }
             "all" | "icmp" | "icmpv6" => None,
             number if number.parse::<u8>().is_ok() => None,
-            other => Some(format!("`{other}` is no protocol: expected `tcp`, `udp`, `icmp`, `icmpv6`, `all` or a number")),
+            other => {
+                Some(format!("`{other}` is no protocol: expected `tcp`, `udp`, `icmp`, `icmpv6`, `all` or a number"))
+            }
         }
     }
 
@@ -85,9 +91,11 @@ impl Rule {
             IpPermission::builder().ip_protocol(protocol).set_from_port(self.from_port).set_to_port(self.to_port);
         let peer = if self.peer.as_str() == "self" { group } else { self.peer.as_str() };
         if peer.starts_with("sg-") {
-            permission.user_id_group_pairs(UserIdGroupPair::builder().group_id(peer).set_description(description).build())
+            permission
+                .user_id_group_pairs(UserIdGroupPair::builder().group_id(peer).set_description(description).build())
         } else if peer.starts_with("pl-") {
-            permission.prefix_list_ids(PrefixListId::builder().prefix_list_id(peer).set_description(description).build())
+            permission
+                .prefix_list_ids(PrefixListId::builder().prefix_list_id(peer).set_description(description).build())
         } else if peer.contains(':') {
             permission.ipv6_ranges(Ipv6Range::builder().cidr_ipv6(peer).set_description(description).build())
         } else {
@@ -137,7 +145,10 @@ pub(super) struct Difference {
 
 impl Difference {
     /// Rule by rule: what stays is not touched, so no traffic is interrupted.
-    pub(super) fn between<'a>(now: impl IntoIterator<Item = &'a Rule>, asked: impl IntoIterator<Item = &'a Rule>) -> Self {
+    pub(super) fn between<'a>(
+        now: impl IntoIterator<Item = &'a Rule>,
+        asked: impl IntoIterator<Item = &'a Rule>,
+    ) -> Self {
         let mut now: BTreeMap<Key, &Rule> = now.into_iter().map(|rule| (rule.key(), rule)).collect();
         let mut difference = Self::default();
         for rule in asked {
@@ -178,7 +189,8 @@ mod tests {
 
     #[test]
     fn rules_survive_the_wire() {
-        let all = Rule { protocol: "all".into(), peer: Peer::new("self"), from_port: None, to_port: None, description: None };
+        let all =
+            Rule { protocol: "all".into(), peer: Peer::new("self"), from_port: None, to_port: None, description: None };
         for rule in [rule(443, "2001:db8::/32", Some("v6")), rule(22, "sg-2", None), rule(80, "pl-1", None), all] {
             assert_eq!(Rule::all_of(&rule.wire("sg-own"), "sg-own"), [rule]);
         }

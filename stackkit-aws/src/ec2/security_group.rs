@@ -1,6 +1,6 @@
 //! `SecurityGroup`: a firewall around network interfaces, its rules within.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{Filter, IpPermission, ResourceType, SecurityGroup as Wire};
 use stackkit::resource::{Created, Found, Intent, Managed, Problem};
@@ -75,16 +75,19 @@ impl Managed for SecurityGroup {
         .await?;
         let id = made.group_id().ok_or_else(|| Error::missing("ec2:CreateSecurityGroup", "groupId"))?;
         cx.created(id).await?;
-        // AWS puts rules of its own into a new group, so what is there is looked at, not assumed.
-        let new = until(cx, "the security group", Pace::QUICK, || async {
-            Ok(match describe(aws, vec![filter("group-id", [id])]).await?.pop() {
-                Some(wire) => Seen::Ready(state(aws, &wire, None)?),
-                None => Seen::Waiting("not visible".into()),
+        let finish = async {
+            // AWS puts rules of its own into a new group, so what is there is looked at, not assumed.
+            let new = until(cx, "the security group", Pace::QUICK, || async {
+                Ok(match describe(aws, vec![filter("group-id", [id])]).await?.pop() {
+                    Some(wire) => Seen::Ready(state(aws, &wire, None)?),
+                    None => Seen::Waiting("not visible".into()),
+                })
             })
-        })
-        .await?;
-        set_rules(aws, cx, id, &new, args).await?;
-        Ok(Created::new(id, SecurityGroupState { args: args.clone(), ..new }))
+            .await?;
+            set_rules(aws, cx, id, &new, args).await?;
+            Ok(SecurityGroupState { args: args.clone(), ..new })
+        };
+        Ok(Created::new(id, finish.await.map_err(Error::half_made)?))
     }
 
     async fn read(
@@ -102,17 +105,14 @@ impl Managed for SecurityGroup {
         _: &Context,
         items: &[(String, Option<SecurityGroupState>)],
     ) -> Vec<Result<Option<SecurityGroupState>, Error>> {
-        let found = batch::read(items, FILTER_VALUES, |ids| async {
-            let wires = describe(aws, vec![filter("group-id", ids)]).await?;
-            Ok(wires.into_iter().filter_map(|wire| Some((wire.group_id()?.to_owned(), wire))).collect::<HashMap<_, _>>())
-        })
-        .await;
-        let with_prior = found.into_iter().zip(items);
-        with_prior
-            .map(|(found, (_, prior))| {
-                found?.map(|wire| state(aws, &wire, prior.as_ref().map(|prior| &prior.tags))).transpose()
-            })
-            .collect()
+        batch::read_states(
+            items,
+            FILTER_VALUES,
+            |ids| describe(aws, vec![filter("group-id", ids)]),
+            Wire::group_id,
+            |wire, prior| state(aws, wire, prior.map(|prior| &prior.tags)),
+        )
+        .await
     }
 
     async fn update(

@@ -1,6 +1,6 @@
 //! `Subnet`: a part of a network, in one zone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{AttributeBooleanValue, Filter, ResourceType, Subnet as Wire, SubnetState as Life};
 use stackkit::resource::{Created, Found, Intent, Managed, Problem};
@@ -67,18 +67,16 @@ impl Managed for Subnet {
         let id = made.subnet().and_then(Wire::subnet_id);
         let id = id.ok_or_else(|| Error::missing("ec2:CreateSubnet", "subnetId"))?;
         cx.created(id).await?;
-        if args.map_public_ip_on_launch {
-            set_public(aws, cx, id, true).await?;
-        }
-        Ok(Created::new(id, settled(aws, cx, id, args).await?))
+        let finish = async {
+            if args.map_public_ip_on_launch {
+                set_public(aws, cx, id, true).await?;
+            }
+            settled(aws, cx, id, args).await
+        };
+        Ok(Created::new(id, finish.await.map_err(Error::half_made)?))
     }
 
-    async fn read(
-        aws: &Aws,
-        _: &Context,
-        id: &str,
-        prior: Option<&SubnetState>,
-    ) -> Result<Option<SubnetState>, Error> {
+    async fn read(aws: &Aws, _: &Context, id: &str, prior: Option<&SubnetState>) -> Result<Option<SubnetState>, Error> {
         let found = describe(aws, vec![filter("subnet-id", [id])]).await?.pop();
         found.map(|wire| state(aws, &wire, prior.map(|prior| &prior.tags))).transpose()
     }
@@ -88,20 +86,14 @@ impl Managed for Subnet {
         _: &Context,
         items: &[(String, Option<SubnetState>)],
     ) -> Vec<Result<Option<SubnetState>, Error>> {
-        let found = batch::read(items, FILTER_VALUES, |ids| async {
-            let wires = describe(aws, vec![filter("subnet-id", ids)]).await?;
-            Ok(wires
-                .into_iter()
-                .filter_map(|wire| Some((wire.subnet_id()?.to_owned(), wire)))
-                .collect::<HashMap<_, _>>())
-        })
-        .await;
-        let with_prior = found.into_iter().zip(items);
-        with_prior
-            .map(|(found, (_, prior))| {
-                found?.map(|wire| state(aws, &wire, prior.as_ref().map(|prior| &prior.tags))).transpose()
-            })
-            .collect()
+        batch::read_states(
+            items,
+            FILTER_VALUES,
+            |ids| describe(aws, vec![filter("subnet-id", ids)]),
+            Wire::subnet_id,
+            |wire, prior| state(aws, wire, prior.map(|prior| &prior.tags)),
+        )
+        .await
     }
 
     async fn update(

@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use aws_sdk_ec2::types::{AttributeBooleanValue, Filter, ResourceType, Tenancy, Vpc as Wire, VpcAttributeName, VpcState as Life};
+use aws_sdk_ec2::types::{
+    AttributeBooleanValue, Filter, ResourceType, Tenancy, Vpc as Wire, VpcAttributeName, VpcState as Life,
+};
 use stackkit::resource::{Created, Found, Intent, Managed, Problem};
 use stackkit::{Cidr, Context, Id, resource};
 
 use super::{FILTER_VALUES, STILL_IN_USE, declared, filter, once, ours, retag, tagged};
+use crate::batch;
 use crate::connect::Aws;
 use crate::error::Error;
 use crate::tags::{self, Tags};
 use crate::wait::{Pace, Rule, Seen, retry, until};
-use crate::batch;
 
 /// A virtual private network of one region.
 ///
@@ -68,8 +70,11 @@ impl Managed for Vpc {
         .await?;
         let id = made.vpc().and_then(Wire::vpc_id).ok_or_else(|| Error::missing("ec2:CreateVpc", "vpcId"))?;
         cx.created(id).await?;
-        set_dns(aws, cx, id, (true, false), args).await?;
-        Ok(Created::new(id, settled(aws, cx, id, args).await?))
+        let finish = async {
+            set_dns(aws, cx, id, (true, false), args).await?;
+            settled(aws, cx, id, args).await
+        };
+        Ok(Created::new(id, finish.await.map_err(Error::half_made)?))
     }
 
     async fn read(aws: &Aws, _: &Context, id: &str, prior: Option<&VpcState>) -> Result<Option<VpcState>, Error> {

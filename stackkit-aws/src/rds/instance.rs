@@ -214,7 +214,7 @@ impl Managed for Instance {
         })
         .await?;
         cx.created(&args.identifier).await?;
-        Ok(Created::new(&args.identifier, settled(aws, cx, args).await?))
+        Ok(Created::new(&args.identifier, settled(aws, cx, args).await.map_err(Error::half_made)?))
     }
 
     async fn read(
@@ -277,7 +277,9 @@ impl Managed for Instance {
         .await;
         match asked {
             Err(error) if error.to_string().to_lowercase().contains("deletion protection") => {
-                return Err(error.because("set `deletion_protection(false)` in the program and run `up` before deleting it"));
+                return Err(
+                    error.because("set `deletion_protection(false)` in the program and run `up` before deleting it")
+                );
             }
             other => other?,
         }
@@ -442,7 +444,11 @@ pub(super) fn state(aws: &Aws, wire: &Wire, asked: Option<&InstanceArgs>) -> Res
         port,
         subnet_group: wire.db_subnet_group().and_then(|it| it.db_subnet_group_name()).map(str::to_owned),
         security_group_ids: Some(groups.collect()),
-        parameter_group: wire.db_parameter_groups().first().and_then(|it| it.db_parameter_group_name()).map(str::to_owned),
+        parameter_group: wire
+            .db_parameter_groups()
+            .first()
+            .and_then(|it| it.db_parameter_group_name())
+            .map(str::to_owned),
         availability_zone: wire.availability_zone().map(str::to_owned),
         multi_az: wire.multi_az().unwrap_or(false),
         publicly_accessible: wire.publicly_accessible().unwrap_or(false),

@@ -45,8 +45,7 @@ pub(super) async fn modify(
         call = match &args.password {
             Some(password) => {
                 let unmanage = prior.password.is_none() && prior.master_user_secret_arn.is_some();
-                call.master_user_password(password.reveal())
-                    .set_manage_master_user_password(unmanage.then_some(false))
+                call.master_user_password(password.reveal()).set_manage_master_user_password(unmanage.then_some(false))
             }
             None => call.manage_master_user_password(true),
         };
@@ -122,7 +121,10 @@ pub(super) fn keeps_version(asked: &str, running: &str, upgrades_itself: bool) -
     }
     let (Some(asked), Some(running)) = (numbers(asked), numbers(running)) else { return false };
     let minor = asked.len() - 1;
-    upgrades_itself && asked.len() > 1 && running.get(..minor) == Some(&asked[..minor]) && running[minor..] > asked[minor..]
+    upgrades_itself
+        && asked.len() > 1
+        && running.get(..minor) == Some(&asked[..minor])
+        && running[minor..] > asked[minor..]
 }
 
 fn numbers(version: &str) -> Option<Vec<u32>> {

@@ -62,7 +62,7 @@ impl Managed for SubnetGroup {
         })
         .await?;
         cx.created(&args.name).await?;
-        Ok(Created::new(&args.name, settled(aws, cx, args).await?))
+        Ok(Created::new(&args.name, settled(aws, cx, args).await.map_err(Error::half_made)?))
     }
 
     async fn read(

@@ -119,34 +119,17 @@ impl Managed for Bucket {
         match made {
             Err(error) if error.is("BucketAlreadyOwnedByYou") => return Err(exists(&args.name)),
             Err(error) if error.is("BucketAlreadyExists") => {
-                return Err(error.because("bucket names are unique in the whole world: choose another one, or leave it out"));
+                return Err(
+                    error.because("bucket names are unique in the whole world: choose another one, or leave it out")
+                );
             }
             other => other?,
         };
         cx.created(&args.name).await?;
-        let all = tags::of_new(cx, aws.default_tags(), &args.tags);
-        let shown = retry(cx, NEW, || seen_tags(aws, &args.name)).await?;
-        // Services that speak S3 without being it may have passed over the tags of the create call.
-        if all.iter().any(|(key, value)| shown.get(key) != Some(value)) {
-            put_tags(aws, cx, &args.name, all).await?;
-        }
-        let now = until(cx, "the bucket", Pace::QUICK, || async {
-            Ok(match read(aws, &args.name, Some(args)).await? {
-                Some(state) => Seen::Ready(state),
-                None => Seen::Waiting("not visible".into()),
-            })
-        })
-        .await?;
-        converge(aws, cx, &now, args).await?;
-        Ok(Created::new(&args.name, settled(aws, cx, args).await?))
+        Ok(Created::new(&args.name, finish(aws, cx, args).await.map_err(Error::half_made)?))
     }
 
-    async fn read(
-        aws: &Aws,
-        _: &Context,
-        id: &str,
-        prior: Option<&BucketState>,
-    ) -> Result<Option<BucketState>, Error> {
+    async fn read(aws: &Aws, _: &Context, id: &str, prior: Option<&BucketState>) -> Result<Option<BucketState>, Error> {
         read(aws, id, prior.map(|prior| &prior.args)).await
     }
 
@@ -246,7 +229,9 @@ impl Managed for Bucket {
             && name.ends_with(edge)
             && !name.contains("..");
         if !name.is_empty() && !fits {
-            let what = format!("`{name}` must be 3 to 63 lower-case letters, digits, hyphens and dots, with a letter or digit at both ends");
+            let what = format!(
+                "`{name}` must be 3 to 63 lower-case letters, digits, hyphens and dots, with a letter or digit at both ends"
+            );
             problems.push(Problem::new("name", what));
         }
         if args.encryption != S3_KEYS && !args.encryption.starts_with("arn:") {
@@ -349,13 +334,14 @@ async fn read(aws: &Aws, name: &str, asked: Option<&BucketArgs>) -> Result<Optio
     let access = optional(access.map_err(Error::from))?;
     let block = access.as_ref().and_then(|answer| answer.public_access_block_configuration());
     let ownership = optional(ownership.map_err(Error::from))?;
-    let ownership = ownership
-        .and_then(|answer| answer.ownership_controls?.rules.into_iter().next())
-        .map_or(Ownership::ObjectWriter, |rule| match rule.object_ownership {
+    let ownership = ownership.and_then(|answer| answer.ownership_controls?.rules.into_iter().next()).map_or(
+        Ownership::ObjectWriter,
+        |rule| match rule.object_ownership {
             ObjectOwnership::BucketOwnerEnforced => Ownership::BucketOwnerEnforced,
             ObjectOwnership::BucketOwnerPreferred => Ownership::BucketOwnerPreferred,
             _ => Ownership::ObjectWriter,
-        });
+        },
+    );
     let region = aws.region();
     let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
     Ok(Some(BucketState {
@@ -374,10 +360,34 @@ async fn read(aws: &Aws, name: &str, asked: Option<&BucketArgs>) -> Result<Optio
     }))
 }
 
+/// Gives a new bucket its tags and settings.
+async fn finish(aws: &Aws, cx: &Context, args: &BucketArgs) -> Result<BucketState, Error> {
+    let all = tags::of_new(cx, aws.default_tags(), &args.tags);
+    let shown = retry(cx, NEW, || seen_tags(aws, &args.name)).await?;
+    // Services that speak S3 without being it may have passed over the tags of the create call.
+    if all.iter().any(|(key, value)| shown.get(key) != Some(value)) {
+        put_tags(aws, cx, &args.name, all).await?;
+    }
+    let now = until(cx, "the bucket", Pace::QUICK, || async {
+        Ok(match read(aws, &args.name, Some(args)).await? {
+            Some(state) => Seen::Ready(state),
+            None => Seen::Waiting("not visible".into()),
+        })
+    })
+    .await?;
+    converge(aws, cx, &now, args).await?;
+    settled(aws, cx, args).await
+}
+
 fn blocks_everything(block: &PublicAccessBlockConfiguration) -> bool {
-    [block.block_public_acls(), block.block_public_policy(), block.ignore_public_acls(), block.restrict_public_buckets()]
-        .iter()
-        .all(|on| *on == Some(true))
+    [
+        block.block_public_acls(),
+        block.block_public_policy(),
+        block.ignore_public_acls(),
+        block.restrict_public_buckets(),
+    ]
+    .iter()
+    .all(|on| *on == Some(true))
 }
 
 /// Puts the settings that differ. What protects comes before what it protects from.
@@ -416,8 +426,7 @@ async fn converge(aws: &Aws, cx: &Context, now: &BucketArgs, asked: &BucketArgs)
         .await?;
     }
     if now.versioning != asked.versioning {
-        let status =
-            if asked.versioning { BucketVersioningStatus::Enabled } else { BucketVersioningStatus::Suspended };
+        let status = if asked.versioning { BucketVersioningStatus::Enabled } else { BucketVersioningStatus::Suspended };
         let configuration = VersioningConfiguration::builder().status(status).build();
         retry(cx, NEW, || async {
             let call = s3.put_bucket_versioning().bucket(name);

@@ -68,7 +68,8 @@ async fn many_networks_are_read_with_one_list() -> Outcome {
     items.insert(1, ("vpc-00000000000000000".to_owned(), None));
     moto.clear_calls()?;
     let read = Vpc::read_many(&aws, &context::<Vpc>("many"), &items).await;
-    let there: Vec<bool> = read.into_iter().map(|one| Ok(one?.is_some())).collect::<Result<_, stackkit_aws::Error>>()?;
+    let there: Vec<bool> =
+        read.into_iter().map(|one| Ok(one?.is_some())).collect::<Result<_, stackkit_aws::Error>>()?;
     assert_eq!(there, [true, false, true, true], "one that is gone does not fail the others");
     let lists = moto.calls()?.into_iter().filter(|call| call == "ec2:DescribeVpcs").count();
     assert_eq!(lists, 1);
@@ -79,7 +80,8 @@ async fn many_networks_are_read_with_one_list() -> Outcome {
 async fn what_an_interrupted_create_made_is_found_by_its_token() -> Outcome {
     let aws = aws(shared());
     let vpc_state = vpc(&aws, "find-vpc").await?;
-    let Found::Ours(found) = Vpc::find(&aws, &context::<Vpc>("any"), &intent("find-vpc", Vpc::new(cidr!("10.0.0.0/16")))).await?
+    let Found::Ours(found) =
+        Vpc::find(&aws, &context::<Vpc>("any"), &intent("find-vpc", Vpc::new(cidr!("10.0.0.0/16")))).await?
     else {
         return Err("not found".into());
     };
@@ -120,7 +122,10 @@ async fn a_subnet_is_made_read_changed_and_deleted() -> Outcome {
     let draft = || Subnet::new(vpc.id.as_str(), cidr!("10.0.1.0/24"));
     let asked = args("", draft().map_public_ip_on_launch(true));
     let made = Subnet::create(&aws, &cx, &asked).await?;
-    assert!(made.state.availability_zone.as_ref().is_some_and(|zone| zone.starts_with("eu-central-1")), "chosen by AWS");
+    assert!(
+        made.state.availability_zone.as_ref().is_some_and(|zone| zone.starts_with("eu-central-1")),
+        "chosen by AWS"
+    );
     assert!(made.state.map_public_ip_on_launch);
     assert_eq!(Subnet::read(&aws, &cx, &made.id, Some(&made.state)).await?.as_ref(), Some(&made.state));
     let asked = args("", draft().tags([("tier", "public")]));
@@ -157,7 +162,8 @@ async fn a_route_table_follows_its_declaration() -> Outcome {
     let mut subnets = Vec::new();
     for block in [cidr!("10.0.1.0/24"), cidr!("10.0.2.0/24")] {
         let name = format!("rtb-{block}");
-        let made = Subnet::create(&aws, &context::<Subnet>(&name), &args("", Subnet::new(vpc.id.as_str(), block))).await?;
+        let made =
+            Subnet::create(&aws, &context::<Subnet>(&name), &args("", Subnet::new(vpc.id.as_str(), block))).await?;
         subnets.push(made.id);
     }
     let gateway = InternetGateway::new(vpc.id.as_str());
@@ -165,18 +171,14 @@ async fn a_route_table_follows_its_declaration() -> Outcome {
 
     let cx = context::<RouteTable>("rtb");
     let draft = || RouteTable::new(vpc.id.as_str());
-    let asked = args(
-        "",
-        draft().routes([Route::new(cidr!("0.0.0.0/0"), gateway.as_str())]).subnet_ids([subnets[0].as_str()]),
-    );
+    let asked =
+        args("", draft().routes([Route::new(cidr!("0.0.0.0/0"), gateway.as_str())]).subnet_ids([subnets[0].as_str()]));
     let made = RouteTable::create(&aws, &cx, &asked).await?;
     assert_eq!(made.state.args, asked);
     assert_eq!(RouteTable::read(&aws, &cx, &made.id, Some(&made.state)).await?.as_ref(), Some(&made.state));
 
-    let routes = [
-        Route::new(cidr!("172.16.0.0/12"), gateway.as_str()),
-        Route::new(cidr!("192.168.0.0/16"), gateway.as_str()),
-    ];
+    let routes =
+        [Route::new(cidr!("172.16.0.0/12"), gateway.as_str()), Route::new(cidr!("192.168.0.0/16"), gateway.as_str())];
     let asked = args("", draft().routes(routes).subnet_ids([subnets[1].as_str()]).tags([("a", "b")]));
     let changed = RouteTable::update(&aws, &cx, &made.id, &made.state, &asked).await?;
     let read = RouteTable::read(&aws, &cx, &made.id, Some(&changed)).await?.ok_or("gone")?;
@@ -255,7 +257,7 @@ async fn what_ec2_would_refuse_is_found_before_it_is_asked() -> Outcome {
     let problems = Vpc::validate(&args("", Vpc::new(cidr!("10.0.0.0/8")).enable_dns_support(false)));
     let fields: Vec<_> = problems.iter().map(|problem| problem.field).collect();
     assert_eq!(fields, ["enable_dns_hostnames", "cidr"]);
-    let twice = [Route::new(cidr!("0.0.0.0/0"), "igw-1"), Route::new(cidr!("0.0.0.0/0"), "house-1")];
+    let twice = [Route::new(cidr!("0.0.0.0/0"), "igw-1"), Route::new(cidr!("0.0.0.0/0"), "subnet-1")];
     let problems = RouteTable::validate(&args("", RouteTable::new("vpc-1").routes(twice)));
     assert_eq!(problems.len(), 2, "{problems:?}");
     let group = SecurityGroup::new("vpc-1").ingress([Rule::new("tcp", "0.0.0.0/0")]);

@@ -96,10 +96,26 @@ async fn a_network_is_deleted_once_what_is_in_it_is_gone() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_denied_call_names_the_action_to_allow() -> Outcome {
+async fn credentials_that_aws_does_not_accept_are_told_with_what_to_check() -> Outcome {
     let moto = Moto::start()?;
     moto.enforce_iam()?;
-    let refused = Vpc::read(&aws(&moto), &context::<Vpc>("v"), "vpc-1", None).await.expect_err("nobody may do anything");
+    let cx = context::<Vpc>("v");
+    let refused = Vpc::read(&aws(&moto), &cx, "vpc-1", None).await.expect_err("nobody is known");
     assert_eq!(refused.kind(), ErrorKind::Denied, "{refused}");
+    assert!(refused.to_string().starts_with("ec2:DescribeVpcs: "), "{refused}");
+    assert!(refused.to_string().contains("AWS_PROFILE"), "{refused}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_fails_after_the_create_is_left_to_the_next_run() -> Outcome {
+    let moto = Moto::start()?;
+    let aws = aws(&moto);
+    moto.inject(&[Fault::on("ec2:ModifyVpcAttribute", FaultMode::DropBefore).times(100)])?;
+    let asked = args("", Vpc::new(cidr!("10.0.0.0/16")));
+    let half = Vpc::create(&aws, &context::<Vpc>("half"), &asked).await.expect_err("the connection breaks");
+    // Any kind that the engine repeats a create for would make a second network.
+    assert_eq!(half.kind(), ErrorKind::Conflict, "{half}");
+    assert!(half.to_string().contains("next `up`"), "{half}");
     Ok(())
 }

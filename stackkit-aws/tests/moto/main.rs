@@ -3,6 +3,7 @@
 mod connect;
 mod ec2;
 mod faults;
+mod programs;
 mod rds;
 mod s3;
 mod support;

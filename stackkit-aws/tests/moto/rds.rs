@@ -94,10 +94,8 @@ async fn a_database_is_made_safe_changed_and_deleted_with_a_last_snapshot() -> O
     assert_eq!(refused.kind(), ErrorKind::Invalid, "{refused}");
     assert!(refused.to_string().contains("`deletion_protection(false)`"), "{refused}");
 
-    let asked: InstanceArgs = args(
-        "",
-        draft("db.t4g.small").deletion_protection(false).backup_retention_days(14).tags([("a", "b")]),
-    );
+    let asked: InstanceArgs =
+        args("", draft("db.t4g.small").deletion_protection(false).backup_retention_days(14).tags([("a", "b")]));
     let changed = Instance::update(&aws, &cx, "orders", state, &asked).await?;
     assert!(!changed.deletion_protection);
     assert_eq!((changed.backup_retention_days, changed.instance_class.as_str()), (14, "db.t4g.small"));
@@ -136,7 +134,8 @@ async fn a_database_whose_answer_is_lost_is_found_by_name_and_tag() -> Outcome {
     let lost = Instance::create(&aws, &cx, &asked).await.expect_err("no answer");
     assert_eq!(lost.kind(), ErrorKind::UnknownOutcome, "{lost}");
     assert!(!lost.to_string().contains(PASSWORD));
-    let intent = |token: &str, name_was_free| Intent::<Instance> { args: asked.clone(), token: token.to_owned(), name_was_free };
+    let intent =
+        |token: &str, name_was_free| Intent::<Instance> { args: asked.clone(), token: token.to_owned(), name_was_free };
     let Found::Ours(found) = Instance::find(&aws, &cx, &intent("lost", Some(true))).await? else {
         return Err("not found".into());
     };

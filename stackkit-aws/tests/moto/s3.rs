@@ -87,7 +87,8 @@ async fn a_bucket_that_is_there_already_is_never_taken_over() -> Outcome {
     let refused = Bucket::create(&aws, &context::<Bucket>("taken-2"), &asked).await.expect_err("taken");
     assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
 
-    let intent = |token: &str, name_was_free| Intent::<Bucket> { args: asked.clone(), token: token.to_owned(), name_was_free };
+    let intent =
+        |token: &str, name_was_free| Intent::<Bucket> { args: asked.clone(), token: token.to_owned(), name_was_free };
     let cx = context::<Bucket>("any");
     assert!(matches!(Bucket::find(&aws, &cx, &intent("taken-1", Some(true))).await?, Found::Ours(_)));
     assert!(matches!(Bucket::find(&aws, &cx, &intent("taken-2", Some(false))).await?, Found::Nothing));
@@ -109,7 +110,9 @@ async fn a_bucket_that_got_no_tags_is_ours_if_its_name_was_found_free() -> Outco
     let intent = |name_was_free| Intent::<Bucket> { args: asked.clone(), token: "bare".to_owned(), name_was_free };
     let cx = context::<Bucket>("bare");
     assert!(matches!(Bucket::find(&aws, &cx, &intent(Some(false))).await?, Found::Nothing), "a stranger's");
-    let Found::Ours(found) = Bucket::find(&aws, &cx, &intent(Some(true))).await? else { return Err("not found".into()) };
+    let Found::Ours(found) = Bucket::find(&aws, &cx, &intent(Some(true))).await? else {
+        return Err("not found".into());
+    };
     assert!(!found.state.versioning, "as it was made, for the engine to finish");
     let finished = Bucket::update(&aws, &cx, "bare", &found.state, &asked).await?;
     assert_eq!(finished.args, asked);

@@ -12,14 +12,14 @@ stateful false named false
 name { : name }
 namespace {  }
 meta { 1 2 }
-new { 
+new {
 /// spec defines the desired behavior of the MutatingAdmissionPolicy.
 spec 3 "spec": MutatingAdmissionPolicySpec;
 }
-optional { 
+optional {
 }
 own { 4 5 }
-outputs { 
+outputs {
 }
 }
 
@@ -31,14 +31,14 @@ stateful false named false
 name { : name }
 namespace {  }
 meta { 1 2 }
-new { 
+new {
 /// spec defines the desired behavior of the MutatingAdmissionPolicyBinding.
 spec 3 "spec": MutatingAdmissionPolicyBindingSpec;
 }
-optional { 
+optional {
 }
 own { 4 5 }
-outputs { 
+outputs {
 }
 }
 
@@ -50,14 +50,14 @@ stateful false named false
 name { : name }
 namespace {  }
 meta { 1 2 }
-new { 
+new {
 }
-optional { 
+optional {
 /// webhooks is a list of webhooks and the affected resources and operations.
 webhooks 3 "webhooks": Vec<MutatingWebhook> => keyed("name");
 }
 own { 4 5 }
-outputs { 
+outputs {
 }
 }
 
@@ -69,14 +69,14 @@ stateful false named false
 name { : name }
 namespace {  }
 meta { 1 2 }
-new { 
+new {
 /// spec defines the desired behavior of the ValidatingAdmissionPolicy.
 spec 3 "spec": ValidatingAdmissionPolicySpec;
 }
-optional { 
+optional {
 }
 own { 4 5 }
-outputs { 
+outputs {
 }
 }
 
@@ -88,14 +88,14 @@ stateful false named false
 name { : name }
 namespace {  }
 meta { 1 2 }
-new { 
+new {
 /// spec defines the desired behavior of the ValidatingAdmissionPolicyBinding.
 spec 3 "spec": ValidatingAdmissionPolicyBindingSpec;
 }
-optional { 
+optional {
 }
 own { 4 5 }
-outputs { 
+outputs {
 }
 }
 
@@ -107,409 +107,409 @@ stateful false named false
 name { : name }
 namespace {  }
 meta { 1 2 }
-new { 
+new {
 }
-optional { 
+optional {
 /// webhooks is a list of webhooks and the affected resources and operations.
 webhooks 3 "webhooks": Vec<ValidatingWebhook> => keyed("name");
 }
 own { 4 5 }
-outputs { 
+outputs {
 }
 }
 
 mirror! {
 /// ApplyConfiguration defines the desired configuration values of an object.
 ApplyConfiguration
-new { 
+new {
 }
-optional { 
+optional {
 /// expression will be evaluated by CEL to create an apply configuration.
 expression "expression": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// AuditAnnotation describes how to produce an audit annotation for an API request.
 AuditAnnotation
-new { 
+new {
 /// key specifies the audit annotation key.
-key "key": String; 
+key "key": String;
 /// valueExpression represents the expression which is evaluated by CEL to produce an audit annotation value.
 value_expression "valueExpression": String;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// JSONPatch defines a JSON Patch.
 JSONPatch
-new { 
+new {
 }
-optional { 
+optional {
 /// expression will be evaluated by CEL to create a \[JSON patch\](<https://jsonpatch.com/>).
 expression "expression": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// MatchCondition represents a condition which must by fulfilled for a request to be sent to a webhook.
 MatchCondition
-new { 
+new {
 /// name is an identifier for this match condition, used for strategic merging of MatchConditions, as well as providing an identifier for logging purposes.
-name "name": String; 
+name "name": String;
 /// expression represents the expression which will be evaluated by CEL. Must evaluate to bool.
 expression "expression": String;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// MatchResources decides whether to run the admission control policy on an object based on whether it meets the match criteria.
 MatchResources
-new { 
+new {
 }
-optional { 
+optional {
 /// excludeResourceRules describes what operations on what resources/subresources the ValidatingAdmissionPolicy should not care about.
-exclude_resource_rules "excludeResourceRules": Vec<NamedRuleWithOperations>; 
+exclude_resource_rules "excludeResourceRules": Vec<NamedRuleWithOperations>;
 /// matchPolicy defines how the "MatchResources" list is used to match incoming requests.
-match_policy "matchPolicy": String; 
+match_policy "matchPolicy": String;
 /// namespaceSelector decides whether to run the admission control policy on an object based on whether the namespace for that object matches the selector.
-namespace_selector "namespaceSelector": crate::meta::v1::LabelSelector; 
+namespace_selector "namespaceSelector": crate::meta::v1::LabelSelector;
 /// objectSelector decides whether to run the validation based on if the object has matching labels.
-object_selector "objectSelector": crate::meta::v1::LabelSelector; 
+object_selector "objectSelector": crate::meta::v1::LabelSelector;
 /// resourceRules describes what operations on what resources/subresources the ValidatingAdmissionPolicy matches.
 resource_rules "resourceRules": Vec<NamedRuleWithOperations>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// MutatingAdmissionPolicyBindingSpec defines the specification of the MutatingAdmissionPolicyBinding.
 MutatingAdmissionPolicyBindingSpec
-new { 
+new {
 }
-optional { 
+optional {
 /// matchResources limits what resources match this binding and may be mutated by it.
-match_resources "matchResources": MatchResources; 
+match_resources "matchResources": MatchResources;
 /// paramRef specifies the parameter resource used to configure the admission control policy.
-param_ref "paramRef": ParamRef; 
+param_ref "paramRef": ParamRef;
 /// policyName references a MutatingAdmissionPolicy name which the MutatingAdmissionPolicyBinding binds to.
 policy_name "policyName": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// MutatingAdmissionPolicySpec defines the desired behavior of the admission policy.
 MutatingAdmissionPolicySpec
-new { 
+new {
 }
-optional { 
+optional {
 /// failurePolicy defines how to handle failures for the admission policy.
-failure_policy "failurePolicy": String; 
+failure_policy "failurePolicy": String;
 /// matchConditions is a list of conditions that must be met for a request to be validated.
-match_conditions "matchConditions": Vec<MatchCondition> => keyed("name"); 
+match_conditions "matchConditions": Vec<MatchCondition> => keyed("name");
 /// matchConstraints specifies what resources this policy is designed to validate.
-match_constraints "matchConstraints": MatchResources; 
+match_constraints "matchConstraints": MatchResources;
 /// mutations contain operations to perform on matching objects.
-mutations "mutations": Vec<Mutation>; 
+mutations "mutations": Vec<Mutation>;
 /// paramKind specifies the kind of resources used to parameterize this policy.
-param_kind "paramKind": ParamKind; 
+param_kind "paramKind": ParamKind;
 /// reinvocationPolicy indicates whether mutations may be called multiple times per MutatingAdmissionPolicyBinding as part of a single admission …
-reinvocation_policy "reinvocationPolicy": String; 
+reinvocation_policy "reinvocationPolicy": String;
 /// variables contain definitions of variables that can be used in composition of other expressions.
 variables "variables": Vec<Variable>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// MutatingWebhook describes an admission webhook and the resources and operations it applies to.
 MutatingWebhook
-new { 
+new {
 /// name is the name of the admission webhook.
-name "name": String; 
+name "name": String;
 /// admissionReviewVersions is an ordered list of preferred 'AdmissionReview' versions the Webhook expects.
-admission_review_versions "admissionReviewVersions": Vec<String>; 
+admission_review_versions "admissionReviewVersions": Vec<String>;
 /// clientConfig defines how to communicate with the hook.
-client_config "clientConfig": WebhookClientConfig; 
+client_config "clientConfig": WebhookClientConfig;
 /// sideEffects states whether this webhook has side effects.
 side_effects "sideEffects": String;
 }
-optional { 
+optional {
 /// failurePolicy defines how unrecognized errors from the admission endpoint are handled - allowed values are Ignore or Fail.
-failure_policy "failurePolicy": String; 
+failure_policy "failurePolicy": String;
 /// matchConditions is a list of conditions that must be met for a request to be sent to this webhook.
-match_conditions "matchConditions": Vec<MatchCondition> => keyed("name"); 
+match_conditions "matchConditions": Vec<MatchCondition> => keyed("name");
 /// matchPolicy defines how the "rules" list is used to match incoming requests.
-match_policy "matchPolicy": String; 
+match_policy "matchPolicy": String;
 /// namespaceSelector decides whether to run the webhook on an object based on whether the namespace for that object matches the selector.
-namespace_selector "namespaceSelector": crate::meta::v1::LabelSelector; 
+namespace_selector "namespaceSelector": crate::meta::v1::LabelSelector;
 /// objectSelector decides whether to run the webhook based on if the object has matching labels.
-object_selector "objectSelector": crate::meta::v1::LabelSelector; 
+object_selector "objectSelector": crate::meta::v1::LabelSelector;
 /// reinvocationPolicy indicates whether this webhook should be called multiple times as part of a single admission evaluation.
-reinvocation_policy "reinvocationPolicy": String; 
+reinvocation_policy "reinvocationPolicy": String;
 /// rules describes what operations on what resources/subresources the webhook cares about.
-rules "rules": Vec<RuleWithOperations>; 
+rules "rules": Vec<RuleWithOperations>;
 /// timeoutSeconds specifies the timeout for this webhook.
 timeout_seconds "timeoutSeconds": i32;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Mutation specifies the CEL expression which is used to apply the Mutation.
 Mutation
-new { 
+new {
 /// patchType indicates the patch strategy used.
 patch_type "patchType": String;
 }
-optional { 
+optional {
 /// applyConfiguration defines the desired configuration values of an object.
-apply_configuration "applyConfiguration": ApplyConfiguration; 
+apply_configuration "applyConfiguration": ApplyConfiguration;
 /// jsonPatch defines a \[JSON patch\](<https://jsonpatch.com/>) operation to perform a mutation to the object.
 json_patch "jsonPatch": JSONPatch;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// NamedRuleWithOperations is a tuple of Operations and Resources with ResourceNames.
 NamedRuleWithOperations
-new { 
+new {
 }
-optional { 
+optional {
 /// apiGroups is the API groups the resources belong to.
-api_groups "apiGroups": Vec<String>; 
+api_groups "apiGroups": Vec<String>;
 /// apiVersions is the API versions the resources belong to.
-api_versions "apiVersions": Vec<String>; 
+api_versions "apiVersions": Vec<String>;
 /// operations is the operations the admission hook cares about - CREATE, UPDATE, DELETE, CONNECT or * for all of those operations and any future …
-operations "operations": Vec<String>; 
+operations "operations": Vec<String>;
 /// resourceNames is an optional white list of names that the rule applies to.
-resource_names "resourceNames": Vec<String>; 
+resource_names "resourceNames": Vec<String>;
 /// resources is a list of resources this rule applies to.
-resources "resources": Vec<String>; 
+resources "resources": Vec<String>;
 /// scope specifies the scope of this rule.
 scope "scope": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ParamKind is a tuple of Group Kind and Version.
 ParamKind
-new { 
+new {
 }
-optional { 
+optional {
 /// apiVersion is the API group version the resources belong to.
-api_version "apiVersion": String; 
+api_version "apiVersion": String;
 /// kind is the API kind the resources belong to.
 kind "kind": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ParamRef describes how to locate the params to be used as input to expressions of rules applied by a policy binding.
 ParamRef
-new { 
+new {
 }
-optional { 
+optional {
 /// name is the name of the resource being referenced.
-name "name": String; 
+name "name": String;
 /// namespace is the namespace of the referenced resource.
-namespace "namespace": String; 
+namespace "namespace": String;
 /// parameterNotFoundAction controls the behavior of the binding when the resource exists, and name or selector is valid, but there are no parameters …
-parameter_not_found_action "parameterNotFoundAction": String; 
+parameter_not_found_action "parameterNotFoundAction": String;
 /// selector can be used to match multiple param objects based on their labels.
 selector "selector": crate::meta::v1::LabelSelector;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// RuleWithOperations is a tuple of Operations and Resources.
 RuleWithOperations
-new { 
+new {
 }
-optional { 
+optional {
 /// apiGroups is the API groups the resources belong to.
-api_groups "apiGroups": Vec<String>; 
+api_groups "apiGroups": Vec<String>;
 /// apiVersions is the API versions the resources belong to.
-api_versions "apiVersions": Vec<String>; 
+api_versions "apiVersions": Vec<String>;
 /// operations is the operations the admission hook cares about - CREATE, UPDATE, DELETE, CONNECT or * for all of those operations and any future …
-operations "operations": Vec<String>; 
+operations "operations": Vec<String>;
 /// resources is a list of resources this rule applies to.
-resources "resources": Vec<String>; 
+resources "resources": Vec<String>;
 /// scope specifies the scope of this rule.
 scope "scope": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ServiceReference holds a reference to Service.legacy.k8s.io.
 ServiceReference
-new { 
+new {
 /// name is the name of the service.
-name "name": String; 
+name "name": String;
 /// namespace is the namespace of the service.
 namespace "namespace": String;
 }
-optional { 
+optional {
 /// path is an optional URL path which will be sent in any request to this service.
-path "path": String; 
+path "path": String;
 /// port is the port on the service that hosts the webhook.
 port "port": i32;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ValidatingAdmissionPolicyBindingSpec is the specification of the ValidatingAdmissionPolicyBinding.
 ValidatingAdmissionPolicyBindingSpec
-new { 
+new {
 /// policyName references a ValidatingAdmissionPolicy name which the ValidatingAdmissionPolicyBinding binds to.
-policy_name "policyName": String; 
+policy_name "policyName": String;
 /// validationActions declares how Validations of the referenced ValidatingAdmissionPolicy are enforced.
 validation_actions "validationActions": Vec<String> => set;
 }
-optional { 
+optional {
 /// matchResources declares what resources match this binding and will be validated by it.
-match_resources "matchResources": MatchResources; 
+match_resources "matchResources": MatchResources;
 /// paramRef specifies the parameter resource used to configure the admission control policy.
 param_ref "paramRef": ParamRef;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ValidatingAdmissionPolicySpec is the specification of the desired behavior of the AdmissionPolicy.
 ValidatingAdmissionPolicySpec
-new { 
+new {
 }
-optional { 
+optional {
 /// auditAnnotations contains CEL expressions which are used to produce audit annotations for the audit event of the API request.
-audit_annotations "auditAnnotations": Vec<AuditAnnotation>; 
+audit_annotations "auditAnnotations": Vec<AuditAnnotation>;
 /// failurePolicy defines how to handle failures for the admission policy.
-failure_policy "failurePolicy": String; 
+failure_policy "failurePolicy": String;
 /// matchConditions is a list of conditions that must be met for a request to be validated.
-match_conditions "matchConditions": Vec<MatchCondition> => keyed("name"); 
+match_conditions "matchConditions": Vec<MatchCondition> => keyed("name");
 /// matchConstraints specifies what resources this policy is designed to validate.
-match_constraints "matchConstraints": MatchResources; 
+match_constraints "matchConstraints": MatchResources;
 /// paramKind specifies the kind of resources used to parameterize this policy.
-param_kind "paramKind": ParamKind; 
+param_kind "paramKind": ParamKind;
 /// validations contain CEL expressions which is used to apply the validation.
-validations "validations": Vec<Validation>; 
+validations "validations": Vec<Validation>;
 /// variables contain definitions of variables that can be used in composition of other expressions.
 variables "variables": Vec<Variable> => keyed("name");
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ValidatingWebhook describes an admission webhook and the resources and operations it applies to.
 ValidatingWebhook
-new { 
+new {
 /// name is the name of the admission webhook.
-name "name": String; 
+name "name": String;
 /// admissionReviewVersions is an ordered list of preferred 'AdmissionReview' versions the Webhook expects.
-admission_review_versions "admissionReviewVersions": Vec<String>; 
+admission_review_versions "admissionReviewVersions": Vec<String>;
 /// clientConfig defines how to communicate with the hook.
-client_config "clientConfig": WebhookClientConfig; 
+client_config "clientConfig": WebhookClientConfig;
 /// sideEffects states whether this webhook has side effects.
 side_effects "sideEffects": String;
 }
-optional { 
+optional {
 /// failurePolicy defines how unrecognized errors from the admission endpoint are handled - allowed values are Ignore or Fail.
-failure_policy "failurePolicy": String; 
+failure_policy "failurePolicy": String;
 /// matchConditions is a list of conditions that must be met for a request to be sent to this webhook.
-match_conditions "matchConditions": Vec<MatchCondition> => keyed("name"); 
+match_conditions "matchConditions": Vec<MatchCondition> => keyed("name");
 /// matchPolicy defines how the "rules" list is used to match incoming requests.
-match_policy "matchPolicy": String; 
+match_policy "matchPolicy": String;
 /// namespaceSelector decides whether to run the webhook on an object based on whether the namespace for that object matches the selector.
-namespace_selector "namespaceSelector": crate::meta::v1::LabelSelector; 
+namespace_selector "namespaceSelector": crate::meta::v1::LabelSelector;
 /// objectSelector decides whether to run the webhook based on if the object has matching labels.
-object_selector "objectSelector": crate::meta::v1::LabelSelector; 
+object_selector "objectSelector": crate::meta::v1::LabelSelector;
 /// rules describes what operations on what resources/subresources the webhook cares about.
-rules "rules": Vec<RuleWithOperations>; 
+rules "rules": Vec<RuleWithOperations>;
 /// timeoutSeconds specifies the timeout for this webhook.
 timeout_seconds "timeoutSeconds": i32;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Validation specifies the CEL expression which is used to apply the validation.
 Validation
-new { 
+new {
 /// expression represents the expression which will be evaluated by CEL. ref: <https://github.com/google/cel-spec> CEL expressions have access to the …
 expression "expression": String;
 }
-optional { 
+optional {
 /// message represents the message displayed when validation fails.
-message "message": String; 
+message "message": String;
 /// messageExpression declares a CEL expression that evaluates to the validation failure message that is returned when this rule fails.
-message_expression "messageExpression": String; 
+message_expression "messageExpression": String;
 /// reason represents a machine-readable description of why this validation failed.
 reason "reason": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Variable is the definition of a variable that is used for composition.
 Variable
-new { 
+new {
 /// name is the name of the variable.
-name "name": String; 
+name "name": String;
 /// expression is the expression that will be evaluated as the value of the variable.
 expression "expression": String;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// WebhookClientConfig contains the information to make a TLS connection with the webhook.
 WebhookClientConfig
-new { 
+new {
 }
-optional { 
+optional {
 /// caBundle is a PEM encoded CA bundle which will be used to validate the webhook's server certificate.
-ca_bundle "caBundle": crate::ByteString; 
+ca_bundle "caBundle": crate::ByteString;
 /// service is a reference to the service for this webhook.
-service "service": ServiceReference; 
+service "service": ServiceReference;
 /// url gives the location of the webhook, in standard URL form ('scheme://host:port/path').
 url "url": String;
 }
-either { 
+either {
 }
 }

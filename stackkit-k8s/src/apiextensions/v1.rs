@@ -13,383 +13,383 @@ stateful true named true
 name { name }
 namespace {  }
 meta { 1 2 }
-new { 
+new {
 /// spec describes how the user wants the resources to appear.
 spec 3 "spec": CustomResourceDefinitionSpec;
 }
-optional { 
+optional {
 }
 own { 4 5 }
-outputs { 
+outputs {
 }
 }
 
 mirror! {
 /// CustomResourceColumnDefinition specifies a column for server side printing.
 CustomResourceColumnDefinition
-new { 
+new {
 /// name is a human readable name for the column.
-name "name": String; 
+name "name": String;
 /// jsonPath is a simple JSON path (i.e.
-json_path "jsonPath": String; 
+json_path "jsonPath": String;
 /// type is an OpenAPI type definition for this column.
 type_ "type": String;
 }
-optional { 
+optional {
 /// description is a human readable description of this column.
-description "description": String; 
+description "description": String;
 /// format is an optional OpenAPI type definition for this column.
-format "format": String; 
+format "format": String;
 /// priority is an integer defining the relative importance of this column compared to others.
 priority "priority": i32;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// CustomResourceConversion describes how to convert different versions of a CR.
 CustomResourceConversion
-new { 
+new {
 /// strategy specifies how custom resources are converted between versions.
 strategy "strategy": String;
 }
-optional { 
+optional {
 /// webhook describes how to call the conversion webhook.
 webhook "webhook": WebhookConversion;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// CustomResourceDefinitionNames indicates the names to serve this CustomResourceDefinition.
 CustomResourceDefinitionNames
-new { 
+new {
 /// kind is the serialized kind of the resource.
-kind "kind": String; 
+kind "kind": String;
 /// plural is the plural name of the resource to serve.
 plural "plural": String;
 }
-optional { 
+optional {
 /// categories is a list of grouped resources this custom resource belongs to (e.g.
-categories "categories": Vec<String>; 
+categories "categories": Vec<String>;
 /// listKind is the serialized kind of the list for this resource.
-list_kind "listKind": String; 
+list_kind "listKind": String;
 /// shortNames are short names for the resource, exposed in API discovery documents, and used by clients to support invocations like 'kubectl get …
-short_names "shortNames": Vec<String>; 
+short_names "shortNames": Vec<String>;
 /// singular is the singular name of the resource.
 singular "singular": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// CustomResourceDefinitionSpec describes how a user wants their resource to appear.
 CustomResourceDefinitionSpec
-new { 
+new {
 /// group is the API group of the defined custom resource.
-group "group": String; 
+group "group": String;
 /// names specify the resource and kind names for the custom resource.
-names "names": CustomResourceDefinitionNames; 
+names "names": CustomResourceDefinitionNames;
 /// scope indicates whether the defined custom resource is cluster- or namespace-scoped.
-scope "scope": String; 
+scope "scope": String;
 /// versions is the list of all API versions of the defined custom resource.
 versions "versions": Vec<CustomResourceDefinitionVersion>;
 }
-optional { 
+optional {
 /// conversion defines conversion settings for the CRD.
-conversion "conversion": CustomResourceConversion; 
+conversion "conversion": CustomResourceConversion;
 /// preserveUnknownFields indicates that object fields which are not specified in the OpenAPI schema should be preserved when persisting to storage.
 preserve_unknown_fields "preserveUnknownFields": bool;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// CustomResourceDefinitionVersion describes a version for CRD.
 CustomResourceDefinitionVersion
-new { 
+new {
 /// name is the version name, e.g.
-name "name": String; 
+name "name": String;
 /// served is a flag enabling/disabling this version from being served via REST APIs.
-served "served": bool; 
+served "served": bool;
 /// storage indicates this version should be used when persisting custom resources to storage.
 storage "storage": bool;
 }
-optional { 
+optional {
 /// additionalPrinterColumns specifies additional columns returned in Table output.
-additional_printer_columns "additionalPrinterColumns": Vec<CustomResourceColumnDefinition>; 
+additional_printer_columns "additionalPrinterColumns": Vec<CustomResourceColumnDefinition>;
 /// deprecated indicates this version of the custom resource API is deprecated.
-deprecated "deprecated": bool; 
+deprecated "deprecated": bool;
 /// deprecationWarning overrides the default warning returned to API clients.
-deprecation_warning "deprecationWarning": String; 
+deprecation_warning "deprecationWarning": String;
 /// schema describes the schema used for validation, pruning, and defaulting of this version of the custom resource.
-schema "schema": CustomResourceValidation; 
+schema "schema": CustomResourceValidation;
 /// selectableFields specifies paths to fields that may be used as field selectors.
-selectable_fields "selectableFields": Vec<SelectableField>; 
+selectable_fields "selectableFields": Vec<SelectableField>;
 /// subresources specify what subresources this version of the defined custom resource have.
 subresources "subresources": CustomResourceSubresources;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// CustomResourceSubresourceScale defines how to serve the scale subresource for CustomResources.
 CustomResourceSubresourceScale
-new { 
+new {
 /// specReplicasPath defines the JSON path inside of a custom resource that corresponds to Scale 'spec.replicas'.
-spec_replicas_path "specReplicasPath": String; 
+spec_replicas_path "specReplicasPath": String;
 /// statusReplicasPath defines the JSON path inside of a custom resource that corresponds to Scale 'status.replicas'.
 status_replicas_path "statusReplicasPath": String;
 }
-optional { 
+optional {
 /// labelSelectorPath defines the JSON path inside of a custom resource that corresponds to Scale 'status.selector'.
 label_selector_path "labelSelectorPath": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// CustomResourceSubresourceStatus defines how to serve the status subresource for CustomResources.
 CustomResourceSubresourceStatus
-new { 
+new {
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// CustomResourceSubresources defines the status and scale subresources for CustomResources.
 CustomResourceSubresources
-new { 
+new {
 }
-optional { 
+optional {
 /// scale indicates the custom resource should serve a '/scale' subresource that returns an 'autoscaling/v1' Scale object.
-scale "scale": CustomResourceSubresourceScale; 
+scale "scale": CustomResourceSubresourceScale;
 /// status indicates the custom resource should serve a '/status' subresource.
 status "status": CustomResourceSubresourceStatus;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// CustomResourceValidation is a list of validation methods for CustomResources.
 CustomResourceValidation
-new { 
+new {
 }
-optional { 
+optional {
 /// openAPIV3Schema is the OpenAPI v3 schema to use for validation and pruning.
 open_api_v3_schema "openAPIV3Schema": JSONSchemaProps;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ExternalDocumentation allows referencing an external resource for extended documentation.
 ExternalDocumentation
-new { 
+new {
 }
-optional { 
+optional {
 /// description.
-description "description": String; 
+description "description": String;
 /// url.
 url "url": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// JSONSchemaProps is a JSON-Schema following Specification Draft 4 (<http://json-schema.org/>).
 JSONSchemaProps
-new { 
+new {
 }
-optional { 
+optional {
 /// $ref.
-ref_ "$ref": String; 
+ref_ "$ref": String;
 /// $schema.
-schema "$schema": String; 
+schema "$schema": String;
 /// additionalItems.
-additional_items "additionalItems": crate::Json; 
+additional_items "additionalItems": crate::Json;
 /// additionalProperties.
-additional_properties "additionalProperties": crate::Json; 
+additional_properties "additionalProperties": crate::Json;
 /// allOf.
-all_of "allOf": Vec<JSONSchemaProps>; 
+all_of "allOf": Vec<JSONSchemaProps>;
 /// anyOf.
-any_of "anyOf": Vec<JSONSchemaProps>; 
+any_of "anyOf": Vec<JSONSchemaProps>;
 /// default is a default value for undefined object fields.
-default_ "default": crate::Json; 
+default_ "default": crate::Json;
 /// definitions.
-definitions "definitions": Map<JSONSchemaProps>; 
+definitions "definitions": Map<JSONSchemaProps>;
 /// dependencies.
-dependencies "dependencies": Map<crate::Json>; 
+dependencies "dependencies": Map<crate::Json>;
 /// description.
-description "description": String; 
+description "description": String;
 /// enum.
-enum_ "enum": Vec<crate::Json>; 
+enum_ "enum": Vec<crate::Json>;
 /// example.
-example "example": crate::Json; 
+example "example": crate::Json;
 /// exclusiveMaximum.
-exclusive_maximum "exclusiveMaximum": bool; 
+exclusive_maximum "exclusiveMaximum": bool;
 /// exclusiveMinimum.
-exclusive_minimum "exclusiveMinimum": bool; 
+exclusive_minimum "exclusiveMinimum": bool;
 /// externalDocs.
-external_docs "externalDocs": ExternalDocumentation; 
+external_docs "externalDocs": ExternalDocumentation;
 /// format is an OpenAPI v3 format string.
-format "format": String; 
+format "format": String;
 /// id.
-id "id": String; 
+id "id": String;
 /// items.
-items "items": crate::Json; 
+items "items": crate::Json;
 /// maxItems.
-max_items "maxItems": i64; 
+max_items "maxItems": i64;
 /// maxLength.
-max_length "maxLength": i64; 
+max_length "maxLength": i64;
 /// maxProperties.
-max_properties "maxProperties": i64; 
+max_properties "maxProperties": i64;
 /// maximum.
-maximum "maximum": f64; 
+maximum "maximum": f64;
 /// minItems.
-min_items "minItems": i64; 
+min_items "minItems": i64;
 /// minLength.
-min_length "minLength": i64; 
+min_length "minLength": i64;
 /// minProperties.
-min_properties "minProperties": i64; 
+min_properties "minProperties": i64;
 /// minimum.
-minimum "minimum": f64; 
+minimum "minimum": f64;
 /// multipleOf.
-multiple_of "multipleOf": f64; 
+multiple_of "multipleOf": f64;
 /// not.
-not "not": JSONSchemaProps; 
+not "not": JSONSchemaProps;
 /// nullable.
-nullable "nullable": bool; 
+nullable "nullable": bool;
 /// oneOf.
-one_of "oneOf": Vec<JSONSchemaProps>; 
+one_of "oneOf": Vec<JSONSchemaProps>;
 /// pattern.
-pattern "pattern": String; 
+pattern "pattern": String;
 /// patternProperties.
-pattern_properties "patternProperties": Map<JSONSchemaProps>; 
+pattern_properties "patternProperties": Map<JSONSchemaProps>;
 /// properties.
-properties "properties": Map<JSONSchemaProps>; 
+properties "properties": Map<JSONSchemaProps>;
 /// required.
-required "required": Vec<String>; 
+required "required": Vec<String>;
 /// title.
-title "title": String; 
+title "title": String;
 /// type.
-type_ "type": String; 
+type_ "type": String;
 /// uniqueItems.
-unique_items "uniqueItems": bool; 
+unique_items "uniqueItems": bool;
 /// x-kubernetes-embedded-resource defines that the value is an embedded Kubernetes runtime.Object, with TypeMeta and ObjectMeta.
-x_kubernetes_embedded_resource "x-kubernetes-embedded-resource": bool; 
+x_kubernetes_embedded_resource "x-kubernetes-embedded-resource": bool;
 /// x-kubernetes-int-or-string specifies that this value is either an integer or a string.
-x_kubernetes_int_or_string "x-kubernetes-int-or-string": bool; 
+x_kubernetes_int_or_string "x-kubernetes-int-or-string": bool;
 /// x-kubernetes-list-map-keys annotates an array with the x-kubernetes-list-type 'map' by specifying the keys used as the index of the map.
-x_kubernetes_list_map_keys "x-kubernetes-list-map-keys": Vec<String>; 
+x_kubernetes_list_map_keys "x-kubernetes-list-map-keys": Vec<String>;
 /// x-kubernetes-list-type annotates an array to further describe its topology.
-x_kubernetes_list_type "x-kubernetes-list-type": String; 
+x_kubernetes_list_type "x-kubernetes-list-type": String;
 /// x-kubernetes-map-type annotates an object to further describe its topology.
-x_kubernetes_map_type "x-kubernetes-map-type": String; 
+x_kubernetes_map_type "x-kubernetes-map-type": String;
 /// x-kubernetes-preserve-unknown-fields stops the API server decoding step from pruning fields which are not specified in the validation schema.
-x_kubernetes_preserve_unknown_fields "x-kubernetes-preserve-unknown-fields": bool; 
+x_kubernetes_preserve_unknown_fields "x-kubernetes-preserve-unknown-fields": bool;
 /// x-kubernetes-validations describes a list of validation rules written in the CEL expression language.
 x_kubernetes_validations "x-kubernetes-validations": Vec<ValidationRule> => keyed("rule");
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// SelectableField specifies the JSON path of a field that may be used with field selectors.
 SelectableField
-new { 
+new {
 /// jsonPath is a simple JSON path which is evaluated against each custom resource to produce a field selector value.
 json_path "jsonPath": String;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ServiceReference holds a reference to Service.legacy.k8s.io.
 ServiceReference
-new { 
+new {
 /// name is the name of the service.
-name "name": String; 
+name "name": String;
 /// namespace is the namespace of the service.
 namespace "namespace": String;
 }
-optional { 
+optional {
 /// path is an optional URL path at which the webhook will be contacted.
-path "path": String; 
+path "path": String;
 /// port is an optional service port at which the webhook will be contacted.
 port "port": i32;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ValidationRule describes a validation rule written in the CEL expression language.
 ValidationRule
-new { 
+new {
 /// Rule represents the expression which will be evaluated by CEL. ref: <https://github.com/google/cel-spec> The Rule is scoped to the location of the …
 rule "rule": String;
 }
-optional { 
+optional {
 /// fieldPath represents the field path returned when the validation fails.
-field_path "fieldPath": String; 
+field_path "fieldPath": String;
 /// Message represents the message displayed when validation fails.
-message "message": String; 
+message "message": String;
 /// MessageExpression declares a CEL expression that evaluates to the validation failure message that is returned when this rule fails.
-message_expression "messageExpression": String; 
+message_expression "messageExpression": String;
 /// optionalOldSelf is used to opt a transition rule into evaluation even when the object is first created, or if the old object is missing the value.
-optional_old_self "optionalOldSelf": bool; 
+optional_old_self "optionalOldSelf": bool;
 /// reason provides a machine-readable validation failure reason that is returned to the caller when a request fails this validation rule.
 reason "reason": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// WebhookClientConfig contains the information to make a TLS connection with the webhook.
 WebhookClientConfig
-new { 
+new {
 }
-optional { 
+optional {
 /// caBundle is a PEM encoded CA bundle which will be used to validate the webhook's server certificate.
-ca_bundle "caBundle": crate::ByteString; 
+ca_bundle "caBundle": crate::ByteString;
 /// service is a reference to the service for this webhook.
-service "service": ServiceReference; 
+service "service": ServiceReference;
 /// url gives the location of the webhook, in standard URL form ('scheme://host:port/path').
 url "url": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// WebhookConversion describes how to call a conversion webhook.
 WebhookConversion
-new { 
+new {
 /// conversionReviewVersions is an ordered list of preferred 'ConversionReview' versions the Webhook expects.
 conversion_review_versions "conversionReviewVersions": Vec<String>;
 }
-optional { 
+optional {
 /// clientConfig is the instructions for how to call the webhook if strategy is 'Webhook'.
 client_config "clientConfig": WebhookClientConfig;
 }
-either { 
+either {
 }
 }

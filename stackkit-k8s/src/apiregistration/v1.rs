@@ -12,55 +12,55 @@ stateful false named true
 name { name }
 namespace {  }
 meta { 1 2 }
-new { 
+new {
 /// Spec contains information for locating and communicating with a server.
 spec 3 "spec": APIServiceSpec;
 }
-optional { 
+optional {
 }
 own { 4 5 }
-outputs { 
+outputs {
 }
 }
 
 mirror! {
 /// APIServiceSpec contains information for locating and communicating with a server.
 APIServiceSpec
-new { 
+new {
 /// GroupPriorityMinimum is the priority this group should have at least.
-group_priority_minimum "groupPriorityMinimum": i32; 
+group_priority_minimum "groupPriorityMinimum": i32;
 /// VersionPriority controls the ordering of this API version inside of its group.
 version_priority "versionPriority": i32;
 }
-optional { 
+optional {
 /// CABundle is a PEM encoded CA bundle which will be used to validate an API server's serving certificate.
-ca_bundle "caBundle": crate::ByteString; 
+ca_bundle "caBundle": crate::ByteString;
 /// Group is the API group name this server hosts.
-group "group": String; 
+group "group": String;
 /// InsecureSkipTLSVerify disables TLS certificate verification when communicating with this server.
-insecure_skip_tls_verify "insecureSkipTLSVerify": bool; 
+insecure_skip_tls_verify "insecureSkipTLSVerify": bool;
 /// Service is a reference to the service for this API server.
-service "service": ServiceReference; 
+service "service": ServiceReference;
 /// Version is the API version this server hosts.
 version "version": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ServiceReference holds a reference to Service.legacy.k8s.io.
 ServiceReference
-new { 
+new {
 }
-optional { 
+optional {
 /// Name is the name of the service.
-name "name": String; 
+name "name": String;
 /// Namespace is the namespace of the service.
-namespace "namespace": String; 
+namespace "namespace": String;
 /// If specified, the port on the service that hosting webhook.
 port "port": i32;
 }
-either { 
+either {
 }
 }

@@ -12,14 +12,14 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 /// The desired behavior of this daemon set.
 spec 4 "spec": DaemonSetSpec;
 }
-optional { 
+optional {
 }
 own { 5 6 }
-outputs { 
+outputs {
 }
 }
 
@@ -31,14 +31,14 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 /// Specification of the desired behavior of the Deployment.
 spec 4 "spec": DeploymentSpec;
 }
-optional { 
+optional {
 }
 own { 5 6 }
-outputs { 
+outputs {
 }
 }
 
@@ -50,14 +50,14 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 /// Spec defines the specification of the desired behavior of the ReplicaSet.
 spec 4 "spec": ReplicaSetSpec;
 }
-optional { 
+optional {
 }
 own { 5 6 }
-outputs { 
+outputs {
 }
 }
 
@@ -69,124 +69,124 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 /// Spec defines the desired identities of pods in this set.
 spec 4 "spec": StatefulSetSpec;
 }
-optional { 
+optional {
 }
 own { 5 6 }
-outputs { 
+outputs {
 }
 }
 
 mirror! {
 /// DaemonSetSpec is the specification of a daemon set.
 DaemonSetSpec
-new { 
+new {
 /// A label query over pods that are managed by the daemon set.
-selector "selector": crate::meta::v1::LabelSelector; 
+selector "selector": crate::meta::v1::LabelSelector;
 /// An object that describes the pod that will be created.
 template "template": crate::core::v1::PodTemplateSpec;
 }
-optional { 
+optional {
 /// The minimum number of seconds for which a newly created DaemonSet pod should be ready without any of its container crashing, for it to be considered …
-min_ready_seconds "minReadySeconds": i32; 
+min_ready_seconds "minReadySeconds": i32;
 /// The number of old history to retain to allow rollback.
-revision_history_limit "revisionHistoryLimit": i32; 
+revision_history_limit "revisionHistoryLimit": i32;
 /// An update strategy to replace existing DaemonSet pods with new pods.
 update_strategy "updateStrategy": DaemonSetUpdateStrategy;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// DaemonSetUpdateStrategy is a struct used to control the update strategy for a DaemonSet.
 DaemonSetUpdateStrategy
-new { 
+new {
 }
-optional { 
+optional {
 /// Rolling update config params.
-rolling_update "rollingUpdate": RollingUpdateDaemonSet; 
+rolling_update "rollingUpdate": RollingUpdateDaemonSet;
 /// Type of daemon set update.
 type_ "type": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// DeploymentSpec is the specification of the desired behavior of the Deployment.
 DeploymentSpec
-new { 
+new {
 /// Label selector for pods.
-selector "selector": crate::meta::v1::LabelSelector; 
+selector "selector": crate::meta::v1::LabelSelector;
 /// Template describes the pods that will be created.
 template "template": crate::core::v1::PodTemplateSpec;
 }
-optional { 
+optional {
 /// Minimum number of seconds for which a newly created pod should be ready without any of its container crashing, for it to be considered available.
-min_ready_seconds "minReadySeconds": i32; 
+min_ready_seconds "minReadySeconds": i32;
 /// Indicates that the deployment is paused.
-paused "paused": bool; 
+paused "paused": bool;
 /// The maximum time in seconds for a deployment to make progress before it is considered to be failed.
-progress_deadline_seconds "progressDeadlineSeconds": i32; 
+progress_deadline_seconds "progressDeadlineSeconds": i32;
 /// Number of desired pods.
-replicas "replicas": i32; 
+replicas "replicas": i32;
 /// The number of old ReplicaSets to retain to allow rollback.
-revision_history_limit "revisionHistoryLimit": i32; 
+revision_history_limit "revisionHistoryLimit": i32;
 /// The deployment strategy to use to replace existing pods with new ones.
 strategy "strategy": DeploymentStrategy;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// DeploymentStrategy describes how to replace existing pods with new ones.
 DeploymentStrategy
-new { 
+new {
 }
-optional { 
+optional {
 /// Rolling update config params.
-rolling_update "rollingUpdate": RollingUpdateDeployment; 
+rolling_update "rollingUpdate": RollingUpdateDeployment;
 /// Type of deployment.
 type_ "type": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ReplicaSetSpec is the specification of a ReplicaSet.
 ReplicaSetSpec
-new { 
+new {
 /// Selector is a label query over pods that should match the replica count.
 selector "selector": crate::meta::v1::LabelSelector;
 }
-optional { 
+optional {
 /// Minimum number of seconds for which a newly created pod should be ready without any of its container crashing, for it to be considered available.
-min_ready_seconds "minReadySeconds": i32; 
+min_ready_seconds "minReadySeconds": i32;
 /// Replicas is the number of desired pods.
-replicas "replicas": i32; 
+replicas "replicas": i32;
 /// Template is the object that describes the pod that will be created if insufficient replicas are detected.
 template "template": crate::core::v1::PodTemplateSpec;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Spec to control the desired behavior of daemon set rolling update.
 RollingUpdateDaemonSet
-new { 
+new {
 }
-optional { 
+optional {
 }
-either { 
+either {
 /// The maximum number of nodes with an existing available DaemonSet pod that can have an updated DaemonSet pod during during an update.
-max_surge "maxSurge": crate::IntOrString; 
+max_surge "maxSurge": crate::IntOrString;
 /// The maximum number of DaemonSet pods that can be unavailable during the update.
 max_unavailable "maxUnavailable": crate::IntOrString;
 }
@@ -195,13 +195,13 @@ max_unavailable "maxUnavailable": crate::IntOrString;
 mirror! {
 /// Spec to control the desired behavior of rolling update.
 RollingUpdateDeployment
-new { 
+new {
 }
-optional { 
+optional {
 }
-either { 
+either {
 /// The maximum number of pods that can be scheduled above the desired number of pods.
-max_surge "maxSurge": crate::IntOrString; 
+max_surge "maxSurge": crate::IntOrString;
 /// The maximum number of pods that can be unavailable during the update.
 max_unavailable "maxUnavailable": crate::IntOrString;
 }
@@ -210,13 +210,13 @@ max_unavailable "maxUnavailable": crate::IntOrString;
 mirror! {
 /// RollingUpdateStatefulSetStrategy is used to communicate parameter for RollingUpdateStatefulSetStrategyType.
 RollingUpdateStatefulSetStrategy
-new { 
+new {
 }
-optional { 
+optional {
 /// Partition indicates the ordinal at which the StatefulSet should be partitioned for updates.
 partition "partition": i32;
 }
-either { 
+either {
 /// The maximum number of pods that can be unavailable during the update.
 max_unavailable "maxUnavailable": crate::IntOrString;
 }
@@ -225,75 +225,75 @@ max_unavailable "maxUnavailable": crate::IntOrString;
 mirror! {
 /// StatefulSetOrdinals describes the policy used for replica ordinal assignment in this StatefulSet.
 StatefulSetOrdinals
-new { 
+new {
 }
-optional { 
+optional {
 /// start is the number representing the first replica's index.
 start "start": i32;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// StatefulSetPersistentVolumeClaimRetentionPolicy describes the policy used for PVCs created from the StatefulSet VolumeClaimTemplates.
 StatefulSetPersistentVolumeClaimRetentionPolicy
-new { 
+new {
 }
-optional { 
+optional {
 /// WhenDeleted specifies what happens to PVCs created from StatefulSet VolumeClaimTemplates when the StatefulSet is deleted.
-when_deleted "whenDeleted": String; 
+when_deleted "whenDeleted": String;
 /// WhenScaled specifies what happens to PVCs created from StatefulSet VolumeClaimTemplates when the StatefulSet is scaled down.
 when_scaled "whenScaled": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// A StatefulSetSpec is the specification of a StatefulSet.
 StatefulSetSpec
-new { 
+new {
 /// selector is a label query over pods that should match the replica count.
-selector "selector": crate::meta::v1::LabelSelector; 
+selector "selector": crate::meta::v1::LabelSelector;
 /// template is the object that describes the pod that will be created if insufficient replicas are detected.
 template "template": crate::core::v1::PodTemplateSpec;
 }
-optional { 
+optional {
 /// Minimum number of seconds for which a newly created pod should be ready without any of its container crashing for it to be considered available.
-min_ready_seconds "minReadySeconds": i32; 
+min_ready_seconds "minReadySeconds": i32;
 /// ordinals controls the numbering of replica indices in a StatefulSet.
-ordinals "ordinals": StatefulSetOrdinals; 
+ordinals "ordinals": StatefulSetOrdinals;
 /// persistentVolumeClaimRetentionPolicy describes the lifecycle of persistent volume claims created from volumeClaimTemplates.
-persistent_volume_claim_retention_policy "persistentVolumeClaimRetentionPolicy": StatefulSetPersistentVolumeClaimRetentionPolicy; 
+persistent_volume_claim_retention_policy "persistentVolumeClaimRetentionPolicy": StatefulSetPersistentVolumeClaimRetentionPolicy;
 /// podManagementPolicy controls how pods are created during initial scale up, when replacing pods on nodes, or when scaling down.
-pod_management_policy "podManagementPolicy": String; 
+pod_management_policy "podManagementPolicy": String;
 /// replicas is the desired number of replicas of the given Template.
-replicas "replicas": i32; 
+replicas "replicas": i32;
 /// revisionHistoryLimit is the maximum number of revisions that will be maintained in the StatefulSet's revision history.
-revision_history_limit "revisionHistoryLimit": i32; 
+revision_history_limit "revisionHistoryLimit": i32;
 /// serviceName is the name of the service that governs this StatefulSet.
-service_name "serviceName": String; 
+service_name "serviceName": String;
 /// updateStrategy indicates the StatefulSetUpdateStrategy that will be employed to update Pods in the StatefulSet when a revision is made to Template.
-update_strategy "updateStrategy": StatefulSetUpdateStrategy; 
+update_strategy "updateStrategy": StatefulSetUpdateStrategy;
 /// volumeClaimTemplates is a list of claims that pods are allowed to reference.
 volume_claim_templates "volumeClaimTemplates": Vec<crate::core::v1::PersistentVolumeClaimTemplate>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// StatefulSetUpdateStrategy indicates the strategy that the StatefulSet controller will use to perform updates.
 StatefulSetUpdateStrategy
-new { 
+new {
 }
-optional { 
+optional {
 /// RollingUpdate is used to communicate parameters when Type is RollingUpdateStatefulSetStrategyType.
-rolling_update "rollingUpdate": RollingUpdateStatefulSetStrategy; 
+rolling_update "rollingUpdate": RollingUpdateStatefulSetStrategy;
 /// Type indicates the type of the StatefulSetUpdateStrategy.
 type_ "type": String;
 }
-either { 
+either {
 }
 }

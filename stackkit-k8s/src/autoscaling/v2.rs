@@ -12,238 +12,238 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 /// spec is the specification for the behaviour of the autoscaler.
 spec 4 "spec": HorizontalPodAutoscalerSpec;
 }
-optional { 
+optional {
 }
 own { 5 6 }
-outputs { 
+outputs {
 }
 }
 
 mirror! {
 /// ContainerResourceMetricSource indicates how to scale on a resource metric known to Kubernetes, as specified in requests and limits, describing each …
 ContainerResourceMetricSource
-new { 
+new {
 /// name is the name of the resource in question.
-name "name": String; 
+name "name": String;
 /// container is the name of the container in the pods of the scaling target.
-container "container": String; 
+container "container": String;
 /// target specifies the target value for the given metric.
 target "target": MetricTarget;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// CrossVersionObjectReference contains enough information to let you identify the referred resource.
 CrossVersionObjectReference
-new { 
+new {
 /// kind is the kind of the referent; More info: <https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds>.
-kind "kind": String; 
+kind "kind": String;
 /// name is the name of the referent; More info: <https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#names>.
 name "name": String;
 }
-optional { 
+optional {
 /// apiVersion is the API version of the referent.
 api_version "apiVersion": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ExternalMetricSource indicates how to scale on a metric not associated with any Kubernetes object (for example length of queue in cloud messaging …
 ExternalMetricSource
-new { 
+new {
 /// metric identifies the target metric by name and selector.
-metric "metric": MetricIdentifier; 
+metric "metric": MetricIdentifier;
 /// target specifies the target value for the given metric.
 target "target": MetricTarget;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// HPAScalingPolicy is a single policy which must hold true for a specified past interval.
 HPAScalingPolicy
-new { 
+new {
 /// periodSeconds specifies the window of time for which the policy should hold true.
-period_seconds "periodSeconds": i32; 
+period_seconds "periodSeconds": i32;
 /// type is used to specify the scaling policy.
-type_ "type": String; 
+type_ "type": String;
 /// value contains the amount of change which is permitted by the policy.
 value "value": i32;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// HPAScalingRules configures the scaling behavior for one direction via scaling Policy Rules and a configurable metric tolerance.
 HPAScalingRules
-new { 
+new {
 }
-optional { 
+optional {
 /// policies is a list of potential scaling polices which can be used during scaling.
-policies "policies": Vec<HPAScalingPolicy>; 
+policies "policies": Vec<HPAScalingPolicy>;
 /// selectPolicy is used to specify which policy should be used.
-select_policy "selectPolicy": String; 
+select_policy "selectPolicy": String;
 /// stabilizationWindowSeconds is the number of seconds for which past recommendations should be considered while scaling up or scaling down.
-stabilization_window_seconds "stabilizationWindowSeconds": i32; 
+stabilization_window_seconds "stabilizationWindowSeconds": i32;
 /// tolerance is the tolerance on the ratio between the current and desired metric value under which no updates are made to the desired number of …
 tolerance "tolerance": crate::Quantity;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// HorizontalPodAutoscalerBehavior configures the scaling behavior of the target in both Up and Down directions (scaleUp and scaleDown fields …
 HorizontalPodAutoscalerBehavior
-new { 
+new {
 }
-optional { 
+optional {
 /// scaleDown is scaling policy for scaling Down.
-scale_down "scaleDown": HPAScalingRules; 
+scale_down "scaleDown": HPAScalingRules;
 /// scaleUp is scaling policy for scaling Up.
 scale_up "scaleUp": HPAScalingRules;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// HorizontalPodAutoscalerSpec describes the desired functionality of the HorizontalPodAutoscaler.
 HorizontalPodAutoscalerSpec
-new { 
+new {
 /// maxReplicas is the upper limit for the number of replicas to which the autoscaler can scale up.
-max_replicas "maxReplicas": i32; 
+max_replicas "maxReplicas": i32;
 /// scaleTargetRef points to the target resource to scale, and is used to the pods for which metrics should be collected, as well as to actually change …
 scale_target_ref "scaleTargetRef": CrossVersionObjectReference;
 }
-optional { 
+optional {
 /// behavior configures the scaling behavior of the target in both Up and Down directions (scaleUp and scaleDown fields respectively).
-behavior "behavior": HorizontalPodAutoscalerBehavior; 
+behavior "behavior": HorizontalPodAutoscalerBehavior;
 /// metrics contains the specifications for which to use to calculate the desired replica count (the maximum replica count across all metrics will be …
-metrics "metrics": Vec<MetricSpec>; 
+metrics "metrics": Vec<MetricSpec>;
 /// minReplicas is the lower limit for the number of replicas to which the autoscaler can scale down.
 min_replicas "minReplicas": i32;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// MetricIdentifier defines the name and optionally selector for a metric.
 MetricIdentifier
-new { 
+new {
 /// name is the name of the given metric.
 name "name": String;
 }
-optional { 
+optional {
 /// selector is the string-encoded form of a standard kubernetes label selector for the given metric When set, it is passed as an additional parameter to …
 selector "selector": crate::meta::v1::LabelSelector;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// MetricSpec specifies how to scale based on a single metric (only 'type' and one other matching field should be set at once).
 MetricSpec
-new { 
+new {
 /// type is the type of metric source.
 type_ "type": String;
 }
-optional { 
+optional {
 /// containerResource refers to a resource metric (such as those specified in requests and limits) known to Kubernetes describing a single container in …
-container_resource "containerResource": ContainerResourceMetricSource; 
+container_resource "containerResource": ContainerResourceMetricSource;
 /// external refers to a global metric that is not associated with any Kubernetes object.
-external "external": ExternalMetricSource; 
+external "external": ExternalMetricSource;
 /// object refers to a metric describing a single kubernetes object (for example, hits-per-second on an Ingress object).
-object "object": ObjectMetricSource; 
+object "object": ObjectMetricSource;
 /// pods refers to a metric describing each pod in the current scale target (for example, transactions-processed-per-second).
-pods "pods": PodsMetricSource; 
+pods "pods": PodsMetricSource;
 /// resource refers to a resource metric (such as those specified in requests and limits) known to Kubernetes describing each pod in the current scale …
 resource "resource": ResourceMetricSource;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// MetricTarget defines the target value, average value, or average utilization of a specific metric.
 MetricTarget
-new { 
+new {
 /// type represents whether the metric type is Utilization, Value, or AverageValue.
 type_ "type": String;
 }
-optional { 
+optional {
 /// averageUtilization is the target value of the average of the resource metric across all relevant pods, represented as a percentage of the requested …
-average_utilization "averageUtilization": i32; 
+average_utilization "averageUtilization": i32;
 /// averageValue is the target value of the average of the metric across all relevant pods (as a quantity).
-average_value "averageValue": crate::Quantity; 
+average_value "averageValue": crate::Quantity;
 /// value is the target value of the metric (as a quantity).
 value "value": crate::Quantity;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ObjectMetricSource indicates how to scale on a metric describing a kubernetes object (for example, hits-per-second on an Ingress object).
 ObjectMetricSource
-new { 
+new {
 /// describedObject specifies the descriptions of a object,such as kind,name apiVersion.
-described_object "describedObject": CrossVersionObjectReference; 
+described_object "describedObject": CrossVersionObjectReference;
 /// metric identifies the target metric by name and selector.
-metric "metric": MetricIdentifier; 
+metric "metric": MetricIdentifier;
 /// target specifies the target value for the given metric.
 target "target": MetricTarget;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// PodsMetricSource indicates how to scale on a metric describing each pod in the current scale target (for example, transactions-processed-per-second).
 PodsMetricSource
-new { 
+new {
 /// metric identifies the target metric by name and selector.
-metric "metric": MetricIdentifier; 
+metric "metric": MetricIdentifier;
 /// target specifies the target value for the given metric.
 target "target": MetricTarget;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ResourceMetricSource indicates how to scale on a resource metric known to Kubernetes, as specified in requests and limits, describing each pod in the …
 ResourceMetricSource
-new { 
+new {
 /// name is the name of the resource in question.
-name "name": String; 
+name "name": String;
 /// target specifies the target value for the given metric.
 target "target": MetricTarget;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }

@@ -12,14 +12,14 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 /// Specification of the desired behavior of a cron job, including the schedule.
 spec 4 "spec": CronJobSpec;
 }
-optional { 
+optional {
 }
 own { 5 6 }
-outputs { 
+outputs {
 }
 }
 
@@ -31,188 +31,188 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 /// Specification of the desired behavior of a job.
 spec 4 "spec": JobSpec;
 }
-optional { 
+optional {
 }
 own { 5 6 }
-outputs { 
+outputs {
 }
 }
 
 mirror! {
 /// CronJobSpec describes how the job execution will look like and when it will actually run.
 CronJobSpec
-new { 
+new {
 /// The schedule in Cron format, see <https://en.wikipedia.org/wiki/Cron>.
-schedule "schedule": String; 
+schedule "schedule": String;
 /// Specifies the job that will be created when executing a CronJob.
 job_template "jobTemplate": JobTemplateSpec;
 }
-optional { 
+optional {
 /// Specifies how to treat concurrent executions of a Job.
-concurrency_policy "concurrencyPolicy": String; 
+concurrency_policy "concurrencyPolicy": String;
 /// The number of failed finished jobs to retain.
-failed_jobs_history_limit "failedJobsHistoryLimit": i32; 
+failed_jobs_history_limit "failedJobsHistoryLimit": i32;
 /// Optional deadline in seconds for starting the job if it misses scheduled time for any reason.
-starting_deadline_seconds "startingDeadlineSeconds": i64; 
+starting_deadline_seconds "startingDeadlineSeconds": i64;
 /// The number of successful finished jobs to retain.
-successful_jobs_history_limit "successfulJobsHistoryLimit": i32; 
+successful_jobs_history_limit "successfulJobsHistoryLimit": i32;
 /// This flag tells the controller to suspend subsequent executions, it does not apply to already started executions.
-suspend "suspend": bool; 
+suspend "suspend": bool;
 /// The time zone name for the given schedule, see <https://en.wikipedia.org/wiki/List_of_tz_database_time_zones>.
 time_zone "timeZone": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// JobSpec describes how the job execution will look like.
 JobSpec
-new { 
+new {
 /// Describes the pod that will be created when executing a job.
 template "template": crate::core::v1::PodTemplateSpec;
 }
-optional { 
+optional {
 /// Specifies the duration in seconds relative to the startTime that the job may be continuously active before the system tries to terminate it; value …
-active_deadline_seconds "activeDeadlineSeconds": i64; 
+active_deadline_seconds "activeDeadlineSeconds": i64;
 /// Specifies the number of retries before marking this job failed.
-backoff_limit "backoffLimit": i32; 
+backoff_limit "backoffLimit": i32;
 /// Specifies the limit for the number of retries within an index before marking this index as failed.
-backoff_limit_per_index "backoffLimitPerIndex": i32; 
+backoff_limit_per_index "backoffLimitPerIndex": i32;
 /// completionMode specifies how Pod completions are tracked.
-completion_mode "completionMode": String; 
+completion_mode "completionMode": String;
 /// Specifies the desired number of successfully finished pods the job should be run with.
-completions "completions": i32; 
+completions "completions": i32;
 /// ManagedBy field indicates the controller that manages a Job.
-managed_by "managedBy": String; 
+managed_by "managedBy": String;
 /// manualSelector controls generation of pod labels and pod selectors.
-manual_selector "manualSelector": bool; 
+manual_selector "manualSelector": bool;
 /// Specifies the maximal number of failed indexes before marking the Job as failed, when backoffLimitPerIndex is set.
-max_failed_indexes "maxFailedIndexes": i32; 
+max_failed_indexes "maxFailedIndexes": i32;
 /// Specifies the maximum desired number of pods the job should run at any given time.
-parallelism "parallelism": i32; 
+parallelism "parallelism": i32;
 /// Specifies the policy of handling failed pods.
-pod_failure_policy "podFailurePolicy": PodFailurePolicy; 
+pod_failure_policy "podFailurePolicy": PodFailurePolicy;
 /// podReplacementPolicy specifies when to create replacement Pods.
-pod_replacement_policy "podReplacementPolicy": String; 
+pod_replacement_policy "podReplacementPolicy": String;
 /// A label query over pods that should match the pod count.
-selector "selector": crate::meta::v1::LabelSelector; 
+selector "selector": crate::meta::v1::LabelSelector;
 /// successPolicy specifies the policy when the Job can be declared as succeeded.
-success_policy "successPolicy": SuccessPolicy; 
+success_policy "successPolicy": SuccessPolicy;
 /// suspend specifies whether the Job controller should create Pods or not.
-suspend "suspend": bool; 
+suspend "suspend": bool;
 /// ttlSecondsAfterFinished limits the lifetime of a Job that has finished execution (either Complete or Failed).
 ttl_seconds_after_finished "ttlSecondsAfterFinished": i32;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// JobTemplateSpec describes the data a Job should have when created from a template.
 JobTemplateSpec
-new { 
+new {
 }
-optional { 
+optional {
 /// Standard object's metadata of the jobs created from this template.
-metadata "metadata": crate::meta::v1::ObjectMeta; 
+metadata "metadata": crate::meta::v1::ObjectMeta;
 /// Specification of the desired behavior of the job.
 spec "spec": JobSpec;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// PodFailurePolicy describes how failed pods influence the backoffLimit.
 PodFailurePolicy
-new { 
+new {
 /// A list of pod failure policy rules.
 rules "rules": Vec<PodFailurePolicyRule>;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// PodFailurePolicyOnExitCodesRequirement describes the requirement for handling a failed pod based on its container exit codes.
 PodFailurePolicyOnExitCodesRequirement
-new { 
+new {
 /// Represents the relationship between the container exit code(s) and the specified values.
-operator "operator": String; 
+operator "operator": String;
 /// Specifies the set of values.
 values "values": Vec<i32> => set;
 }
-optional { 
+optional {
 /// Restricts the check for exit codes to the container with the specified name.
 container_name "containerName": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// PodFailurePolicyOnPodConditionsPattern describes a pattern for matching an actual pod condition type.
 PodFailurePolicyOnPodConditionsPattern
-new { 
+new {
 /// Specifies the required Pod condition type.
 type_ "type": String;
 }
-optional { 
+optional {
 /// Specifies the required Pod condition status.
 status "status": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// PodFailurePolicyRule describes how a pod failure is handled when the requirements are met.
 PodFailurePolicyRule
-new { 
+new {
 /// Specifies the action taken on a pod failure when the requirements are satisfied.
 action "action": String;
 }
-optional { 
+optional {
 /// Represents the requirement on the container exit codes.
-on_exit_codes "onExitCodes": PodFailurePolicyOnExitCodesRequirement; 
+on_exit_codes "onExitCodes": PodFailurePolicyOnExitCodesRequirement;
 /// Represents the requirement on the pod conditions.
 on_pod_conditions "onPodConditions": Vec<PodFailurePolicyOnPodConditionsPattern>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// SuccessPolicy describes when a Job can be declared as succeeded based on the success of some indexes.
 SuccessPolicy
-new { 
+new {
 /// rules represents the list of alternative rules for the declaring the Jobs as successful before '.status.succeeded \>= .spec.completions'.
 rules "rules": Vec<SuccessPolicyRule>;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// SuccessPolicyRule describes rule for declaring a Job as succeeded.
 SuccessPolicyRule
-new { 
+new {
 }
-optional { 
+optional {
 /// succeededCount specifies the minimal required size of the actual set of the succeeded indexes for the Job.
-succeeded_count "succeededCount": i32; 
+succeeded_count "succeededCount": i32;
 /// succeededIndexes specifies the set of indexes which need to be contained in the actual set of the succeeded indexes for the Job.
 succeeded_indexes "succeededIndexes": String;
 }
-either { 
+either {
 }
 }

@@ -13,40 +13,40 @@ stateful false named false
 name { : name }
 namespace {  }
 meta { 1 2 }
-new { 
+new {
 /// spec contains the certificate request, and is immutable after creation.
 spec 3 "spec": CertificateSigningRequestSpec;
 }
-optional { 
+optional {
 }
 own { 4 5 }
-outputs { 
+outputs {
 }
 }
 
 mirror! {
 /// CertificateSigningRequestSpec contains the certificate request.
 CertificateSigningRequestSpec
-new { 
+new {
 /// request contains an x509 certificate signing request encoded in a "CERTIFICATE REQUEST" PEM block.
-request "request": crate::ByteString; 
+request "request": crate::ByteString;
 /// signerName indicates the requested signer, and is a qualified name.
 signer_name "signerName": String;
 }
-optional { 
+optional {
 /// expirationSeconds is the requested duration of validity of the issued certificate.
-expiration_seconds "expirationSeconds": i32; 
+expiration_seconds "expirationSeconds": i32;
 /// extra contains extra attributes of the user that created the CertificateSigningRequest.
-extra "extra": Map<Vec<String>>; 
+extra "extra": Map<Vec<String>>;
 /// groups contains group membership of the user that created the CertificateSigningRequest.
-groups "groups": Vec<String>; 
+groups "groups": Vec<String>;
 /// uid contains the uid of the user that created the CertificateSigningRequest.
-uid "uid": String; 
+uid "uid": String;
 /// usages specifies a set of key usages requested in the issued certificate.
-usages "usages": Vec<String>; 
+usages "usages": Vec<String>;
 /// username contains the name of the user that created the CertificateSigningRequest.
 username "username": String;
 }
-either { 
+either {
 }
 }

@@ -12,38 +12,38 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 /// spec contains the specification of the Lease.
 spec 4 "spec": LeaseSpec;
 }
-optional { 
+optional {
 }
 own { 5 6 }
-outputs { 
+outputs {
 }
 }
 
 mirror! {
 /// LeaseSpec is a specification of a Lease.
 LeaseSpec
-new { 
+new {
 }
-optional { 
+optional {
 /// acquireTime is a time when the current lease was acquired.
-acquire_time "acquireTime": String; 
+acquire_time "acquireTime": String;
 /// holderIdentity contains the identity of the holder of a current lease.
-holder_identity "holderIdentity": String; 
+holder_identity "holderIdentity": String;
 /// leaseDurationSeconds is a duration that candidates for a lease need to wait to force acquire it.
-lease_duration_seconds "leaseDurationSeconds": i32; 
+lease_duration_seconds "leaseDurationSeconds": i32;
 /// leaseTransitions is the number of transitions of a lease between holders.
-lease_transitions "leaseTransitions": i32; 
+lease_transitions "leaseTransitions": i32;
 /// PreferredHolder signals to a lease holder that the lease has a more optimal holder and should be given up.
-preferred_holder "preferredHolder": String; 
+preferred_holder "preferredHolder": String;
 /// renewTime is a time when the current holder of a lease has last updated the lease.
-renew_time "renewTime": String; 
+renew_time "renewTime": String;
 /// Strategy indicates the strategy for picking the leader for coordinated leader election.
 strategy "strategy": String;
 }
-either { 
+either {
 }
 }

@@ -13,9 +13,9 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 }
-optional { 
+optional {
 /// BinaryData contains the binary data.
 binary_data 4 "binaryData": Map<crate::ByteString>;
 
@@ -26,7 +26,7 @@ data 5 "data": Map<String>;
 immutable 6 "immutable": bool;
 }
 own { 7 8 }
-outputs { 
+outputs {
 }
 }
 
@@ -38,14 +38,14 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 }
-optional { 
+optional {
 /// The set of all endpoints is the union of all subsets.
 subsets 4 "subsets": Vec<EndpointSubset>;
 }
 own { 5 6 }
-outputs { 
+outputs {
 }
 }
 
@@ -57,14 +57,14 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 /// Spec defines the limits enforced.
 spec 4 "spec": LimitRangeSpec;
 }
-optional { 
+optional {
 }
 own { 5 6 }
-outputs { 
+outputs {
 }
 }
 
@@ -76,12 +76,12 @@ stateful false named false
 name { : name }
 namespace {  }
 meta { 1 2 }
-new { 
+new {
 }
-optional { 
+optional {
 }
 own { 3 4 }
-outputs { 
+outputs {
 }
 }
 
@@ -93,14 +93,14 @@ stateful false named true
 name { name }
 namespace {  }
 meta { 1 2 }
-new { 
+new {
 /// Spec defines the behavior of a node.
 spec 3 "spec": NodeSpec;
 }
-optional { 
+optional {
 }
 own { 4 5 }
-outputs { 
+outputs {
 }
 }
 
@@ -112,14 +112,14 @@ stateful true named false
 name { : name }
 namespace {  }
 meta { 1 2 }
-new { 
+new {
 /// spec defines a specification of a persistent volume owned by the cluster.
 spec 3 "spec": PersistentVolumeSpec;
 }
-optional { 
+optional {
 }
 own { 4 5 }
-outputs { 
+outputs {
 }
 }
 
@@ -131,14 +131,14 @@ stateful true named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 /// spec defines the desired characteristics of a volume requested by a pod author.
 spec 4 "spec": PersistentVolumeClaimSpec;
 }
-optional { 
+optional {
 }
 own { 5 6 }
-outputs { 
+outputs {
 /// The bound volume, once there is one.
 volume 7 "spec.volumeName": Option<String>;
 }
@@ -152,14 +152,14 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 /// Specification of the desired behavior of the pod.
 spec 4 "spec": PodSpec;
 }
-optional { 
+optional {
 }
 own { 5 6 }
-outputs { 
+outputs {
 /// Address of the pod.
 pod_ip 7 "status.podIP": Option<String>;
 
@@ -176,14 +176,14 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 }
-optional { 
+optional {
 /// Template defines the pods that will be created from this pod template.
 template 4 "template": PodTemplateSpec;
 }
 own { 5 6 }
-outputs { 
+outputs {
 }
 }
 
@@ -195,14 +195,14 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 /// Spec defines the specification of the desired behavior of the replication controller.
 spec 4 "spec": ReplicationControllerSpec;
 }
-optional { 
+optional {
 }
 own { 5 6 }
-outputs { 
+outputs {
 }
 }
 
@@ -214,14 +214,14 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 /// Spec defines the desired quota.
 spec 4 "spec": ResourceQuotaSpec;
 }
-optional { 
+optional {
 }
 own { 5 6 }
-outputs { 
+outputs {
 }
 }
 
@@ -233,9 +233,9 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 }
-optional { 
+optional {
 /// Data contains the secret data.
 data 4 "data": Map<::stackkit::Secret<crate::ByteString>>;
 
@@ -249,7 +249,7 @@ string_data 6 "stringData": Map<::stackkit::Secret<String>>;
 type_ 7 "type": String;
 }
 own { 8 9 }
-outputs { 
+outputs {
 }
 }
 
@@ -261,14 +261,14 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 /// Spec defines the behavior of a service.
 spec 4 "spec": ServiceSpec;
 }
-optional { 
+optional {
 }
 own { 5 6 }
-outputs { 
+outputs {
 /// The address inside the cluster; `None` as text for a headless service.
 cluster_ip 7 "spec.clusterIP": Option<String>;
 
@@ -285,9 +285,9 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 }
-optional { 
+optional {
 /// AutomountServiceAccountToken indicates whether pods running as this service account should have an API token automatically mounted.
 automount_service_account_token 4 "automountServiceAccountToken": bool;
 
@@ -298,2375 +298,2375 @@ image_pull_secrets 5 "imagePullSecrets": Vec<LocalObjectReference>;
 secrets 6 "secrets": Vec<ObjectReference> => keyed("name");
 }
 own { 7 8 }
-outputs { 
+outputs {
 }
 }
 
 mirror! {
 /// Represents a Persistent Disk resource in AWS. An AWS EBS disk must exist before mounting to a container.
 AWSElasticBlockStoreVolumeSource
-new { 
+new {
 /// volumeID is unique ID of the persistent disk resource in AWS (Amazon EBS volume).
 volume_id "volumeID": String;
 }
-optional { 
+optional {
 /// fsType is the filesystem type of the volume that you want to mount.
-fs_type "fsType": String; 
+fs_type "fsType": String;
 /// partition is the partition in the volume that you want to mount.
-partition "partition": i32; 
+partition "partition": i32;
 /// readOnly value true will force the readOnly setting in VolumeMounts.
 read_only "readOnly": bool;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Affinity is a group of affinity scheduling rules.
 Affinity
-new { 
+new {
 }
-optional { 
+optional {
 /// Describes node affinity scheduling rules for the pod.
-node_affinity "nodeAffinity": NodeAffinity; 
+node_affinity "nodeAffinity": NodeAffinity;
 /// Describes pod affinity scheduling rules (e.g.
-pod_affinity "podAffinity": PodAffinity; 
+pod_affinity "podAffinity": PodAffinity;
 /// Describes pod anti-affinity scheduling rules (e.g.
 pod_anti_affinity "podAntiAffinity": PodAntiAffinity;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// AppArmorProfile defines a pod or container's AppArmor settings.
 AppArmorProfile
-new { 
+new {
 /// type indicates which kind of AppArmor profile will be applied.
 type_ "type": String;
 }
-optional { 
+optional {
 /// localhostProfile indicates a profile loaded on the node that should be used.
 localhost_profile "localhostProfile": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// AzureDisk represents an Azure Data Disk mount on the host and bind mount to the pod.
 AzureDiskVolumeSource
-new { 
+new {
 /// diskName is the Name of the data disk in the blob storage.
-disk_name "diskName": String; 
+disk_name "diskName": String;
 /// diskURI is the URI of data disk in the blob storage.
 disk_uri "diskURI": String;
 }
-optional { 
+optional {
 /// cachingMode is the Host Caching mode: None, Read Only, Read Write.
-caching_mode "cachingMode": String; 
+caching_mode "cachingMode": String;
 /// fsType is Filesystem type to mount.
-fs_type "fsType": String; 
+fs_type "fsType": String;
 /// kind expected values are Shared: multiple blob disks per storage account Dedicated: single blob disk per storage account Managed: azure managed data …
-kind "kind": String; 
+kind "kind": String;
 /// readOnly Defaults to false (read/write).
 read_only "readOnly": bool;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// AzureFile represents an Azure File Service mount on the host and bind mount to the pod.
 AzureFilePersistentVolumeSource
-new { 
+new {
 /// secretName is the name of secret that contains Azure Storage Account Name and Key.
-secret_name "secretName": String; 
+secret_name "secretName": String;
 /// shareName is the azure Share Name.
 share_name "shareName": String;
 }
-optional { 
+optional {
 /// readOnly defaults to false (read/write).
-read_only "readOnly": bool; 
+read_only "readOnly": bool;
 /// secretNamespace is the namespace of the secret that contains Azure Storage Account Name and Key default is the same as the Pod.
 secret_namespace "secretNamespace": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// AzureFile represents an Azure File Service mount on the host and bind mount to the pod.
 AzureFileVolumeSource
-new { 
+new {
 /// secretName is the name of secret that contains Azure Storage Account Name and Key.
-secret_name "secretName": String; 
+secret_name "secretName": String;
 /// shareName is the azure share Name.
 share_name "shareName": String;
 }
-optional { 
+optional {
 /// readOnly defaults to false (read/write).
 read_only "readOnly": bool;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Represents storage that is managed by an external CSI volume driver.
 CSIPersistentVolumeSource
-new { 
+new {
 /// driver is the name of the driver to use for this volume.
-driver "driver": String; 
+driver "driver": String;
 /// volumeHandle is the unique volume name returned by the CSI volume plugin’s CreateVolume to refer to the volume on all subsequent calls.
 volume_handle "volumeHandle": String;
 }
-optional { 
+optional {
 /// controllerExpandSecretRef is a reference to the secret object containing sensitive information to pass to the CSI driver to complete the CSI …
-controller_expand_secret_ref "controllerExpandSecretRef": SecretReference; 
+controller_expand_secret_ref "controllerExpandSecretRef": SecretReference;
 /// controllerPublishSecretRef is a reference to the secret object containing sensitive information to pass to the CSI driver to complete the CSI …
-controller_publish_secret_ref "controllerPublishSecretRef": SecretReference; 
+controller_publish_secret_ref "controllerPublishSecretRef": SecretReference;
 /// fsType to mount.
-fs_type "fsType": String; 
+fs_type "fsType": String;
 /// nodeExpandSecretRef is a reference to the secret object containing sensitive information to pass to the CSI driver to complete the CSI …
-node_expand_secret_ref "nodeExpandSecretRef": SecretReference; 
+node_expand_secret_ref "nodeExpandSecretRef": SecretReference;
 /// nodePublishSecretRef is a reference to the secret object containing sensitive information to pass to the CSI driver to complete the CSI …
-node_publish_secret_ref "nodePublishSecretRef": SecretReference; 
+node_publish_secret_ref "nodePublishSecretRef": SecretReference;
 /// nodeStageSecretRef is a reference to the secret object containing sensitive information to pass to the CSI driver to complete the CSI NodeStageVolume …
-node_stage_secret_ref "nodeStageSecretRef": SecretReference; 
+node_stage_secret_ref "nodeStageSecretRef": SecretReference;
 /// readOnly value to pass to ControllerPublishVolumeRequest.
-read_only "readOnly": bool; 
+read_only "readOnly": bool;
 /// volumeAttributes of the volume to publish.
 volume_attributes "volumeAttributes": Map<String>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Represents a source location of a volume to mount, managed by an external CSI driver.
 CSIVolumeSource
-new { 
+new {
 /// driver is the name of the CSI driver that handles this volume.
 driver "driver": String;
 }
-optional { 
+optional {
 /// fsType to mount.
-fs_type "fsType": String; 
+fs_type "fsType": String;
 /// nodePublishSecretRef is a reference to the secret object containing sensitive information to pass to the CSI driver to complete the CSI …
-node_publish_secret_ref "nodePublishSecretRef": LocalObjectReference; 
+node_publish_secret_ref "nodePublishSecretRef": LocalObjectReference;
 /// readOnly specifies a read-only configuration for the volume.
-read_only "readOnly": bool; 
+read_only "readOnly": bool;
 /// volumeAttributes stores driver-specific properties that are passed to the CSI driver.
 volume_attributes "volumeAttributes": Map<String>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Adds and removes POSIX capabilities from running containers.
 Capabilities
-new { 
+new {
 }
-optional { 
+optional {
 /// Added capabilities.
-add "add": Vec<String>; 
+add "add": Vec<String>;
 /// Removed capabilities.
 drop "drop": Vec<String>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Represents a Ceph Filesystem mount that lasts the lifetime of a pod Cephfs volumes do not support ownership management or SELinux relabeling.
 CephFSPersistentVolumeSource
-new { 
+new {
 /// monitors is Required: Monitors is a collection of Ceph monitors More info: <https://examples.k8s.io/volumes/cephfs/README.md#how-to-use-it>.
 monitors "monitors": Vec<String>;
 }
-optional { 
+optional {
 /// path is Optional: Used as the mounted root, rather than the full Ceph tree, default is /.
-path "path": String; 
+path "path": String;
 /// readOnly is Optional: Defaults to false (read/write).
-read_only "readOnly": bool; 
+read_only "readOnly": bool;
 /// secretFile is Optional: SecretFile is the path to key ring for User, default is /etc/ceph/user.secret More info …
-secret_file "secretFile": String; 
+secret_file "secretFile": String;
 /// secretRef is Optional: SecretRef is reference to the authentication secret for User, default is empty.
-secret_ref "secretRef": SecretReference; 
+secret_ref "secretRef": SecretReference;
 /// user is Optional: User is the rados user name, default is admin More info: <https://examples.k8s.io/volumes/cephfs/README.md#how-to-use-it>.
 user "user": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Represents a Ceph Filesystem mount that lasts the lifetime of a pod Cephfs volumes do not support ownership management or SELinux relabeling.
 CephFSVolumeSource
-new { 
+new {
 /// monitors is Required: Monitors is a collection of Ceph monitors More info: <https://examples.k8s.io/volumes/cephfs/README.md#how-to-use-it>.
 monitors "monitors": Vec<String>;
 }
-optional { 
+optional {
 /// path is Optional: Used as the mounted root, rather than the full Ceph tree, default is /.
-path "path": String; 
+path "path": String;
 /// readOnly is Optional: Defaults to false (read/write).
-read_only "readOnly": bool; 
+read_only "readOnly": bool;
 /// secretFile is Optional: SecretFile is the path to key ring for User, default is /etc/ceph/user.secret More info …
-secret_file "secretFile": String; 
+secret_file "secretFile": String;
 /// secretRef is Optional: SecretRef is reference to the authentication secret for User, default is empty.
-secret_ref "secretRef": LocalObjectReference; 
+secret_ref "secretRef": LocalObjectReference;
 /// user is optional: User is the rados user name, default is admin More info: <https://examples.k8s.io/volumes/cephfs/README.md#how-to-use-it>.
 user "user": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Represents a cinder volume resource in Openstack.
 CinderPersistentVolumeSource
-new { 
+new {
 /// volumeID used to identify the volume in cinder.
 volume_id "volumeID": String;
 }
-optional { 
+optional {
 /// fsType Filesystem type to mount.
-fs_type "fsType": String; 
+fs_type "fsType": String;
 /// readOnly is Optional: Defaults to false (read/write).
-read_only "readOnly": bool; 
+read_only "readOnly": bool;
 /// secretRef is Optional: points to a secret object containing parameters used to connect to OpenStack.
 secret_ref "secretRef": SecretReference;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Represents a cinder volume resource in Openstack.
 CinderVolumeSource
-new { 
+new {
 /// volumeID used to identify the volume in cinder.
 volume_id "volumeID": String;
 }
-optional { 
+optional {
 /// fsType is the filesystem type to mount.
-fs_type "fsType": String; 
+fs_type "fsType": String;
 /// readOnly defaults to false (read/write).
-read_only "readOnly": bool; 
+read_only "readOnly": bool;
 /// secretRef is optional: points to a secret object containing parameters used to connect to OpenStack.
 secret_ref "secretRef": LocalObjectReference;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ClientIPConfig represents the configurations of Client IP based session affinity.
 ClientIPConfig
-new { 
+new {
 }
-optional { 
+optional {
 /// timeoutSeconds specifies the seconds of ClientIP type session sticky time.
 timeout_seconds "timeoutSeconds": i32;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ClusterTrustBundleProjection describes how to select a set of ClusterTrustBundle objects and project their contents into the pod filesystem.
 ClusterTrustBundleProjection
-new { 
+new {
 /// Relative path from the volume root to write the bundle.
 path "path": String;
 }
-optional { 
+optional {
 /// Select all ClusterTrustBundles that match this label selector.
-label_selector "labelSelector": crate::meta::v1::LabelSelector; 
+label_selector "labelSelector": crate::meta::v1::LabelSelector;
 /// Select a single ClusterTrustBundle by object name.
-name "name": String; 
+name "name": String;
 /// If true, don't block pod startup if the referenced ClusterTrustBundle(s) aren't available.
-optional "optional": bool; 
+optional "optional": bool;
 /// Select all ClusterTrustBundles that match this signer name.
 signer_name "signerName": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ConfigMapEnvSource selects a ConfigMap to populate the environment variables with.
 ConfigMapEnvSource
-new { 
+new {
 }
-optional { 
+optional {
 /// Name of the referent.
-name "name": String; 
+name "name": String;
 /// Specify whether the ConfigMap must be defined.
 optional "optional": bool;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Selects a key from a ConfigMap.
 ConfigMapKeySelector
-new { 
+new {
 /// The key to select.
 key "key": String;
 }
-optional { 
+optional {
 /// Name of the referent.
-name "name": String; 
+name "name": String;
 /// Specify whether the ConfigMap or its key must be defined.
 optional "optional": bool;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ConfigMapNodeConfigSource contains the information to reference a ConfigMap as a config source for the Node.
 ConfigMapNodeConfigSource
-new { 
+new {
 /// Name is the metadata.name of the referenced ConfigMap.
-name "name": String; 
+name "name": String;
 /// KubeletConfigKey declares which key of the referenced ConfigMap corresponds to the KubeletConfiguration structure This field is required in all cases.
-kubelet_config_key "kubeletConfigKey": String; 
+kubelet_config_key "kubeletConfigKey": String;
 /// Namespace is the metadata.namespace of the referenced ConfigMap.
 namespace "namespace": String;
 }
-optional { 
+optional {
 /// ResourceVersion is the metadata.ResourceVersion of the referenced ConfigMap.
-resource_version "resourceVersion": String; 
+resource_version "resourceVersion": String;
 /// UID is the metadata.UID of the referenced ConfigMap.
 uid "uid": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Adapts a ConfigMap into a projected volume.
 ConfigMapProjection
-new { 
+new {
 }
-optional { 
+optional {
 /// items if unspecified, each key-value pair in the Data field of the referenced ConfigMap will be projected into the volume as a file whose name is the …
-items "items": Vec<KeyToPath>; 
+items "items": Vec<KeyToPath>;
 /// Name of the referent.
-name "name": String; 
+name "name": String;
 /// optional specify whether the ConfigMap or its keys must be defined.
 optional "optional": bool;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Adapts a ConfigMap into a volume.
 ConfigMapVolumeSource
-new { 
+new {
 }
-optional { 
+optional {
 /// defaultMode is optional: mode bits used to set permissions on created files by default.
-default_mode "defaultMode": i32; 
+default_mode "defaultMode": i32;
 /// items if unspecified, each key-value pair in the Data field of the referenced ConfigMap will be projected into the volume as a file whose name is the …
-items "items": Vec<KeyToPath>; 
+items "items": Vec<KeyToPath>;
 /// Name of the referent.
-name "name": String; 
+name "name": String;
 /// optional specify whether the ConfigMap or its keys must be defined.
 optional "optional": bool;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// A single application container that you want to run within a pod.
 Container
-new { 
+new {
 /// Name of the container specified as a DNS_LABEL. Each container in a pod must have a unique name (DNS_LABEL).
 name "name": String;
 }
-optional { 
+optional {
 /// Arguments to the entrypoint.
-args "args": Vec<String>; 
+args "args": Vec<String>;
 /// Entrypoint array.
-command "command": Vec<String>; 
+command "command": Vec<String>;
 /// List of environment variables to set in the container.
-env "env": Vec<EnvVar> => keyed("name"); 
+env "env": Vec<EnvVar> => keyed("name");
 /// List of sources to populate environment variables in the container.
-env_from "envFrom": Vec<EnvFromSource>; 
+env_from "envFrom": Vec<EnvFromSource>;
 /// Container image name.
-image "image": String; 
+image "image": String;
 /// Image pull policy.
-image_pull_policy "imagePullPolicy": String; 
+image_pull_policy "imagePullPolicy": String;
 /// Actions that the management system should take in response to container lifecycle events.
-lifecycle "lifecycle": Lifecycle; 
+lifecycle "lifecycle": Lifecycle;
 /// Periodic probe of container liveness.
-liveness_probe "livenessProbe": Probe; 
+liveness_probe "livenessProbe": Probe;
 /// List of ports to expose from the container.
-ports "ports": Vec<ContainerPort> => keyed("containerPort", "protocol"); 
+ports "ports": Vec<ContainerPort> => keyed("containerPort", "protocol");
 /// Periodic probe of container service readiness.
-readiness_probe "readinessProbe": Probe; 
+readiness_probe "readinessProbe": Probe;
 /// Resources resize policy for the container.
-resize_policy "resizePolicy": Vec<ContainerResizePolicy>; 
+resize_policy "resizePolicy": Vec<ContainerResizePolicy>;
 /// Compute Resources required by this container.
-resources "resources": ResourceRequirements; 
+resources "resources": ResourceRequirements;
 /// RestartPolicy defines the restart behavior of individual containers in a pod.
-restart_policy "restartPolicy": String; 
+restart_policy "restartPolicy": String;
 /// Represents a list of rules to be checked to determine if the container should be restarted on exit.
-restart_policy_rules "restartPolicyRules": Vec<ContainerRestartRule>; 
+restart_policy_rules "restartPolicyRules": Vec<ContainerRestartRule>;
 /// SecurityContext defines the security options the container should be run with.
-security_context "securityContext": SecurityContext; 
+security_context "securityContext": SecurityContext;
 /// StartupProbe indicates that the Pod has successfully initialized.
-startup_probe "startupProbe": Probe; 
+startup_probe "startupProbe": Probe;
 /// Whether this container should allocate a buffer for stdin in the container runtime.
-stdin "stdin": bool; 
+stdin "stdin": bool;
 /// Whether the container runtime should close the stdin channel after it has been opened by a single attach.
-stdin_once "stdinOnce": bool; 
+stdin_once "stdinOnce": bool;
 /// Optional: Path at which the file to which the container's termination message will be written is mounted into the container's filesystem.
-termination_message_path "terminationMessagePath": String; 
+termination_message_path "terminationMessagePath": String;
 /// Indicate how the termination message should be populated.
-termination_message_policy "terminationMessagePolicy": String; 
+termination_message_policy "terminationMessagePolicy": String;
 /// Whether this container should allocate a TTY for itself, also requires 'stdin' to be true.
-tty "tty": bool; 
+tty "tty": bool;
 /// volumeDevices is the list of block devices to be used by the container.
-volume_devices "volumeDevices": Vec<VolumeDevice> => keyed("devicePath"); 
+volume_devices "volumeDevices": Vec<VolumeDevice> => keyed("devicePath");
 /// Pod volumes to mount into the container's filesystem.
-volume_mounts "volumeMounts": Vec<VolumeMount> => keyed("mountPath"); 
+volume_mounts "volumeMounts": Vec<VolumeMount> => keyed("mountPath");
 /// Container's working directory.
 working_dir "workingDir": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ContainerPort represents a network port in a single container.
 ContainerPort
-new { 
+new {
 /// Number of port to expose on the pod's IP address.
 container_port "containerPort": i32;
 }
-optional { 
+optional {
 /// What host IP to bind the external port to.
-host_ip "hostIP": String; 
+host_ip "hostIP": String;
 /// Number of port to expose on the host.
-host_port "hostPort": i32; 
+host_port "hostPort": i32;
 /// If specified, this must be an IANA_SVC_NAME and unique within the pod.
-name "name": String; 
+name "name": String;
 /// Protocol for port.
 protocol "protocol": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ContainerResizePolicy represents resource resize policy for the container.
 ContainerResizePolicy
-new { 
+new {
 /// Name of the resource to which this resource resize policy applies.
-resource_name "resourceName": String; 
+resource_name "resourceName": String;
 /// Restart policy to apply when specified resource is resized.
 restart_policy "restartPolicy": String;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ContainerRestartRule describes how a container exit is handled.
 ContainerRestartRule
-new { 
+new {
 /// Specifies the action taken on a container exit if the requirements are satisfied.
 action "action": String;
 }
-optional { 
+optional {
 /// Represents the exit codes to check on container exits.
 exit_codes "exitCodes": ContainerRestartRuleOnExitCodes;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ContainerRestartRuleOnExitCodes describes the condition for handling an exited container based on its exit codes.
 ContainerRestartRuleOnExitCodes
-new { 
+new {
 /// Represents the relationship between the container exit code(s) and the specified values.
 operator "operator": String;
 }
-optional { 
+optional {
 /// Specifies the set of values to check for container exit codes.
 values "values": Vec<i32> => set;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Represents downward API info for projecting into a projected volume.
 DownwardAPIProjection
-new { 
+new {
 }
-optional { 
+optional {
 /// Items is a list of DownwardAPIVolume file.
 items "items": Vec<DownwardAPIVolumeFile>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// DownwardAPIVolumeFile represents information to create the file containing the pod field.
 DownwardAPIVolumeFile
-new { 
+new {
 /// Required: Path is the relative path name of the file to be created.
 path "path": String;
 }
-optional { 
+optional {
 /// Required: Selects a field of the pod: only annotations, labels, name, namespace and uid are supported.
-field_ref "fieldRef": ObjectFieldSelector; 
+field_ref "fieldRef": ObjectFieldSelector;
 /// Optional: mode bits used to set permissions on this file, must be an octal value between 0000 and 0777 or a decimal value between 0 and 511. YAML …
-mode "mode": i32; 
+mode "mode": i32;
 /// Selects a resource of the container: only resources limits and requests (limits.cpu, limits.memory, requests.cpu and requests.memory) are currently …
 resource_field_ref "resourceFieldRef": ResourceFieldSelector;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// DownwardAPIVolumeSource represents a volume containing downward API info.
 DownwardAPIVolumeSource
-new { 
+new {
 }
-optional { 
+optional {
 /// Optional: mode bits to use on created files by default.
-default_mode "defaultMode": i32; 
+default_mode "defaultMode": i32;
 /// Items is a list of downward API volume file.
 items "items": Vec<DownwardAPIVolumeFile>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Represents an empty directory for a pod.
 EmptyDirVolumeSource
-new { 
+new {
 }
-optional { 
+optional {
 /// medium represents what type of storage medium should back this directory.
-medium "medium": String; 
+medium "medium": String;
 /// sizeLimit is the total amount of local storage required for this EmptyDir volume.
 size_limit "sizeLimit": crate::Quantity;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// EndpointAddress is a tuple that describes single IP address.
 EndpointAddress
-new { 
+new {
 /// The IP of this endpoint.
 ip "ip": String;
 }
-optional { 
+optional {
 /// The Hostname of this endpoint.
-hostname "hostname": String; 
+hostname "hostname": String;
 /// Optional: Node hosting this endpoint.
-node_name "nodeName": String; 
+node_name "nodeName": String;
 /// Reference to object providing the endpoint.
 target_ref "targetRef": ObjectReference;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// EndpointPort is a tuple that describes a single port.
 EndpointPort
-new { 
+new {
 /// The port number of the endpoint.
 port "port": i32;
 }
-optional { 
+optional {
 /// The application protocol for this port.
-app_protocol "appProtocol": String; 
+app_protocol "appProtocol": String;
 /// The name of this port.
-name "name": String; 
+name "name": String;
 /// The IP protocol for this port.
 protocol "protocol": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// EndpointSubset is a group of addresses with a common set of ports.
 EndpointSubset
-new { 
+new {
 }
-optional { 
+optional {
 /// IP addresses which offer the related ports that are marked as ready.
-addresses "addresses": Vec<EndpointAddress>; 
+addresses "addresses": Vec<EndpointAddress>;
 /// IP addresses which offer the related ports but are not currently marked as ready because they have not yet finished starting, have recently failed a …
-not_ready_addresses "notReadyAddresses": Vec<EndpointAddress>; 
+not_ready_addresses "notReadyAddresses": Vec<EndpointAddress>;
 /// Port numbers available on the related IP addresses.
 ports "ports": Vec<EndpointPort>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// EnvFromSource represents the source of a set of ConfigMaps or Secrets.
 EnvFromSource
-new { 
+new {
 }
-optional { 
+optional {
 /// The ConfigMap to select from.
-config_map_ref "configMapRef": ConfigMapEnvSource; 
+config_map_ref "configMapRef": ConfigMapEnvSource;
 /// Optional text to prepend to the name of each environment variable.
-prefix "prefix": String; 
+prefix "prefix": String;
 /// The Secret to select from.
 secret_ref "secretRef": SecretEnvSource;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// EnvVar represents an environment variable present in a Container.
 EnvVar
-new { 
+new {
 /// Name of the environment variable.
 name "name": String;
 }
-optional { 
+optional {
 /// Variable references $(VAR_NAME) are expanded using the previously defined environment variables in the container and any service environment variables.
-value "value": String; 
+value "value": String;
 /// Source for the environment variable's value.
 value_from "valueFrom": EnvVarSource;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// EnvVarSource represents a source for the value of an EnvVar.
 EnvVarSource
-new { 
+new {
 }
-optional { 
+optional {
 /// Selects a key of a ConfigMap.
-config_map_key_ref "configMapKeyRef": ConfigMapKeySelector; 
+config_map_key_ref "configMapKeyRef": ConfigMapKeySelector;
 /// Selects a field of the pod: supports metadata.name, metadata.namespace, 'metadata.labels\['\<KEY\>'\]', 'metadata.annotations\['\<KEY\>'\]', spec.nodeName …
-field_ref "fieldRef": ObjectFieldSelector; 
+field_ref "fieldRef": ObjectFieldSelector;
 /// FileKeyRef selects a key of the env file.
-file_key_ref "fileKeyRef": FileKeySelector; 
+file_key_ref "fileKeyRef": FileKeySelector;
 /// Selects a resource of the container: only resources limits and requests (limits.cpu, limits.memory, limits.ephemeral-storage, requests.cpu …
-resource_field_ref "resourceFieldRef": ResourceFieldSelector; 
+resource_field_ref "resourceFieldRef": ResourceFieldSelector;
 /// Selects a key of a secret in the pod's namespace.
 secret_key_ref "secretKeyRef": SecretKeySelector;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// An EphemeralContainer is a temporary container that you may add to an existing Pod for user-initiated activities such as debugging.
 EphemeralContainer
-new { 
+new {
 /// Name of the ephemeral container specified as a DNS_LABEL. This name must be unique among all containers, init containers and ephemeral containers.
 name "name": String;
 }
-optional { 
+optional {
 /// Arguments to the entrypoint.
-args "args": Vec<String>; 
+args "args": Vec<String>;
 /// Entrypoint array.
-command "command": Vec<String>; 
+command "command": Vec<String>;
 /// List of environment variables to set in the container.
-env "env": Vec<EnvVar> => keyed("name"); 
+env "env": Vec<EnvVar> => keyed("name");
 /// List of sources to populate environment variables in the container.
-env_from "envFrom": Vec<EnvFromSource>; 
+env_from "envFrom": Vec<EnvFromSource>;
 /// Container image name.
-image "image": String; 
+image "image": String;
 /// Image pull policy.
-image_pull_policy "imagePullPolicy": String; 
+image_pull_policy "imagePullPolicy": String;
 /// Lifecycle is not allowed for ephemeral containers.
-lifecycle "lifecycle": Lifecycle; 
+lifecycle "lifecycle": Lifecycle;
 /// Probes are not allowed for ephemeral containers.
-liveness_probe "livenessProbe": Probe; 
+liveness_probe "livenessProbe": Probe;
 /// Ports are not allowed for ephemeral containers.
-ports "ports": Vec<ContainerPort> => keyed("containerPort", "protocol"); 
+ports "ports": Vec<ContainerPort> => keyed("containerPort", "protocol");
 /// Probes are not allowed for ephemeral containers.
-readiness_probe "readinessProbe": Probe; 
+readiness_probe "readinessProbe": Probe;
 /// Resources resize policy for the container.
-resize_policy "resizePolicy": Vec<ContainerResizePolicy>; 
+resize_policy "resizePolicy": Vec<ContainerResizePolicy>;
 /// Resources are not allowed for ephemeral containers.
-resources "resources": ResourceRequirements; 
+resources "resources": ResourceRequirements;
 /// Restart policy for the container to manage the restart behavior of each container within a pod.
-restart_policy "restartPolicy": String; 
+restart_policy "restartPolicy": String;
 /// Represents a list of rules to be checked to determine if the container should be restarted on exit.
-restart_policy_rules "restartPolicyRules": Vec<ContainerRestartRule>; 
+restart_policy_rules "restartPolicyRules": Vec<ContainerRestartRule>;
 /// Optional: SecurityContext defines the security options the ephemeral container should be run with.
-security_context "securityContext": SecurityContext; 
+security_context "securityContext": SecurityContext;
 /// Probes are not allowed for ephemeral containers.
-startup_probe "startupProbe": Probe; 
+startup_probe "startupProbe": Probe;
 /// Whether this container should allocate a buffer for stdin in the container runtime.
-stdin "stdin": bool; 
+stdin "stdin": bool;
 /// Whether the container runtime should close the stdin channel after it has been opened by a single attach.
-stdin_once "stdinOnce": bool; 
+stdin_once "stdinOnce": bool;
 /// If set, the name of the container from PodSpec that this ephemeral container targets.
-target_container_name "targetContainerName": String; 
+target_container_name "targetContainerName": String;
 /// Optional: Path at which the file to which the container's termination message will be written is mounted into the container's filesystem.
-termination_message_path "terminationMessagePath": String; 
+termination_message_path "terminationMessagePath": String;
 /// Indicate how the termination message should be populated.
-termination_message_policy "terminationMessagePolicy": String; 
+termination_message_policy "terminationMessagePolicy": String;
 /// Whether this container should allocate a TTY for itself, also requires 'stdin' to be true.
-tty "tty": bool; 
+tty "tty": bool;
 /// volumeDevices is the list of block devices to be used by the container.
-volume_devices "volumeDevices": Vec<VolumeDevice> => keyed("devicePath"); 
+volume_devices "volumeDevices": Vec<VolumeDevice> => keyed("devicePath");
 /// Pod volumes to mount into the container's filesystem.
-volume_mounts "volumeMounts": Vec<VolumeMount> => keyed("mountPath"); 
+volume_mounts "volumeMounts": Vec<VolumeMount> => keyed("mountPath");
 /// Container's working directory.
 working_dir "workingDir": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Represents an ephemeral volume that is handled by a normal storage driver.
 EphemeralVolumeSource
-new { 
+new {
 }
-optional { 
+optional {
 /// Will be used to create a stand-alone PVC to provision the volume.
 volume_claim_template "volumeClaimTemplate": PersistentVolumeClaimTemplate;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ExecAction describes a "run in container" action.
 ExecAction
-new { 
+new {
 }
-optional { 
+optional {
 /// Command is the command line to execute inside the container, the working directory for the command is root ('/') in the container's filesystem.
 command "command": Vec<String>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Represents a Fibre Channel volume.
 FCVolumeSource
-new { 
+new {
 }
-optional { 
+optional {
 /// fsType is the filesystem type to mount.
-fs_type "fsType": String; 
+fs_type "fsType": String;
 /// lun is Optional: FC target lun number.
-lun "lun": i32; 
+lun "lun": i32;
 /// readOnly is Optional: Defaults to false (read/write).
-read_only "readOnly": bool; 
+read_only "readOnly": bool;
 /// targetWWNs is Optional: FC target worldwide names (WWNs).
-target_wwns "targetWWNs": Vec<String>; 
+target_wwns "targetWWNs": Vec<String>;
 /// wwids Optional: FC volume world wide identifiers (wwids) Either wwids or combination of targetWWNs and lun must be set, but not both simultaneously.
 wwids "wwids": Vec<String>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// FileKeySelector selects a key of the env file.
 FileKeySelector
-new { 
+new {
 /// The key within the env file.
-key "key": String; 
+key "key": String;
 /// The path within the volume from which to select the file.
-path "path": String; 
+path "path": String;
 /// The name of the volume mount containing the env file.
 volume_name "volumeName": String;
 }
-optional { 
+optional {
 /// Specify whether the file or its key must be defined.
 optional "optional": bool;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// FlexPersistentVolumeSource represents a generic persistent volume resource that is provisioned/attached using an exec based plugin.
 FlexPersistentVolumeSource
-new { 
+new {
 /// driver is the name of the driver to use for this volume.
 driver "driver": String;
 }
-optional { 
+optional {
 /// fsType is the Filesystem type to mount.
-fs_type "fsType": String; 
+fs_type "fsType": String;
 /// options is Optional: this field holds extra command options if any.
-options "options": Map<String>; 
+options "options": Map<String>;
 /// readOnly is Optional: defaults to false (read/write).
-read_only "readOnly": bool; 
+read_only "readOnly": bool;
 /// secretRef is Optional: SecretRef is reference to the secret object containing sensitive information to pass to the plugin scripts.
 secret_ref "secretRef": SecretReference;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// FlexVolume represents a generic volume resource that is provisioned/attached using an exec based plugin.
 FlexVolumeSource
-new { 
+new {
 /// driver is the name of the driver to use for this volume.
 driver "driver": String;
 }
-optional { 
+optional {
 /// fsType is the filesystem type to mount.
-fs_type "fsType": String; 
+fs_type "fsType": String;
 /// options is Optional: this field holds extra command options if any.
-options "options": Map<String>; 
+options "options": Map<String>;
 /// readOnly is Optional: defaults to false (read/write).
-read_only "readOnly": bool; 
+read_only "readOnly": bool;
 /// secretRef is Optional: secretRef is reference to the secret object containing sensitive information to pass to the plugin scripts.
 secret_ref "secretRef": LocalObjectReference;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Represents a Flocker volume mounted by the Flocker agent.
 FlockerVolumeSource
-new { 
+new {
 }
-optional { 
+optional {
 /// datasetName is Name of the dataset stored as metadata -\> name on the dataset for Flocker should be considered as deprecated.
-dataset_name "datasetName": String; 
+dataset_name "datasetName": String;
 /// datasetUUID is the UUID of the dataset.
 dataset_uuid "datasetUUID": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Represents a Persistent Disk resource in Google Compute Engine.
 GCEPersistentDiskVolumeSource
-new { 
+new {
 /// pdName is unique name of the PD resource in GCE. Used to identify the disk in GCE. More info …
 pd_name "pdName": String;
 }
-optional { 
+optional {
 /// fsType is filesystem type of the volume that you want to mount.
-fs_type "fsType": String; 
+fs_type "fsType": String;
 /// partition is the partition in the volume that you want to mount.
-partition "partition": i32; 
+partition "partition": i32;
 /// readOnly here will force the ReadOnly setting in VolumeMounts.
 read_only "readOnly": bool;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// GRPCAction specifies an action involving a GRPC service.
 GRPCAction
-new { 
+new {
 /// Port number of the gRPC service.
 port "port": i32;
 }
-optional { 
+optional {
 /// Service is the name of the service to place in the gRPC HealthCheckRequest (see <https://github.com/grpc/grpc/blob/master/doc/health-checking.md>).
 service "service": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Represents a volume that is populated with the contents of a git repository.
 GitRepoVolumeSource
-new { 
+new {
 /// repository is the URL.
 repository "repository": String;
 }
-optional { 
+optional {
 /// directory is the target directory name.
-directory "directory": String; 
+directory "directory": String;
 /// revision is the commit hash for the specified revision.
 revision "revision": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Represents a Glusterfs mount that lasts the lifetime of a pod.
 GlusterfsPersistentVolumeSource
-new { 
+new {
 /// endpoints is the endpoint name that details Glusterfs topology.
-endpoints "endpoints": String; 
+endpoints "endpoints": String;
 /// path is the Glusterfs volume path.
 path "path": String;
 }
-optional { 
+optional {
 /// endpointsNamespace is the namespace that contains Glusterfs endpoint.
-endpoints_namespace "endpointsNamespace": String; 
+endpoints_namespace "endpointsNamespace": String;
 /// readOnly here will force the Glusterfs volume to be mounted with read-only permissions.
 read_only "readOnly": bool;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Represents a Glusterfs mount that lasts the lifetime of a pod.
 GlusterfsVolumeSource
-new { 
+new {
 /// endpoints is the endpoint name that details Glusterfs topology.
-endpoints "endpoints": String; 
+endpoints "endpoints": String;
 /// path is the Glusterfs volume path.
 path "path": String;
 }
-optional { 
+optional {
 /// readOnly here will force the Glusterfs volume to be mounted with read-only permissions.
 read_only "readOnly": bool;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// HTTPGetAction describes an action based on HTTP Get requests.
 HTTPGetAction
-new { 
+new {
 /// Name or number of the port to access on the container.
 port "port": crate::IntOrString;
 }
-optional { 
+optional {
 /// Host name to connect to, defaults to the pod IP. You probably want to set "Host" in httpHeaders instead.
-host "host": String; 
+host "host": String;
 /// Custom headers to set in the request.
-http_headers "httpHeaders": Vec<HTTPHeader>; 
+http_headers "httpHeaders": Vec<HTTPHeader>;
 /// Path to access on the HTTP server.
-path "path": String; 
+path "path": String;
 /// Scheme to use for connecting to the host.
 scheme "scheme": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// HTTPHeader describes a custom header to be used in HTTP probes.
 HTTPHeader
-new { 
+new {
 /// The header field name.
-name "name": String; 
+name "name": String;
 /// The header field value.
 value "value": String;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// HostAlias holds the mapping between IP and hostnames that will be injected as an entry in the pod's hosts file.
 HostAlias
-new { 
+new {
 /// IP address of the host file entry.
 ip "ip": String;
 }
-optional { 
+optional {
 /// Hostnames for the above IP address.
 hostnames "hostnames": Vec<String>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Represents a host path mapped into a pod.
 HostPathVolumeSource
-new { 
+new {
 /// path of the directory on the host.
 path "path": String;
 }
-optional { 
+optional {
 /// type for HostPath Volume Defaults to "" More info: <https://kubernetes.io/docs/concepts/storage/volumes#hostpath>.
 type_ "type": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ISCSIPersistentVolumeSource represents an ISCSI disk.
 ISCSIPersistentVolumeSource
-new { 
+new {
 /// iqn is Target iSCSI Qualified Name.
-iqn "iqn": String; 
+iqn "iqn": String;
 /// lun is iSCSI Target Lun number.
-lun "lun": i32; 
+lun "lun": i32;
 /// targetPortal is iSCSI Target Portal.
 target_portal "targetPortal": String;
 }
-optional { 
+optional {
 /// chapAuthDiscovery defines whether support iSCSI Discovery CHAP authentication.
-chap_auth_discovery "chapAuthDiscovery": bool; 
+chap_auth_discovery "chapAuthDiscovery": bool;
 /// chapAuthSession defines whether support iSCSI Session CHAP authentication.
-chap_auth_session "chapAuthSession": bool; 
+chap_auth_session "chapAuthSession": bool;
 /// fsType is the filesystem type of the volume that you want to mount.
-fs_type "fsType": String; 
+fs_type "fsType": String;
 /// initiatorName is the custom iSCSI Initiator Name.
-initiator_name "initiatorName": String; 
+initiator_name "initiatorName": String;
 /// iscsiInterface is the interface Name that uses an iSCSI transport.
-iscsi_interface "iscsiInterface": String; 
+iscsi_interface "iscsiInterface": String;
 /// portals is the iSCSI Target Portal List.
-portals "portals": Vec<String>; 
+portals "portals": Vec<String>;
 /// readOnly here will force the ReadOnly setting in VolumeMounts.
-read_only "readOnly": bool; 
+read_only "readOnly": bool;
 /// secretRef is the CHAP Secret for iSCSI target and initiator authentication.
 secret_ref "secretRef": SecretReference;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Represents an ISCSI disk.
 ISCSIVolumeSource
-new { 
+new {
 /// iqn is the target iSCSI Qualified Name.
-iqn "iqn": String; 
+iqn "iqn": String;
 /// lun represents iSCSI Target Lun number.
-lun "lun": i32; 
+lun "lun": i32;
 /// targetPortal is iSCSI Target Portal.
 target_portal "targetPortal": String;
 }
-optional { 
+optional {
 /// chapAuthDiscovery defines whether support iSCSI Discovery CHAP authentication.
-chap_auth_discovery "chapAuthDiscovery": bool; 
+chap_auth_discovery "chapAuthDiscovery": bool;
 /// chapAuthSession defines whether support iSCSI Session CHAP authentication.
-chap_auth_session "chapAuthSession": bool; 
+chap_auth_session "chapAuthSession": bool;
 /// fsType is the filesystem type of the volume that you want to mount.
-fs_type "fsType": String; 
+fs_type "fsType": String;
 /// initiatorName is the custom iSCSI Initiator Name.
-initiator_name "initiatorName": String; 
+initiator_name "initiatorName": String;
 /// iscsiInterface is the interface Name that uses an iSCSI transport.
-iscsi_interface "iscsiInterface": String; 
+iscsi_interface "iscsiInterface": String;
 /// portals is the iSCSI Target Portal List.
-portals "portals": Vec<String>; 
+portals "portals": Vec<String>;
 /// readOnly here will force the ReadOnly setting in VolumeMounts.
-read_only "readOnly": bool; 
+read_only "readOnly": bool;
 /// secretRef is the CHAP Secret for iSCSI target and initiator authentication.
 secret_ref "secretRef": LocalObjectReference;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ImageVolumeSource represents a image volume resource.
 ImageVolumeSource
-new { 
+new {
 }
-optional { 
+optional {
 /// Policy for pulling OCI objects.
-pull_policy "pullPolicy": String; 
+pull_policy "pullPolicy": String;
 /// Required: Image or artifact reference to be used.
 reference "reference": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Maps a string key to a path within a volume.
 KeyToPath
-new { 
+new {
 /// key is the key to project.
-key "key": String; 
+key "key": String;
 /// path is the relative path of the file to map the key to.
 path "path": String;
 }
-optional { 
+optional {
 /// mode is Optional: mode bits used to set permissions on this file.
 mode "mode": i32;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Lifecycle describes actions that the management system should take in response to container lifecycle events.
 Lifecycle
-new { 
+new {
 }
-optional { 
+optional {
 /// PostStart is called immediately after a container is created.
-post_start "postStart": LifecycleHandler; 
+post_start "postStart": LifecycleHandler;
 /// PreStop is called immediately before a container is terminated due to an API request or management event such as liveness/startup probe failure …
-pre_stop "preStop": LifecycleHandler; 
+pre_stop "preStop": LifecycleHandler;
 /// StopSignal defines which signal will be sent to a container when it is being stopped.
 stop_signal "stopSignal": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// LifecycleHandler defines a specific action that should be taken in a lifecycle hook.
 LifecycleHandler
-new { 
+new {
 }
-optional { 
+optional {
 /// Exec specifies a command to execute in the container.
-exec "exec": ExecAction; 
+exec "exec": ExecAction;
 /// HTTPGet specifies an HTTP GET request to perform.
-http_get "httpGet": HTTPGetAction; 
+http_get "httpGet": HTTPGetAction;
 /// Sleep represents a duration that the container should sleep.
-sleep "sleep": SleepAction; 
+sleep "sleep": SleepAction;
 /// Deprecated.
 tcp_socket "tcpSocket": TCPSocketAction;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// LimitRangeItem defines a min/max usage limit for any resource that matches on kind.
 LimitRangeItem
-new { 
+new {
 /// Type of resource that this limit applies to.
 type_ "type": String;
 }
-optional { 
+optional {
 /// Default resource requirement limit value by resource name if resource limit is omitted.
-default_ "default": Map<crate::Quantity>; 
+default_ "default": Map<crate::Quantity>;
 /// DefaultRequest is the default resource requirement request value by resource name if resource request is omitted.
-default_request "defaultRequest": Map<crate::Quantity>; 
+default_request "defaultRequest": Map<crate::Quantity>;
 /// Max usage constraints on this kind by resource name.
-max "max": Map<crate::Quantity>; 
+max "max": Map<crate::Quantity>;
 /// MaxLimitRequestRatio if specified, the named resource must have a request and limit that are both non-zero where limit divided by request is less …
-max_limit_request_ratio "maxLimitRequestRatio": Map<crate::Quantity>; 
+max_limit_request_ratio "maxLimitRequestRatio": Map<crate::Quantity>;
 /// Min usage constraints on this kind by resource name.
 min "min": Map<crate::Quantity>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// LimitRangeSpec defines a min/max usage limit for resources that match on kind.
 LimitRangeSpec
-new { 
+new {
 /// Limits is the list of LimitRangeItem objects that are enforced.
 limits "limits": Vec<LimitRangeItem>;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// LocalObjectReference contains enough information to let you locate the referenced object inside the same namespace.
 LocalObjectReference
-new { 
+new {
 }
-optional { 
+optional {
 /// Name of the referent.
 name "name": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Local represents directly-attached storage with node affinity.
 LocalVolumeSource
-new { 
+new {
 /// path of the full path to the volume on the node.
 path "path": String;
 }
-optional { 
+optional {
 /// fsType is the filesystem type to mount.
 fs_type "fsType": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Represents an NFS mount that lasts the lifetime of a pod.
 NFSVolumeSource
-new { 
+new {
 /// path that is exported by the NFS server.
-path "path": String; 
+path "path": String;
 /// server is the hostname or IP address of the NFS server.
 server "server": String;
 }
-optional { 
+optional {
 /// readOnly here will force the NFS export to be mounted with read-only permissions.
 read_only "readOnly": bool;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Node affinity is a group of node affinity scheduling rules.
 NodeAffinity
-new { 
+new {
 }
-optional { 
+optional {
 /// The scheduler will prefer to schedule pods to nodes that satisfy the affinity expressions specified by this field, but it may choose a node that …
-preferred_during_scheduling_ignored_during_execution "preferredDuringSchedulingIgnoredDuringExecution": Vec<PreferredSchedulingTerm>; 
+preferred_during_scheduling_ignored_during_execution "preferredDuringSchedulingIgnoredDuringExecution": Vec<PreferredSchedulingTerm>;
 /// If the affinity requirements specified by this field are not met at scheduling time, the pod will not be scheduled onto the node.
 required_during_scheduling_ignored_during_execution "requiredDuringSchedulingIgnoredDuringExecution": NodeSelector;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// NodeConfigSource specifies a source of node configuration.
 NodeConfigSource
-new { 
+new {
 }
-optional { 
+optional {
 /// ConfigMap is a reference to a Node's ConfigMap.
 config_map "configMap": ConfigMapNodeConfigSource;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// A node selector represents the union of the results of one or more label queries over a set of nodes; that is, it represents the OR of the selectors …
 NodeSelector
-new { 
+new {
 /// Required.
 node_selector_terms "nodeSelectorTerms": Vec<NodeSelectorTerm>;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// A node selector requirement is a selector that contains values, a key, and an operator that relates the key and values.
 NodeSelectorRequirement
-new { 
+new {
 /// The label key that the selector applies to.
-key "key": String; 
+key "key": String;
 /// Represents a key's relationship to a set of values.
 operator "operator": String;
 }
-optional { 
+optional {
 /// An array of string values.
 values "values": Vec<String>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// A null or empty node selector term matches no objects.
 NodeSelectorTerm
-new { 
+new {
 }
-optional { 
+optional {
 /// A list of node selector requirements by node's labels.
-match_expressions "matchExpressions": Vec<NodeSelectorRequirement>; 
+match_expressions "matchExpressions": Vec<NodeSelectorRequirement>;
 /// A list of node selector requirements by node's fields.
 match_fields "matchFields": Vec<NodeSelectorRequirement>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// NodeSpec describes the attributes that a node is created with.
 NodeSpec
-new { 
+new {
 }
-optional { 
+optional {
 /// Deprecated: Previously used to specify the source of the node's configuration for the DynamicKubeletConfig feature.
-config_source "configSource": NodeConfigSource; 
+config_source "configSource": NodeConfigSource;
 /// Deprecated.
-external_id "externalID": String; 
+external_id "externalID": String;
 /// PodCIDR represents the pod IP range assigned to the node.
-pod_cidr "podCIDR": String; 
+pod_cidr "podCIDR": String;
 /// podCIDRs represents the IP ranges assigned to the node for usage by Pods on that node.
-pod_cidrs "podCIDRs": Vec<String> => set; 
+pod_cidrs "podCIDRs": Vec<String> => set;
 /// ID of the node assigned by the cloud provider in the format: \<ProviderName\>://\<ProviderSpecificNodeID\>.
-provider_id "providerID": String; 
+provider_id "providerID": String;
 /// If specified, the node's taints.
-taints "taints": Vec<Taint>; 
+taints "taints": Vec<Taint>;
 /// Unschedulable controls node schedulability of new pods.
 unschedulable "unschedulable": bool;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ObjectFieldSelector selects an APIVersioned field of an object.
 ObjectFieldSelector
-new { 
+new {
 /// Path of the field to select in the specified API version.
 field_path "fieldPath": String;
 }
-optional { 
+optional {
 /// Version of the schema the FieldPath is written in terms of, defaults to "v1".
 api_version "apiVersion": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ObjectReference contains enough information to let you inspect or modify the referred object.
 ObjectReference
-new { 
+new {
 }
-optional { 
+optional {
 /// API version of the referent.
-api_version "apiVersion": String; 
+api_version "apiVersion": String;
 /// If referring to a piece of an object instead of an entire object, this string should contain a valid JSON/Go field access statement, such as …
-field_path "fieldPath": String; 
+field_path "fieldPath": String;
 /// Kind of the referent.
-kind "kind": String; 
+kind "kind": String;
 /// Name of the referent.
-name "name": String; 
+name "name": String;
 /// Namespace of the referent.
-namespace "namespace": String; 
+namespace "namespace": String;
 /// Specific resourceVersion to which this reference is made, if any.
-resource_version "resourceVersion": String; 
+resource_version "resourceVersion": String;
 /// UID of the referent.
 uid "uid": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// PersistentVolumeClaimSpec describes the common attributes of storage devices and allows a Source for provider-specific attributes.
 PersistentVolumeClaimSpec
-new { 
+new {
 }
-optional { 
+optional {
 /// accessModes contains the desired access modes the volume should have.
-access_modes "accessModes": Vec<String>; 
+access_modes "accessModes": Vec<String>;
 /// dataSource field can be used to specify either: * An existing VolumeSnapshot object (snapshot.storage.k8s.io/VolumeSnapshot) * An existing PVC …
-data_source "dataSource": TypedLocalObjectReference; 
+data_source "dataSource": TypedLocalObjectReference;
 /// dataSourceRef specifies the object from which to populate the volume with data, if a non-empty volume is desired.
-data_source_ref "dataSourceRef": TypedObjectReference; 
+data_source_ref "dataSourceRef": TypedObjectReference;
 /// resources represents the minimum resources the volume should have.
-resources "resources": VolumeResourceRequirements; 
+resources "resources": VolumeResourceRequirements;
 /// selector is a label query over volumes to consider for binding.
-selector "selector": crate::meta::v1::LabelSelector; 
+selector "selector": crate::meta::v1::LabelSelector;
 /// storageClassName is the name of the StorageClass required by the claim.
-storage_class_name "storageClassName": String; 
+storage_class_name "storageClassName": String;
 /// volumeAttributesClassName may be used to set the VolumeAttributesClass used by this claim.
-volume_attributes_class_name "volumeAttributesClassName": String; 
+volume_attributes_class_name "volumeAttributesClassName": String;
 /// volumeMode defines what type of volume is required by the claim.
-volume_mode "volumeMode": String; 
+volume_mode "volumeMode": String;
 /// volumeName is the binding reference to the PersistentVolume backing this claim.
 volume_name "volumeName": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// PersistentVolumeClaimTemplate is used to produce PersistentVolumeClaim objects as part of an EphemeralVolumeSource.
 PersistentVolumeClaimTemplate
-new { 
+new {
 /// The specification for the PersistentVolumeClaim.
 spec "spec": PersistentVolumeClaimSpec;
 }
-optional { 
+optional {
 /// May contain labels and annotations that will be copied into the PVC when creating it.
 metadata "metadata": crate::meta::v1::ObjectMeta;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// PersistentVolumeClaimVolumeSource references the user's PVC in the same namespace.
 PersistentVolumeClaimVolumeSource
-new { 
+new {
 /// claimName is the name of a PersistentVolumeClaim in the same namespace as the pod using this volume.
 claim_name "claimName": String;
 }
-optional { 
+optional {
 /// readOnly Will force the ReadOnly setting in VolumeMounts.
 read_only "readOnly": bool;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// PersistentVolumeSpec is the specification of a persistent volume.
 PersistentVolumeSpec
-new { 
+new {
 }
-optional { 
+optional {
 /// accessModes contains all ways the volume can be mounted.
-access_modes "accessModes": Vec<String>; 
+access_modes "accessModes": Vec<String>;
 /// awsElasticBlockStore represents an AWS Disk resource that is attached to a kubelet's host machine and then exposed to the pod.
-aws_elastic_block_store "awsElasticBlockStore": AWSElasticBlockStoreVolumeSource; 
+aws_elastic_block_store "awsElasticBlockStore": AWSElasticBlockStoreVolumeSource;
 /// azureDisk represents an Azure Data Disk mount on the host and bind mount to the pod.
-azure_disk "azureDisk": AzureDiskVolumeSource; 
+azure_disk "azureDisk": AzureDiskVolumeSource;
 /// azureFile represents an Azure File Service mount on the host and bind mount to the pod.
-azure_file "azureFile": AzureFilePersistentVolumeSource; 
+azure_file "azureFile": AzureFilePersistentVolumeSource;
 /// capacity is the description of the persistent volume's resources and capacity.
-capacity "capacity": Map<crate::Quantity>; 
+capacity "capacity": Map<crate::Quantity>;
 /// cephFS represents a Ceph FS mount on the host that shares a pod's lifetime.
-cephfs "cephfs": CephFSPersistentVolumeSource; 
+cephfs "cephfs": CephFSPersistentVolumeSource;
 /// cinder represents a cinder volume attached and mounted on kubelets host machine.
-cinder "cinder": CinderPersistentVolumeSource; 
+cinder "cinder": CinderPersistentVolumeSource;
 /// claimRef is part of a bi-directional binding between PersistentVolume and PersistentVolumeClaim.
-claim_ref "claimRef": ObjectReference; 
+claim_ref "claimRef": ObjectReference;
 /// csi represents storage that is handled by an external CSI driver.
-csi "csi": CSIPersistentVolumeSource; 
+csi "csi": CSIPersistentVolumeSource;
 /// fc represents a Fibre Channel resource that is attached to a kubelet's host machine and then exposed to the pod.
-fc "fc": FCVolumeSource; 
+fc "fc": FCVolumeSource;
 /// flexVolume represents a generic volume resource that is provisioned/attached using an exec based plugin.
-flex_volume "flexVolume": FlexPersistentVolumeSource; 
+flex_volume "flexVolume": FlexPersistentVolumeSource;
 /// flocker represents a Flocker volume attached to a kubelet's host machine and exposed to the pod for its usage.
-flocker "flocker": FlockerVolumeSource; 
+flocker "flocker": FlockerVolumeSource;
 /// gcePersistentDisk represents a GCE Disk resource that is attached to a kubelet's host machine and then exposed to the pod.
-gce_persistent_disk "gcePersistentDisk": GCEPersistentDiskVolumeSource; 
+gce_persistent_disk "gcePersistentDisk": GCEPersistentDiskVolumeSource;
 /// glusterfs represents a Glusterfs volume that is attached to a host and exposed to the pod.
-glusterfs "glusterfs": GlusterfsPersistentVolumeSource; 
+glusterfs "glusterfs": GlusterfsPersistentVolumeSource;
 /// hostPath represents a directory on the host.
-host_path "hostPath": HostPathVolumeSource; 
+host_path "hostPath": HostPathVolumeSource;
 /// iscsi represents an ISCSI Disk resource that is attached to a kubelet's host machine and then exposed to the pod.
-iscsi "iscsi": ISCSIPersistentVolumeSource; 
+iscsi "iscsi": ISCSIPersistentVolumeSource;
 /// local represents directly-attached storage with node affinity.
-local "local": LocalVolumeSource; 
+local "local": LocalVolumeSource;
 /// mountOptions is the list of mount options, e.g.
-mount_options "mountOptions": Vec<String>; 
+mount_options "mountOptions": Vec<String>;
 /// nfs represents an NFS mount on the host.
-nfs "nfs": NFSVolumeSource; 
+nfs "nfs": NFSVolumeSource;
 /// nodeAffinity defines constraints that limit what nodes this volume can be accessed from.
-node_affinity "nodeAffinity": VolumeNodeAffinity; 
+node_affinity "nodeAffinity": VolumeNodeAffinity;
 /// persistentVolumeReclaimPolicy defines what happens to a persistent volume when released from its claim.
-persistent_volume_reclaim_policy "persistentVolumeReclaimPolicy": String; 
+persistent_volume_reclaim_policy "persistentVolumeReclaimPolicy": String;
 /// photonPersistentDisk represents a PhotonController persistent disk attached and mounted on kubelets host machine.
-photon_persistent_disk "photonPersistentDisk": PhotonPersistentDiskVolumeSource; 
+photon_persistent_disk "photonPersistentDisk": PhotonPersistentDiskVolumeSource;
 /// portworxVolume represents a portworx volume attached and mounted on kubelets host machine.
-portworx_volume "portworxVolume": PortworxVolumeSource; 
+portworx_volume "portworxVolume": PortworxVolumeSource;
 /// quobyte represents a Quobyte mount on the host that shares a pod's lifetime.
-quobyte "quobyte": QuobyteVolumeSource; 
+quobyte "quobyte": QuobyteVolumeSource;
 /// rbd represents a Rados Block Device mount on the host that shares a pod's lifetime.
-rbd "rbd": RBDPersistentVolumeSource; 
+rbd "rbd": RBDPersistentVolumeSource;
 /// scaleIO represents a ScaleIO persistent volume attached and mounted on Kubernetes nodes.
-scale_io "scaleIO": ScaleIOPersistentVolumeSource; 
+scale_io "scaleIO": ScaleIOPersistentVolumeSource;
 /// storageClassName is the name of StorageClass to which this persistent volume belongs.
-storage_class_name "storageClassName": String; 
+storage_class_name "storageClassName": String;
 /// storageOS represents a StorageOS volume that is attached to the kubelet's host machine and mounted into the pod.
-storageos "storageos": StorageOSPersistentVolumeSource; 
+storageos "storageos": StorageOSPersistentVolumeSource;
 /// Name of VolumeAttributesClass to which this persistent volume belongs.
-volume_attributes_class_name "volumeAttributesClassName": String; 
+volume_attributes_class_name "volumeAttributesClassName": String;
 /// volumeMode defines if a volume is intended to be used with a formatted filesystem or to remain in raw block state.
-volume_mode "volumeMode": String; 
+volume_mode "volumeMode": String;
 /// vsphereVolume represents a vSphere volume attached and mounted on kubelets host machine.
 vsphere_volume "vsphereVolume": VsphereVirtualDiskVolumeSource;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Represents a Photon Controller persistent disk resource.
 PhotonPersistentDiskVolumeSource
-new { 
+new {
 /// pdID is the ID that identifies Photon Controller persistent disk.
 pd_id "pdID": String;
 }
-optional { 
+optional {
 /// fsType is the filesystem type to mount.
 fs_type "fsType": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Pod affinity is a group of inter pod affinity scheduling rules.
 PodAffinity
-new { 
+new {
 }
-optional { 
+optional {
 /// The scheduler will prefer to schedule pods to nodes that satisfy the affinity expressions specified by this field, but it may choose a node that …
-preferred_during_scheduling_ignored_during_execution "preferredDuringSchedulingIgnoredDuringExecution": Vec<WeightedPodAffinityTerm>; 
+preferred_during_scheduling_ignored_during_execution "preferredDuringSchedulingIgnoredDuringExecution": Vec<WeightedPodAffinityTerm>;
 /// If the affinity requirements specified by this field are not met at scheduling time, the pod will not be scheduled onto the node.
 required_during_scheduling_ignored_during_execution "requiredDuringSchedulingIgnoredDuringExecution": Vec<PodAffinityTerm>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Defines a set of pods (namely those matching the labelSelector relative to the given namespace(s)) that this pod should be co-located (affinity) or …
 PodAffinityTerm
-new { 
+new {
 /// This pod should be co-located (affinity) or not co-located (anti-affinity) with the pods matching the labelSelector in the specified namespaces …
 topology_key "topologyKey": String;
 }
-optional { 
+optional {
 /// A label query over a set of resources, in this case pods.
-label_selector "labelSelector": crate::meta::v1::LabelSelector; 
+label_selector "labelSelector": crate::meta::v1::LabelSelector;
 /// MatchLabelKeys is a set of pod label keys to select which pods will be taken into consideration.
-match_label_keys "matchLabelKeys": Vec<String>; 
+match_label_keys "matchLabelKeys": Vec<String>;
 /// MismatchLabelKeys is a set of pod label keys to select which pods will be taken into consideration.
-mismatch_label_keys "mismatchLabelKeys": Vec<String>; 
+mismatch_label_keys "mismatchLabelKeys": Vec<String>;
 /// A label query over the set of namespaces that the term applies to.
-namespace_selector "namespaceSelector": crate::meta::v1::LabelSelector; 
+namespace_selector "namespaceSelector": crate::meta::v1::LabelSelector;
 /// namespaces specifies a static list of namespace names that the term applies to.
 namespaces "namespaces": Vec<String>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Pod anti affinity is a group of inter pod anti affinity scheduling rules.
 PodAntiAffinity
-new { 
+new {
 }
-optional { 
+optional {
 /// The scheduler will prefer to schedule pods to nodes that satisfy the anti-affinity expressions specified by this field, but it may choose a node that …
-preferred_during_scheduling_ignored_during_execution "preferredDuringSchedulingIgnoredDuringExecution": Vec<WeightedPodAffinityTerm>; 
+preferred_during_scheduling_ignored_during_execution "preferredDuringSchedulingIgnoredDuringExecution": Vec<WeightedPodAffinityTerm>;
 /// If the anti-affinity requirements specified by this field are not met at scheduling time, the pod will not be scheduled onto the node.
 required_during_scheduling_ignored_during_execution "requiredDuringSchedulingIgnoredDuringExecution": Vec<PodAffinityTerm>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// PodCertificateProjection provides a private key and X.509 certificate in the pod filesystem.
 PodCertificateProjection
-new { 
+new {
 /// The type of keypair Kubelet will generate for the pod.
-key_type "keyType": String; 
+key_type "keyType": String;
 /// Kubelet's generated CSRs will be addressed to this signer.
 signer_name "signerName": String;
 }
-optional { 
+optional {
 /// Write the certificate chain at this path in the projected volume.
-certificate_chain_path "certificateChainPath": String; 
+certificate_chain_path "certificateChainPath": String;
 /// Write the credential bundle at this path in the projected volume.
-credential_bundle_path "credentialBundlePath": String; 
+credential_bundle_path "credentialBundlePath": String;
 /// Write the key at this path in the projected volume.
-key_path "keyPath": String; 
+key_path "keyPath": String;
 /// maxExpirationSeconds is the maximum lifetime permitted for the certificate.
-max_expiration_seconds "maxExpirationSeconds": i32; 
+max_expiration_seconds "maxExpirationSeconds": i32;
 /// userAnnotations allow pod authors to pass additional information to the signer implementation.
 user_annotations "userAnnotations": Map<String>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// PodDNSConfig defines the DNS parameters of a pod in addition to those generated from DNSPolicy.
 PodDNSConfig
-new { 
+new {
 }
-optional { 
+optional {
 /// A list of DNS name server IP addresses.
-nameservers "nameservers": Vec<String>; 
+nameservers "nameservers": Vec<String>;
 /// A list of DNS resolver options.
-options "options": Vec<PodDNSConfigOption>; 
+options "options": Vec<PodDNSConfigOption>;
 /// A list of DNS search domains for host-name lookup.
 searches "searches": Vec<String>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// PodDNSConfigOption defines DNS resolver options of a pod.
 PodDNSConfigOption
-new { 
+new {
 }
-optional { 
+optional {
 /// Name is this DNS resolver option's name.
-name "name": String; 
+name "name": String;
 /// Value is this DNS resolver option's value.
 value "value": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// PodOS defines the OS parameters of a pod.
 PodOS
-new { 
+new {
 /// Name is the name of the operating system.
 name "name": String;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// PodReadinessGate contains the reference to a pod condition.
 PodReadinessGate
-new { 
+new {
 /// ConditionType refers to a condition in the pod's condition list with matching type.
 condition_type "conditionType": String;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// PodResourceClaim references exactly one ResourceClaim, either directly or by naming a ResourceClaimTemplate which is then turned into a ResourceClaim …
 PodResourceClaim
-new { 
+new {
 /// Name uniquely identifies this resource claim inside the pod.
 name "name": String;
 }
-optional { 
+optional {
 /// ResourceClaimName is the name of a ResourceClaim object in the same namespace as this pod.
-resource_claim_name "resourceClaimName": String; 
+resource_claim_name "resourceClaimName": String;
 /// ResourceClaimTemplateName is the name of a ResourceClaimTemplate object in the same namespace as this pod.
 resource_claim_template_name "resourceClaimTemplateName": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// PodSchedulingGate is associated to a Pod to guard its scheduling.
 PodSchedulingGate
-new { 
+new {
 /// Name of the scheduling gate.
 name "name": String;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// PodSchedulingGroup identifies the runtime scheduling group instance that a Pod belongs to.
 PodSchedulingGroup
-new { 
+new {
 }
-optional { 
+optional {
 /// PodGroupName specifies the name of the standalone PodGroup object that represents the runtime instance of this group.
 pod_group_name "podGroupName": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// PodSecurityContext holds pod-level security attributes and common container settings.
 PodSecurityContext
-new { 
+new {
 }
-optional { 
+optional {
 /// appArmorProfile is the AppArmor options to use by the containers in this pod.
-app_armor_profile "appArmorProfile": AppArmorProfile; 
+app_armor_profile "appArmorProfile": AppArmorProfile;
 /// A special supplemental group that applies to all containers in a pod.
-fs_group "fsGroup": i64; 
+fs_group "fsGroup": i64;
 /// fsGroupChangePolicy defines behavior of changing ownership and permission of the volume before being exposed inside Pod.
-fs_group_change_policy "fsGroupChangePolicy": String; 
+fs_group_change_policy "fsGroupChangePolicy": String;
 /// The GID to run the entrypoint of the container process.
-run_as_group "runAsGroup": i64; 
+run_as_group "runAsGroup": i64;
 /// Indicates that the container must run as a non-root user.
-run_as_non_root "runAsNonRoot": bool; 
+run_as_non_root "runAsNonRoot": bool;
 /// The UID to run the entrypoint of the container process.
-run_as_user "runAsUser": i64; 
+run_as_user "runAsUser": i64;
 /// seLinuxChangePolicy defines how the container's SELinux label is applied to all volumes used by the Pod.
-se_linux_change_policy "seLinuxChangePolicy": String; 
+se_linux_change_policy "seLinuxChangePolicy": String;
 /// The SELinux context to be applied to all containers.
-se_linux_options "seLinuxOptions": SELinuxOptions; 
+se_linux_options "seLinuxOptions": SELinuxOptions;
 /// The seccomp options to use by the containers in this pod.
-seccomp_profile "seccompProfile": SeccompProfile; 
+seccomp_profile "seccompProfile": SeccompProfile;
 /// A list of groups applied to the first process run in each container, in addition to the container's primary GID and fsGroup (if specified).
-supplemental_groups "supplementalGroups": Vec<i64>; 
+supplemental_groups "supplementalGroups": Vec<i64>;
 /// Defines how supplemental groups of the first container processes are calculated.
-supplemental_groups_policy "supplementalGroupsPolicy": String; 
+supplemental_groups_policy "supplementalGroupsPolicy": String;
 /// Sysctls hold a list of namespaced sysctls used for the pod.
-sysctls "sysctls": Vec<Sysctl>; 
+sysctls "sysctls": Vec<Sysctl>;
 /// The Windows specific settings applied to all containers.
 windows_options "windowsOptions": WindowsSecurityContextOptions;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// PodSpec is a description of a pod.
 PodSpec
-new { 
+new {
 /// List of containers belonging to the pod.
 containers "containers": Vec<Container> => keyed("name");
 }
-optional { 
+optional {
 /// Optional duration in seconds the pod may be active on the node relative to StartTime before the system will actively try to mark it failed and kill …
-active_deadline_seconds "activeDeadlineSeconds": i64; 
+active_deadline_seconds "activeDeadlineSeconds": i64;
 /// If specified, the pod's scheduling constraints.
-affinity "affinity": Affinity; 
+affinity "affinity": Affinity;
 /// AutomountServiceAccountToken indicates whether a service account token should be automatically mounted.
-automount_service_account_token "automountServiceAccountToken": bool; 
+automount_service_account_token "automountServiceAccountToken": bool;
 /// Specifies the DNS parameters of a pod.
-dns_config "dnsConfig": PodDNSConfig; 
+dns_config "dnsConfig": PodDNSConfig;
 /// Set DNS policy for the pod.
-dns_policy "dnsPolicy": String; 
+dns_policy "dnsPolicy": String;
 /// EnableServiceLinks indicates whether information about services should be injected into pod's environment variables, matching the syntax of Docker …
-enable_service_links "enableServiceLinks": bool; 
+enable_service_links "enableServiceLinks": bool;
 /// List of ephemeral containers run in this pod.
-ephemeral_containers "ephemeralContainers": Vec<EphemeralContainer> => keyed("name"); 
+ephemeral_containers "ephemeralContainers": Vec<EphemeralContainer> => keyed("name");
 /// HostAliases is an optional list of hosts and IPs that will be injected into the pod's hosts file if specified.
-host_aliases "hostAliases": Vec<HostAlias> => keyed("ip"); 
+host_aliases "hostAliases": Vec<HostAlias> => keyed("ip");
 /// Use the host's ipc namespace.
-host_ipc "hostIPC": bool; 
+host_ipc "hostIPC": bool;
 /// Host networking requested for this pod.
-host_network "hostNetwork": bool; 
+host_network "hostNetwork": bool;
 /// Use the host's pid namespace.
-host_pid "hostPID": bool; 
+host_pid "hostPID": bool;
 /// Use the host's user namespace.
-host_users "hostUsers": bool; 
+host_users "hostUsers": bool;
 /// Specifies the hostname of the Pod If not specified, the pod's hostname will be set to a system-defined value.
-hostname "hostname": String; 
+hostname "hostname": String;
 /// HostnameOverride specifies an explicit override for the pod's hostname as perceived by the pod.
-hostname_override "hostnameOverride": String; 
+hostname_override "hostnameOverride": String;
 /// ImagePullSecrets is an optional list of references to secrets in the same namespace to use for pulling any of the images used by this PodSpec.
-image_pull_secrets "imagePullSecrets": Vec<LocalObjectReference> => keyed("name"); 
+image_pull_secrets "imagePullSecrets": Vec<LocalObjectReference> => keyed("name");
 /// List of initialization containers belonging to the pod.
-init_containers "initContainers": Vec<Container> => keyed("name"); 
+init_containers "initContainers": Vec<Container> => keyed("name");
 /// NodeName indicates in which node this pod is scheduled.
-node_name "nodeName": String; 
+node_name "nodeName": String;
 /// NodeSelector is a selector which must be true for the pod to fit on a node.
-node_selector "nodeSelector": Map<String>; 
+node_selector "nodeSelector": Map<String>;
 /// Specifies the OS of the containers in the pod.
-os "os": PodOS; 
+os "os": PodOS;
 /// Overhead represents the resource overhead associated with running a pod for a given RuntimeClass.
-overhead "overhead": Map<crate::Quantity>; 
+overhead "overhead": Map<crate::Quantity>;
 /// PreemptionPolicy is the Policy for preempting pods with lower priority.
-preemption_policy "preemptionPolicy": String; 
+preemption_policy "preemptionPolicy": String;
 /// The priority value.
-priority "priority": i32; 
+priority "priority": i32;
 /// If specified, indicates the pod's priority.
-priority_class_name "priorityClassName": String; 
+priority_class_name "priorityClassName": String;
 /// If specified, all readiness gates will be evaluated for pod readiness.
-readiness_gates "readinessGates": Vec<PodReadinessGate>; 
+readiness_gates "readinessGates": Vec<PodReadinessGate>;
 /// ResourceClaims defines which ResourceClaims must be allocated and reserved before the Pod is allowed to start.
-resource_claims "resourceClaims": Vec<PodResourceClaim> => keyed("name"); 
+resource_claims "resourceClaims": Vec<PodResourceClaim> => keyed("name");
 /// Resources is the total amount of CPU and Memory resources required by all containers in the pod.
-resources "resources": ResourceRequirements; 
+resources "resources": ResourceRequirements;
 /// Restart policy for all containers within the pod.
-restart_policy "restartPolicy": String; 
+restart_policy "restartPolicy": String;
 /// RuntimeClassName refers to a RuntimeClass object in the node.k8s.io group, which should be used to run this pod.
-runtime_class_name "runtimeClassName": String; 
+runtime_class_name "runtimeClassName": String;
 /// If specified, the pod will be dispatched by specified scheduler.
-scheduler_name "schedulerName": String; 
+scheduler_name "schedulerName": String;
 /// SchedulingGates is an opaque list of values that if specified will block scheduling the pod.
-scheduling_gates "schedulingGates": Vec<PodSchedulingGate> => keyed("name"); 
+scheduling_gates "schedulingGates": Vec<PodSchedulingGate> => keyed("name");
 /// SchedulingGroup provides a reference to the immediate scheduling runtime grouping object that this Pod belongs to.
-scheduling_group "schedulingGroup": PodSchedulingGroup; 
+scheduling_group "schedulingGroup": PodSchedulingGroup;
 /// SecurityContext holds pod-level security attributes and common container settings.
-security_context "securityContext": PodSecurityContext; 
+security_context "securityContext": PodSecurityContext;
 /// ServiceAccountName is the name of the ServiceAccount to use to run this pod.
-service_account_name "serviceAccountName": String; 
+service_account_name "serviceAccountName": String;
 /// If true the pod's hostname will be configured as the pod's FQDN, rather than the leaf name (the default).
-set_hostname_as_fqdn "setHostnameAsFQDN": bool; 
+set_hostname_as_fqdn "setHostnameAsFQDN": bool;
 /// Share a single process namespace between all of the containers in a pod.
-share_process_namespace "shareProcessNamespace": bool; 
+share_process_namespace "shareProcessNamespace": bool;
 /// If specified, the fully qualified Pod hostname will be "\<hostname\>.\<subdomain\>.\<pod namespace\>.svc.\<cluster domain\>".
-subdomain "subdomain": String; 
+subdomain "subdomain": String;
 /// Optional duration in seconds the pod needs to terminate gracefully.
-termination_grace_period_seconds "terminationGracePeriodSeconds": i64; 
+termination_grace_period_seconds "terminationGracePeriodSeconds": i64;
 /// If specified, the pod's tolerations.
-tolerations "tolerations": Vec<Toleration>; 
+tolerations "tolerations": Vec<Toleration>;
 /// TopologySpreadConstraints describes how a group of pods ought to spread across topology domains.
-topology_spread_constraints "topologySpreadConstraints": Vec<TopologySpreadConstraint> => keyed("topologyKey", "whenUnsatisfiable"); 
+topology_spread_constraints "topologySpreadConstraints": Vec<TopologySpreadConstraint> => keyed("topologyKey", "whenUnsatisfiable");
 /// List of volumes that can be mounted by containers belonging to the pod.
 volumes "volumes": Vec<Volume> => keyed("name");
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// PodTemplateSpec describes the data a pod should have when created from a template.
 PodTemplateSpec
-new { 
+new {
 }
-optional { 
+optional {
 /// Standard object's metadata.
-metadata "metadata": crate::meta::v1::ObjectMeta; 
+metadata "metadata": crate::meta::v1::ObjectMeta;
 /// Specification of the desired behavior of the pod.
 spec "spec": PodSpec;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// PortworxVolumeSource represents a Portworx volume resource.
 PortworxVolumeSource
-new { 
+new {
 /// volumeID uniquely identifies a Portworx volume.
 volume_id "volumeID": String;
 }
-optional { 
+optional {
 /// fSType represents the filesystem type to mount Must be a filesystem type supported by the host operating system.
-fs_type "fsType": String; 
+fs_type "fsType": String;
 /// readOnly defaults to false (read/write).
 read_only "readOnly": bool;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// An empty preferred scheduling term matches all objects with implicit weight 0 (i.e.
 PreferredSchedulingTerm
-new { 
+new {
 /// A node selector term, associated with the corresponding weight.
-preference "preference": NodeSelectorTerm; 
+preference "preference": NodeSelectorTerm;
 /// Weight associated with matching the corresponding nodeSelectorTerm, in the range 1-100.
 weight "weight": i32;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Probe describes a health check to be performed against a container to determine whether it is alive or ready to receive traffic.
 Probe
-new { 
+new {
 }
-optional { 
+optional {
 /// Exec specifies a command to execute in the container.
-exec "exec": ExecAction; 
+exec "exec": ExecAction;
 /// Minimum consecutive failures for the probe to be considered failed after having succeeded.
-failure_threshold "failureThreshold": i32; 
+failure_threshold "failureThreshold": i32;
 /// GRPC specifies a GRPC HealthCheckRequest.
-grpc "grpc": GRPCAction; 
+grpc "grpc": GRPCAction;
 /// HTTPGet specifies an HTTP GET request to perform.
-http_get "httpGet": HTTPGetAction; 
+http_get "httpGet": HTTPGetAction;
 /// Number of seconds after the container has started before liveness probes are initiated.
-initial_delay_seconds "initialDelaySeconds": i32; 
+initial_delay_seconds "initialDelaySeconds": i32;
 /// How often (in seconds) to perform the probe.
-period_seconds "periodSeconds": i32; 
+period_seconds "periodSeconds": i32;
 /// Minimum consecutive successes for the probe to be considered successful after having failed.
-success_threshold "successThreshold": i32; 
+success_threshold "successThreshold": i32;
 /// TCPSocket specifies a connection to a TCP port.
-tcp_socket "tcpSocket": TCPSocketAction; 
+tcp_socket "tcpSocket": TCPSocketAction;
 /// Optional duration in seconds the pod needs to terminate gracefully upon probe failure.
-termination_grace_period_seconds "terminationGracePeriodSeconds": i64; 
+termination_grace_period_seconds "terminationGracePeriodSeconds": i64;
 /// Number of seconds after which the probe times out.
 timeout_seconds "timeoutSeconds": i32;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Represents a projected volume source.
 ProjectedVolumeSource
-new { 
+new {
 }
-optional { 
+optional {
 /// defaultMode are the mode bits used to set permissions on created files by default.
-default_mode "defaultMode": i32; 
+default_mode "defaultMode": i32;
 /// sources is the list of volume projections.
 sources "sources": Vec<VolumeProjection>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Represents a Quobyte mount that lasts the lifetime of a pod.
 QuobyteVolumeSource
-new { 
+new {
 /// registry represents a single or multiple Quobyte Registry services specified as a string as host:port pair (multiple entries are separated with …
-registry "registry": String; 
+registry "registry": String;
 /// volume is a string that references an already created Quobyte volume by name.
 volume "volume": String;
 }
-optional { 
+optional {
 /// group to map volume access to Default is no group.
-group "group": String; 
+group "group": String;
 /// readOnly here will force the Quobyte volume to be mounted with read-only permissions.
-read_only "readOnly": bool; 
+read_only "readOnly": bool;
 /// tenant owning the given Quobyte volume in the Backend Used with dynamically provisioned Quobyte volumes, value is set by the plugin.
-tenant "tenant": String; 
+tenant "tenant": String;
 /// user to map volume access to Defaults to serivceaccount user.
 user "user": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Represents a Rados Block Device mount that lasts the lifetime of a pod.
 RBDPersistentVolumeSource
-new { 
+new {
 /// image is the rados image name.
-image "image": String; 
+image "image": String;
 /// monitors is a collection of Ceph monitors.
 monitors "monitors": Vec<String>;
 }
-optional { 
+optional {
 /// fsType is the filesystem type of the volume that you want to mount.
-fs_type "fsType": String; 
+fs_type "fsType": String;
 /// keyring is the path to key ring for RBDUser.
-keyring "keyring": String; 
+keyring "keyring": String;
 /// pool is the rados pool name.
-pool "pool": String; 
+pool "pool": String;
 /// readOnly here will force the ReadOnly setting in VolumeMounts.
-read_only "readOnly": bool; 
+read_only "readOnly": bool;
 /// secretRef is name of the authentication secret for RBDUser.
-secret_ref "secretRef": SecretReference; 
+secret_ref "secretRef": SecretReference;
 /// user is the rados user name.
 user "user": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Represents a Rados Block Device mount that lasts the lifetime of a pod.
 RBDVolumeSource
-new { 
+new {
 /// image is the rados image name.
-image "image": String; 
+image "image": String;
 /// monitors is a collection of Ceph monitors.
 monitors "monitors": Vec<String>;
 }
-optional { 
+optional {
 /// fsType is the filesystem type of the volume that you want to mount.
-fs_type "fsType": String; 
+fs_type "fsType": String;
 /// keyring is the path to key ring for RBDUser.
-keyring "keyring": String; 
+keyring "keyring": String;
 /// pool is the rados pool name.
-pool "pool": String; 
+pool "pool": String;
 /// readOnly here will force the ReadOnly setting in VolumeMounts.
-read_only "readOnly": bool; 
+read_only "readOnly": bool;
 /// secretRef is name of the authentication secret for RBDUser.
-secret_ref "secretRef": LocalObjectReference; 
+secret_ref "secretRef": LocalObjectReference;
 /// user is the rados user name.
 user "user": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ReplicationControllerSpec is the specification of a replication controller.
 ReplicationControllerSpec
-new { 
+new {
 }
-optional { 
+optional {
 /// Minimum number of seconds for which a newly created pod should be ready without any of its container crashing, for it to be considered available.
-min_ready_seconds "minReadySeconds": i32; 
+min_ready_seconds "minReadySeconds": i32;
 /// Replicas is the number of desired replicas.
-replicas "replicas": i32; 
+replicas "replicas": i32;
 /// Selector is a label query over pods that should match the Replicas count.
-selector "selector": Map<String>; 
+selector "selector": Map<String>;
 /// Template is the object that describes the pod that will be created if insufficient replicas are detected.
 template "template": PodTemplateSpec;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ResourceClaim references one entry in PodSpec.ResourceClaims.
 ResourceClaim
-new { 
+new {
 /// Name must match the name of one entry in pod.spec.resourceClaims of the Pod where this field is used.
 name "name": String;
 }
-optional { 
+optional {
 /// Request is the name chosen for a request in the referenced claim.
 request "request": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ResourceFieldSelector represents container resources (cpu, memory) and their output format.
 ResourceFieldSelector
-new { 
+new {
 /// Required: resource to select.
 resource "resource": String;
 }
-optional { 
+optional {
 /// Container name: required for volumes, optional for env vars.
-container_name "containerName": String; 
+container_name "containerName": String;
 /// Specifies the output format of the exposed resources, defaults to "1".
 divisor "divisor": crate::Quantity;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ResourceQuotaSpec defines the desired hard limits to enforce for Quota.
 ResourceQuotaSpec
-new { 
+new {
 }
-optional { 
+optional {
 /// hard is the set of desired hard limits for each named resource.
-hard "hard": Map<crate::Quantity>; 
+hard "hard": Map<crate::Quantity>;
 /// scopeSelector is also a collection of filters like scopes that must match each object tracked by a quota but expressed using ScopeSelectorOperator in …
-scope_selector "scopeSelector": ScopeSelector; 
+scope_selector "scopeSelector": ScopeSelector;
 /// A collection of filters that must match each object tracked by a quota.
 scopes "scopes": Vec<String>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ResourceRequirements describes the compute resource requirements.
 ResourceRequirements
-new { 
+new {
 }
-optional { 
+optional {
 /// Claims lists the names of resources, defined in spec.resourceClaims, that are used by this container.
-claims "claims": Vec<ResourceClaim> => keyed("name"); 
+claims "claims": Vec<ResourceClaim> => keyed("name");
 /// Limits describes the maximum amount of compute resources allowed.
-limits "limits": Map<crate::Quantity>; 
+limits "limits": Map<crate::Quantity>;
 /// Requests describes the minimum amount of compute resources required.
 requests "requests": Map<crate::Quantity>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// SELinuxOptions are the labels to be applied to the container.
 SELinuxOptions
-new { 
+new {
 }
-optional { 
+optional {
 /// Level is SELinux level label that applies to the container.
-level "level": String; 
+level "level": String;
 /// Role is a SELinux role label that applies to the container.
-role "role": String; 
+role "role": String;
 /// Type is a SELinux type label that applies to the container.
-type_ "type": String; 
+type_ "type": String;
 /// User is a SELinux user label that applies to the container.
 user "user": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ScaleIOPersistentVolumeSource represents a persistent ScaleIO volume.
 ScaleIOPersistentVolumeSource
-new { 
+new {
 /// gateway is the host address of the ScaleIO API Gateway.
-gateway "gateway": String; 
+gateway "gateway": String;
 /// secretRef references to the secret for ScaleIO user and other sensitive information.
-secret_ref "secretRef": SecretReference; 
+secret_ref "secretRef": SecretReference;
 /// system is the name of the storage system as configured in ScaleIO.
 system "system": String;
 }
-optional { 
+optional {
 /// fsType is the filesystem type to mount.
-fs_type "fsType": String; 
+fs_type "fsType": String;
 /// protectionDomain is the name of the ScaleIO Protection Domain for the configured storage.
-protection_domain "protectionDomain": String; 
+protection_domain "protectionDomain": String;
 /// readOnly defaults to false (read/write).
-read_only "readOnly": bool; 
+read_only "readOnly": bool;
 /// sslEnabled is the flag to enable/disable SSL communication with Gateway, default false.
-ssl_enabled "sslEnabled": bool; 
+ssl_enabled "sslEnabled": bool;
 /// storageMode indicates whether the storage for a volume should be ThickProvisioned or ThinProvisioned.
-storage_mode "storageMode": String; 
+storage_mode "storageMode": String;
 /// storagePool is the ScaleIO Storage Pool associated with the protection domain.
-storage_pool "storagePool": String; 
+storage_pool "storagePool": String;
 /// volumeName is the name of a volume already created in the ScaleIO system that is associated with this volume source.
 volume_name "volumeName": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ScaleIOVolumeSource represents a persistent ScaleIO volume.
 ScaleIOVolumeSource
-new { 
+new {
 /// gateway is the host address of the ScaleIO API Gateway.
-gateway "gateway": String; 
+gateway "gateway": String;
 /// secretRef references to the secret for ScaleIO user and other sensitive information.
-secret_ref "secretRef": LocalObjectReference; 
+secret_ref "secretRef": LocalObjectReference;
 /// system is the name of the storage system as configured in ScaleIO.
 system "system": String;
 }
-optional { 
+optional {
 /// fsType is the filesystem type to mount.
-fs_type "fsType": String; 
+fs_type "fsType": String;
 /// protectionDomain is the name of the ScaleIO Protection Domain for the configured storage.
-protection_domain "protectionDomain": String; 
+protection_domain "protectionDomain": String;
 /// readOnly Defaults to false (read/write).
-read_only "readOnly": bool; 
+read_only "readOnly": bool;
 /// sslEnabled Flag enable/disable SSL communication with Gateway, default false.
-ssl_enabled "sslEnabled": bool; 
+ssl_enabled "sslEnabled": bool;
 /// storageMode indicates whether the storage for a volume should be ThickProvisioned or ThinProvisioned.
-storage_mode "storageMode": String; 
+storage_mode "storageMode": String;
 /// storagePool is the ScaleIO Storage Pool associated with the protection domain.
-storage_pool "storagePool": String; 
+storage_pool "storagePool": String;
 /// volumeName is the name of a volume already created in the ScaleIO system that is associated with this volume source.
 volume_name "volumeName": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// A scope selector represents the AND of the selectors represented by the scoped-resource selector requirements.
 ScopeSelector
-new { 
+new {
 }
-optional { 
+optional {
 /// A list of scope selector requirements by scope of the resources.
 match_expressions "matchExpressions": Vec<ScopedResourceSelectorRequirement>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// A scoped-resource selector requirement is a selector that contains values, a scope name, and an operator that relates the scope name and values.
 ScopedResourceSelectorRequirement
-new { 
+new {
 /// Represents a scope's relationship to a set of values.
-operator "operator": String; 
+operator "operator": String;
 /// The name of the scope that the selector applies to.
 scope_name "scopeName": String;
 }
-optional { 
+optional {
 /// An array of string values.
 values "values": Vec<String>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// SeccompProfile defines a pod/container's seccomp profile settings.
 SeccompProfile
-new { 
+new {
 /// type indicates which kind of seccomp profile will be applied.
 type_ "type": String;
 }
-optional { 
+optional {
 /// localhostProfile indicates a profile defined in a file on the node should be used.
 localhost_profile "localhostProfile": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// SecretEnvSource selects a Secret to populate the environment variables with.
 SecretEnvSource
-new { 
+new {
 }
-optional { 
+optional {
 /// Name of the referent.
-name "name": String; 
+name "name": String;
 /// Specify whether the Secret must be defined.
 optional "optional": bool;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// SecretKeySelector selects a key of a Secret.
 SecretKeySelector
-new { 
+new {
 /// The key of the secret to select from.
 key "key": String;
 }
-optional { 
+optional {
 /// Name of the referent.
-name "name": String; 
+name "name": String;
 /// Specify whether the Secret or its key must be defined.
 optional "optional": bool;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Adapts a secret into a projected volume.
 SecretProjection
-new { 
+new {
 }
-optional { 
+optional {
 /// items if unspecified, each key-value pair in the Data field of the referenced Secret will be projected into the volume as a file whose name is the …
-items "items": Vec<KeyToPath>; 
+items "items": Vec<KeyToPath>;
 /// Name of the referent.
-name "name": String; 
+name "name": String;
 /// optional field specify whether the Secret or its key must be defined.
 optional "optional": bool;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// SecretReference represents a Secret Reference.
 SecretReference
-new { 
+new {
 }
-optional { 
+optional {
 /// name is unique within a namespace to reference a secret resource.
-name "name": String; 
+name "name": String;
 /// namespace defines the space within which the secret name must be unique.
 namespace "namespace": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Adapts a Secret into a volume.
 SecretVolumeSource
-new { 
+new {
 }
-optional { 
+optional {
 /// defaultMode is Optional: mode bits used to set permissions on created files by default.
-default_mode "defaultMode": i32; 
+default_mode "defaultMode": i32;
 /// items If unspecified, each key-value pair in the Data field of the referenced Secret will be projected into the volume as a file whose name is the …
-items "items": Vec<KeyToPath>; 
+items "items": Vec<KeyToPath>;
 /// optional field specify whether the Secret or its keys must be defined.
-optional "optional": bool; 
+optional "optional": bool;
 /// secretName is the name of the secret in the pod's namespace to use.
 secret_name "secretName": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// SecurityContext holds security configuration that will be applied to a container.
 SecurityContext
-new { 
+new {
 }
-optional { 
+optional {
 /// AllowPrivilegeEscalation controls whether a process can gain more privileges than its parent process.
-allow_privilege_escalation "allowPrivilegeEscalation": bool; 
+allow_privilege_escalation "allowPrivilegeEscalation": bool;
 /// appArmorProfile is the AppArmor options to use by this container.
-app_armor_profile "appArmorProfile": AppArmorProfile; 
+app_armor_profile "appArmorProfile": AppArmorProfile;
 /// The capabilities to add/drop when running containers.
-capabilities "capabilities": Capabilities; 
+capabilities "capabilities": Capabilities;
 /// Run container in privileged mode.
-privileged "privileged": bool; 
+privileged "privileged": bool;
 /// procMount denotes the type of proc mount to use for the containers.
-proc_mount "procMount": String; 
+proc_mount "procMount": String;
 /// Whether this container has a read-only root filesystem.
-read_only_root_filesystem "readOnlyRootFilesystem": bool; 
+read_only_root_filesystem "readOnlyRootFilesystem": bool;
 /// The GID to run the entrypoint of the container process.
-run_as_group "runAsGroup": i64; 
+run_as_group "runAsGroup": i64;
 /// Indicates that the container must run as a non-root user.
-run_as_non_root "runAsNonRoot": bool; 
+run_as_non_root "runAsNonRoot": bool;
 /// The UID to run the entrypoint of the container process.
-run_as_user "runAsUser": i64; 
+run_as_user "runAsUser": i64;
 /// The SELinux context to be applied to the container.
-se_linux_options "seLinuxOptions": SELinuxOptions; 
+se_linux_options "seLinuxOptions": SELinuxOptions;
 /// The seccomp options to use by this container.
-seccomp_profile "seccompProfile": SeccompProfile; 
+seccomp_profile "seccompProfile": SeccompProfile;
 /// The Windows specific settings applied to all containers.
 windows_options "windowsOptions": WindowsSecurityContextOptions;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ServiceAccountTokenProjection represents a projected service account token volume.
 ServiceAccountTokenProjection
-new { 
+new {
 /// path is the path relative to the mount point of the file to project the token into.
 path "path": String;
 }
-optional { 
+optional {
 /// audience is the intended audience of the token.
-audience "audience": String; 
+audience "audience": String;
 /// expirationSeconds is the requested duration of validity of the service account token.
 expiration_seconds "expirationSeconds": i64;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ServicePort contains information on service's port.
 ServicePort
-new { 
+new {
 /// The port that will be exposed by this service.
 port "port": i32;
 }
-optional { 
+optional {
 /// The application protocol for this port.
-app_protocol "appProtocol": String; 
+app_protocol "appProtocol": String;
 /// The name of this port within the service.
-name "name": String; 
+name "name": String;
 /// The port on each node on which this service is exposed when type is NodePort or LoadBalancer.
-node_port "nodePort": i32; 
+node_port "nodePort": i32;
 /// The IP protocol for this port.
 protocol "protocol": String;
 }
-either { 
+either {
 /// Number or name of the port to access on the pods targeted by the service.
 target_port "targetPort": crate::IntOrString;
 }
@@ -2675,496 +2675,496 @@ target_port "targetPort": crate::IntOrString;
 mirror! {
 /// ServiceSpec describes the attributes that a user creates on a service.
 ServiceSpec
-new { 
+new {
 }
-optional { 
+optional {
 /// allocateLoadBalancerNodePorts defines if NodePorts will be automatically allocated for services with type LoadBalancer.
-allocate_load_balancer_node_ports "allocateLoadBalancerNodePorts": bool; 
+allocate_load_balancer_node_ports "allocateLoadBalancerNodePorts": bool;
 /// clusterIP is the IP address of the service and is usually assigned randomly.
-cluster_ip "clusterIP": String; 
+cluster_ip "clusterIP": String;
 /// ClusterIPs is a list of IP addresses assigned to this service, and are usually assigned randomly.
-cluster_ips "clusterIPs": Vec<String>; 
+cluster_ips "clusterIPs": Vec<String>;
 /// externalIPs is a list of IP addresses for which nodes in the cluster will also accept traffic for this service.
-external_ips "externalIPs": Vec<String>; 
+external_ips "externalIPs": Vec<String>;
 /// externalName is the external reference that discovery mechanisms will return as an alias for this service (e.g.
-external_name "externalName": String; 
+external_name "externalName": String;
 /// externalTrafficPolicy describes how nodes distribute service traffic they receive on one of the Service's "externally-facing" addresses (NodePorts …
-external_traffic_policy "externalTrafficPolicy": String; 
+external_traffic_policy "externalTrafficPolicy": String;
 /// healthCheckNodePort specifies the healthcheck nodePort for the service.
-health_check_node_port "healthCheckNodePort": i32; 
+health_check_node_port "healthCheckNodePort": i32;
 /// InternalTrafficPolicy describes how nodes distribute service traffic they receive on the ClusterIP. If set to "Local", the proxy will assume that …
-internal_traffic_policy "internalTrafficPolicy": String; 
+internal_traffic_policy "internalTrafficPolicy": String;
 /// IPFamilies is a list of IP families (e.g.
-ip_families "ipFamilies": Vec<String>; 
+ip_families "ipFamilies": Vec<String>;
 /// IPFamilyPolicy represents the dual-stack-ness requested or required by this Service.
-ip_family_policy "ipFamilyPolicy": String; 
+ip_family_policy "ipFamilyPolicy": String;
 /// loadBalancerClass is the class of the load balancer implementation this Service belongs to.
-load_balancer_class "loadBalancerClass": String; 
+load_balancer_class "loadBalancerClass": String;
 /// Only applies to Service Type: LoadBalancer.
-load_balancer_ip "loadBalancerIP": String; 
+load_balancer_ip "loadBalancerIP": String;
 /// If specified and supported by the platform, this will restrict traffic through the cloud-provider load-balancer will be restricted to the specified …
-load_balancer_source_ranges "loadBalancerSourceRanges": Vec<String>; 
+load_balancer_source_ranges "loadBalancerSourceRanges": Vec<String>;
 /// The list of ports that are exposed by this service.
-ports "ports": Vec<ServicePort> => keyed("port", "protocol"); 
+ports "ports": Vec<ServicePort> => keyed("port", "protocol");
 /// publishNotReadyAddresses indicates that any agent which deals with endpoints for this Service should disregard any indications of ready/not-ready.
-publish_not_ready_addresses "publishNotReadyAddresses": bool; 
+publish_not_ready_addresses "publishNotReadyAddresses": bool;
 /// Route service traffic to pods with label keys and values matching this selector.
-selector "selector": Map<String>; 
+selector "selector": Map<String>;
 /// Supports "ClientIP" and "None".
-session_affinity "sessionAffinity": String; 
+session_affinity "sessionAffinity": String;
 /// sessionAffinityConfig contains the configurations of session affinity.
-session_affinity_config "sessionAffinityConfig": SessionAffinityConfig; 
+session_affinity_config "sessionAffinityConfig": SessionAffinityConfig;
 /// TrafficDistribution offers a way to express preferences for how traffic is distributed to Service endpoints.
-traffic_distribution "trafficDistribution": String; 
+traffic_distribution "trafficDistribution": String;
 /// type determines how the Service is exposed.
 type_ "type": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// SessionAffinityConfig represents the configurations of session affinity.
 SessionAffinityConfig
-new { 
+new {
 }
-optional { 
+optional {
 /// clientIP contains the configurations of Client IP based session affinity.
 client_ip "clientIP": ClientIPConfig;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// SleepAction describes a "sleep" action.
 SleepAction
-new { 
+new {
 /// Seconds is the number of seconds to sleep.
 seconds "seconds": i64;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Represents a StorageOS persistent volume resource.
 StorageOSPersistentVolumeSource
-new { 
+new {
 }
-optional { 
+optional {
 /// fsType is the filesystem type to mount.
-fs_type "fsType": String; 
+fs_type "fsType": String;
 /// readOnly defaults to false (read/write).
-read_only "readOnly": bool; 
+read_only "readOnly": bool;
 /// secretRef specifies the secret to use for obtaining the StorageOS API credentials.
-secret_ref "secretRef": ObjectReference; 
+secret_ref "secretRef": ObjectReference;
 /// volumeName is the human-readable name of the StorageOS volume.
-volume_name "volumeName": String; 
+volume_name "volumeName": String;
 /// volumeNamespace specifies the scope of the volume within StorageOS. If no namespace is specified then the Pod's namespace will be used.
 volume_namespace "volumeNamespace": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Represents a StorageOS persistent volume resource.
 StorageOSVolumeSource
-new { 
+new {
 }
-optional { 
+optional {
 /// fsType is the filesystem type to mount.
-fs_type "fsType": String; 
+fs_type "fsType": String;
 /// readOnly defaults to false (read/write).
-read_only "readOnly": bool; 
+read_only "readOnly": bool;
 /// secretRef specifies the secret to use for obtaining the StorageOS API credentials.
-secret_ref "secretRef": LocalObjectReference; 
+secret_ref "secretRef": LocalObjectReference;
 /// volumeName is the human-readable name of the StorageOS volume.
-volume_name "volumeName": String; 
+volume_name "volumeName": String;
 /// volumeNamespace specifies the scope of the volume within StorageOS. If no namespace is specified then the Pod's namespace will be used.
 volume_namespace "volumeNamespace": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Sysctl defines a kernel parameter to be set.
 Sysctl
-new { 
+new {
 /// Name of a property to set.
-name "name": String; 
+name "name": String;
 /// Value of a property to set.
 value "value": String;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// TCPSocketAction describes an action based on opening a socket.
 TCPSocketAction
-new { 
+new {
 /// Number or name of the port to access on the container.
 port "port": crate::IntOrString;
 }
-optional { 
+optional {
 /// Optional: Host name to connect to, defaults to the pod IP.
 host "host": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// The node this Taint is attached to has the "effect" on any pod that does not tolerate the Taint.
 Taint
-new { 
+new {
 /// Required.
-effect "effect": String; 
+effect "effect": String;
 /// Required.
 key "key": String;
 }
-optional { 
+optional {
 /// TimeAdded represents the time at which the taint was added.
-time_added "timeAdded": String; 
+time_added "timeAdded": String;
 /// The taint value corresponding to the taint key.
 value "value": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// The pod this Toleration is attached to tolerates any taint that matches the triple \<key,value,effect\> using the matching operator \<operator\>.
 Toleration
-new { 
+new {
 }
-optional { 
+optional {
 /// Effect indicates the taint effect to match.
-effect "effect": String; 
+effect "effect": String;
 /// Key is the taint key that the toleration applies to.
-key "key": String; 
+key "key": String;
 /// Operator represents a key's relationship to the value.
-operator "operator": String; 
+operator "operator": String;
 /// TolerationSeconds represents the period of time the toleration (which must be of effect NoExecute, otherwise this field is ignored) tolerates the …
-toleration_seconds "tolerationSeconds": i64; 
+toleration_seconds "tolerationSeconds": i64;
 /// Value is the taint value the toleration matches to.
 value "value": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// A topology selector requirement is a selector that matches given label.
 TopologySelectorLabelRequirement
-new { 
+new {
 /// The label key that the selector applies to.
-key "key": String; 
+key "key": String;
 /// An array of string values.
 values "values": Vec<String>;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// A topology selector term represents the result of label queries.
 TopologySelectorTerm
-new { 
+new {
 }
-optional { 
+optional {
 /// A list of topology selector requirements by labels.
 match_label_expressions "matchLabelExpressions": Vec<TopologySelectorLabelRequirement>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// TopologySpreadConstraint specifies how to spread matching pods among the given topology.
 TopologySpreadConstraint
-new { 
+new {
 /// MaxSkew describes the degree to which pods may be unevenly distributed.
-max_skew "maxSkew": i32; 
+max_skew "maxSkew": i32;
 /// TopologyKey is the key of node labels.
-topology_key "topologyKey": String; 
+topology_key "topologyKey": String;
 /// WhenUnsatisfiable indicates how to deal with a pod if it doesn't satisfy the spread constraint.
 when_unsatisfiable "whenUnsatisfiable": String;
 }
-optional { 
+optional {
 /// LabelSelector is used to find matching pods.
-label_selector "labelSelector": crate::meta::v1::LabelSelector; 
+label_selector "labelSelector": crate::meta::v1::LabelSelector;
 /// MatchLabelKeys is a set of pod label keys to select the pods over which spreading will be calculated.
-match_label_keys "matchLabelKeys": Vec<String>; 
+match_label_keys "matchLabelKeys": Vec<String>;
 /// MinDomains indicates a minimum number of eligible domains.
-min_domains "minDomains": i32; 
+min_domains "minDomains": i32;
 /// NodeAffinityPolicy indicates how we will treat Pod's nodeAffinity/nodeSelector when calculating pod topology spread skew.
-node_affinity_policy "nodeAffinityPolicy": String; 
+node_affinity_policy "nodeAffinityPolicy": String;
 /// NodeTaintsPolicy indicates how we will treat node taints when calculating pod topology spread skew.
 node_taints_policy "nodeTaintsPolicy": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// TypedLocalObjectReference contains enough information to let you locate the typed referenced object inside the same namespace.
 TypedLocalObjectReference
-new { 
+new {
 /// Kind is the type of resource being referenced.
-kind "kind": String; 
+kind "kind": String;
 /// Name is the name of resource being referenced.
 name "name": String;
 }
-optional { 
+optional {
 /// APIGroup is the group for the resource being referenced.
 api_group "apiGroup": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// TypedObjectReference contains enough information to let you locate the typed referenced object.
 TypedObjectReference
-new { 
+new {
 /// Kind is the type of resource being referenced.
-kind "kind": String; 
+kind "kind": String;
 /// Name is the name of resource being referenced.
 name "name": String;
 }
-optional { 
+optional {
 /// APIGroup is the group for the resource being referenced.
-api_group "apiGroup": String; 
+api_group "apiGroup": String;
 /// Namespace is the namespace of resource being referenced Note that when a namespace is specified, a gateway.networking.k8s.io/ReferenceGrant object is …
 namespace "namespace": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Volume represents a named volume in a pod that may be accessed by any container in the pod.
 Volume
-new { 
+new {
 /// name of the volume.
 name "name": String;
 }
-optional { 
+optional {
 /// awsElasticBlockStore represents an AWS Disk resource that is attached to a kubelet's host machine and then exposed to the pod.
-aws_elastic_block_store "awsElasticBlockStore": AWSElasticBlockStoreVolumeSource; 
+aws_elastic_block_store "awsElasticBlockStore": AWSElasticBlockStoreVolumeSource;
 /// azureDisk represents an Azure Data Disk mount on the host and bind mount to the pod.
-azure_disk "azureDisk": AzureDiskVolumeSource; 
+azure_disk "azureDisk": AzureDiskVolumeSource;
 /// azureFile represents an Azure File Service mount on the host and bind mount to the pod.
-azure_file "azureFile": AzureFileVolumeSource; 
+azure_file "azureFile": AzureFileVolumeSource;
 /// cephFS represents a Ceph FS mount on the host that shares a pod's lifetime.
-cephfs "cephfs": CephFSVolumeSource; 
+cephfs "cephfs": CephFSVolumeSource;
 /// cinder represents a cinder volume attached and mounted on kubelets host machine.
-cinder "cinder": CinderVolumeSource; 
+cinder "cinder": CinderVolumeSource;
 /// configMap represents a configMap that should populate this volume.
-config_map "configMap": ConfigMapVolumeSource; 
+config_map "configMap": ConfigMapVolumeSource;
 /// csi (Container Storage Interface) represents ephemeral storage that is handled by certain external CSI drivers.
-csi "csi": CSIVolumeSource; 
+csi "csi": CSIVolumeSource;
 /// downwardAPI represents downward API about the pod that should populate this volume.
-downward_api "downwardAPI": DownwardAPIVolumeSource; 
+downward_api "downwardAPI": DownwardAPIVolumeSource;
 /// emptyDir represents a temporary directory that shares a pod's lifetime.
-empty_dir "emptyDir": EmptyDirVolumeSource; 
+empty_dir "emptyDir": EmptyDirVolumeSource;
 /// ephemeral represents a volume that is handled by a cluster storage driver.
-ephemeral "ephemeral": EphemeralVolumeSource; 
+ephemeral "ephemeral": EphemeralVolumeSource;
 /// fc represents a Fibre Channel resource that is attached to a kubelet's host machine and then exposed to the pod.
-fc "fc": FCVolumeSource; 
+fc "fc": FCVolumeSource;
 /// flexVolume represents a generic volume resource that is provisioned/attached using an exec based plugin.
-flex_volume "flexVolume": FlexVolumeSource; 
+flex_volume "flexVolume": FlexVolumeSource;
 /// flocker represents a Flocker volume attached to a kubelet's host machine.
-flocker "flocker": FlockerVolumeSource; 
+flocker "flocker": FlockerVolumeSource;
 /// gcePersistentDisk represents a GCE Disk resource that is attached to a kubelet's host machine and then exposed to the pod.
-gce_persistent_disk "gcePersistentDisk": GCEPersistentDiskVolumeSource; 
+gce_persistent_disk "gcePersistentDisk": GCEPersistentDiskVolumeSource;
 /// gitRepo represents a git repository at a particular revision.
-git_repo "gitRepo": GitRepoVolumeSource; 
+git_repo "gitRepo": GitRepoVolumeSource;
 /// glusterfs represents a Glusterfs mount on the host that shares a pod's lifetime.
-glusterfs "glusterfs": GlusterfsVolumeSource; 
+glusterfs "glusterfs": GlusterfsVolumeSource;
 /// hostPath represents a pre-existing file or directory on the host machine that is directly exposed to the container.
-host_path "hostPath": HostPathVolumeSource; 
+host_path "hostPath": HostPathVolumeSource;
 /// image represents an OCI object (a container image or artifact) pulled and mounted on the kubelet's host machine.
-image "image": ImageVolumeSource; 
+image "image": ImageVolumeSource;
 /// iscsi represents an ISCSI Disk resource that is attached to a kubelet's host machine and then exposed to the pod.
-iscsi "iscsi": ISCSIVolumeSource; 
+iscsi "iscsi": ISCSIVolumeSource;
 /// nfs represents an NFS mount on the host that shares a pod's lifetime More info: <https://kubernetes.io/docs/concepts/storage/volumes#nfs>.
-nfs "nfs": NFSVolumeSource; 
+nfs "nfs": NFSVolumeSource;
 /// persistentVolumeClaimVolumeSource represents a reference to a PersistentVolumeClaim in the same namespace.
-persistent_volume_claim "persistentVolumeClaim": PersistentVolumeClaimVolumeSource; 
+persistent_volume_claim "persistentVolumeClaim": PersistentVolumeClaimVolumeSource;
 /// photonPersistentDisk represents a PhotonController persistent disk attached and mounted on kubelets host machine.
-photon_persistent_disk "photonPersistentDisk": PhotonPersistentDiskVolumeSource; 
+photon_persistent_disk "photonPersistentDisk": PhotonPersistentDiskVolumeSource;
 /// portworxVolume represents a portworx volume attached and mounted on kubelets host machine.
-portworx_volume "portworxVolume": PortworxVolumeSource; 
+portworx_volume "portworxVolume": PortworxVolumeSource;
 /// projected items for all in one resources secrets, configmaps, and downward API.
-projected "projected": ProjectedVolumeSource; 
+projected "projected": ProjectedVolumeSource;
 /// quobyte represents a Quobyte mount on the host that shares a pod's lifetime.
-quobyte "quobyte": QuobyteVolumeSource; 
+quobyte "quobyte": QuobyteVolumeSource;
 /// rbd represents a Rados Block Device mount on the host that shares a pod's lifetime.
-rbd "rbd": RBDVolumeSource; 
+rbd "rbd": RBDVolumeSource;
 /// scaleIO represents a ScaleIO persistent volume attached and mounted on Kubernetes nodes.
-scale_io "scaleIO": ScaleIOVolumeSource; 
+scale_io "scaleIO": ScaleIOVolumeSource;
 /// secret represents a secret that should populate this volume.
-secret "secret": SecretVolumeSource; 
+secret "secret": SecretVolumeSource;
 /// storageOS represents a StorageOS volume attached and mounted on Kubernetes nodes.
-storageos "storageos": StorageOSVolumeSource; 
+storageos "storageos": StorageOSVolumeSource;
 /// vsphereVolume represents a vSphere volume attached and mounted on kubelets host machine.
 vsphere_volume "vsphereVolume": VsphereVirtualDiskVolumeSource;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// volumeDevice describes a mapping of a raw block device within a container.
 VolumeDevice
-new { 
+new {
 /// name must match the name of a persistentVolumeClaim in the pod.
-name "name": String; 
+name "name": String;
 /// devicePath is the path inside of the container that the device will be mapped to.
 device_path "devicePath": String;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// VolumeMount describes a mounting of a Volume within a container.
 VolumeMount
-new { 
+new {
 /// This must match the Name of a Volume.
-name "name": String; 
+name "name": String;
 /// Path within the container at which the volume should be mounted.
 mount_path "mountPath": String;
 }
-optional { 
+optional {
 /// mountPropagation determines how mounts are propagated from the host to container and the other way around.
-mount_propagation "mountPropagation": String; 
+mount_propagation "mountPropagation": String;
 /// Mounted read-only if true, read-write otherwise (false or unspecified).
-read_only "readOnly": bool; 
+read_only "readOnly": bool;
 /// RecursiveReadOnly specifies whether read-only mounts should be handled recursively.
-recursive_read_only "recursiveReadOnly": String; 
+recursive_read_only "recursiveReadOnly": String;
 /// Path within the volume from which the container's volume should be mounted.
-sub_path "subPath": String; 
+sub_path "subPath": String;
 /// Expanded path within the volume from which the container's volume should be mounted.
 sub_path_expr "subPathExpr": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// VolumeNodeAffinity defines constraints that limit what nodes this volume can be accessed from.
 VolumeNodeAffinity
-new { 
+new {
 }
-optional { 
+optional {
 /// required specifies hard node constraints that must be met.
 required "required": NodeSelector;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Projection that may be projected along with other supported volume types.
 VolumeProjection
-new { 
+new {
 }
-optional { 
+optional {
 /// ClusterTrustBundle allows a pod to access the '.spec.trustBundle' field of ClusterTrustBundle objects in an auto-updating file.
-cluster_trust_bundle "clusterTrustBundle": ClusterTrustBundleProjection; 
+cluster_trust_bundle "clusterTrustBundle": ClusterTrustBundleProjection;
 /// configMap information about the configMap data to project.
-config_map "configMap": ConfigMapProjection; 
+config_map "configMap": ConfigMapProjection;
 /// downwardAPI information about the downwardAPI data to project.
-downward_api "downwardAPI": DownwardAPIProjection; 
+downward_api "downwardAPI": DownwardAPIProjection;
 /// Projects an auto-rotating credential bundle (private key and certificate chain) that the pod can use either as a TLS client or server.
-pod_certificate "podCertificate": PodCertificateProjection; 
+pod_certificate "podCertificate": PodCertificateProjection;
 /// secret information about the secret data to project.
-secret "secret": SecretProjection; 
+secret "secret": SecretProjection;
 /// serviceAccountToken is information about the serviceAccountToken data to project.
 service_account_token "serviceAccountToken": ServiceAccountTokenProjection;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// VolumeResourceRequirements describes the storage resource requirements for a volume.
 VolumeResourceRequirements
-new { 
+new {
 }
-optional { 
+optional {
 /// Limits describes the maximum amount of compute resources allowed.
-limits "limits": Map<crate::Quantity>; 
+limits "limits": Map<crate::Quantity>;
 /// Requests describes the minimum amount of compute resources required.
 requests "requests": Map<crate::Quantity>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Represents a vSphere volume resource.
 VsphereVirtualDiskVolumeSource
-new { 
+new {
 /// volumePath is the path that identifies vSphere volume vmdk.
 volume_path "volumePath": String;
 }
-optional { 
+optional {
 /// fsType is filesystem type to mount.
-fs_type "fsType": String; 
+fs_type "fsType": String;
 /// storagePolicyID is the storage Policy Based Management (SPBM) profile ID associated with the StoragePolicyName.
-storage_policy_id "storagePolicyID": String; 
+storage_policy_id "storagePolicyID": String;
 /// storagePolicyName is the storage Policy Based Management (SPBM) profile name.
 storage_policy_name "storagePolicyName": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// The weights of all of the matched WeightedPodAffinityTerm fields are added per-node to find the most preferred node(s).
 WeightedPodAffinityTerm
-new { 
+new {
 /// Required.
-pod_affinity_term "podAffinityTerm": PodAffinityTerm; 
+pod_affinity_term "podAffinityTerm": PodAffinityTerm;
 /// weight associated with matching the corresponding podAffinityTerm, in the range 1-100.
 weight "weight": i32;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// WindowsSecurityContextOptions contain Windows-specific options and credentials.
 WindowsSecurityContextOptions
-new { 
+new {
 }
-optional { 
+optional {
 /// GMSACredentialSpec is where the GMSA admission webhook (<https://github.com/kubernetes-sigs/windows-gmsa>) inlines the contents of the GMSA credential …
-gmsa_credential_spec "gmsaCredentialSpec": String; 
+gmsa_credential_spec "gmsaCredentialSpec": String;
 /// GMSACredentialSpecName is the name of the GMSA credential spec to use.
-gmsa_credential_spec_name "gmsaCredentialSpecName": String; 
+gmsa_credential_spec_name "gmsaCredentialSpecName": String;
 /// HostProcess determines if a container should be run as a 'Host Process' container.
-host_process "hostProcess": bool; 
+host_process "hostProcess": bool;
 /// The UserName in Windows to run the entrypoint of the container process.
 run_as_user_name "runAsUserName": String;
 }
-either { 
+either {
 }
 }

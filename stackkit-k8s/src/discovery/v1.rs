@@ -13,11 +13,11 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 /// addressType specifies the type of address carried by this EndpointSlice.
 address_type 4 "addressType": String;
 }
-optional { 
+optional {
 /// endpoints is a list of unique endpoints in this slice.
 endpoints 5 "endpoints": Vec<Endpoint>;
 
@@ -25,110 +25,110 @@ endpoints 5 "endpoints": Vec<Endpoint>;
 ports 6 "ports": Vec<EndpointPort>;
 }
 own { 7 8 }
-outputs { 
+outputs {
 }
 }
 
 mirror! {
 /// Endpoint represents a single logical "backend" implementing a service.
 Endpoint
-new { 
+new {
 /// addresses of this endpoint.
 addresses "addresses": Vec<String> => set;
 }
-optional { 
+optional {
 /// conditions contains information about the current status of the endpoint.
-conditions "conditions": EndpointConditions; 
+conditions "conditions": EndpointConditions;
 /// deprecatedTopology contains topology information part of the v1beta1 API. This field is deprecated, and will be removed when the v1beta1 API is …
-deprecated_topology "deprecatedTopology": Map<String>; 
+deprecated_topology "deprecatedTopology": Map<String>;
 /// hints contains information associated with how an endpoint should be consumed.
-hints "hints": EndpointHints; 
+hints "hints": EndpointHints;
 /// hostname of this endpoint.
-hostname "hostname": String; 
+hostname "hostname": String;
 /// nodeName represents the name of the Node hosting this endpoint.
-node_name "nodeName": String; 
+node_name "nodeName": String;
 /// targetRef is a reference to a Kubernetes object that represents this endpoint.
-target_ref "targetRef": crate::core::v1::ObjectReference; 
+target_ref "targetRef": crate::core::v1::ObjectReference;
 /// zone is the name of the Zone this endpoint exists in.
 zone "zone": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// EndpointConditions represents the current condition of an endpoint.
 EndpointConditions
-new { 
+new {
 }
-optional { 
+optional {
 /// ready indicates that this endpoint is ready to receive traffic, according to whatever system is managing the endpoint.
-ready "ready": bool; 
+ready "ready": bool;
 /// serving indicates that this endpoint is able to receive traffic, according to whatever system is managing the endpoint.
-serving "serving": bool; 
+serving "serving": bool;
 /// terminating indicates that this endpoint is terminating.
 terminating "terminating": bool;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// EndpointHints provides hints describing how an endpoint should be consumed.
 EndpointHints
-new { 
+new {
 }
-optional { 
+optional {
 /// forNodes indicates the node(s) this endpoint should be consumed by when using topology aware routing.
-for_nodes "forNodes": Vec<ForNode>; 
+for_nodes "forNodes": Vec<ForNode>;
 /// forZones indicates the zone(s) this endpoint should be consumed by when using topology aware routing.
 for_zones "forZones": Vec<ForZone>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// EndpointPort represents a Port used by an EndpointSlice.
 EndpointPort
-new { 
+new {
 }
-optional { 
+optional {
 /// The application protocol for this port.
-app_protocol "appProtocol": String; 
+app_protocol "appProtocol": String;
 /// name represents the name of this port.
-name "name": String; 
+name "name": String;
 /// port represents the port number of the endpoint.
-port "port": i32; 
+port "port": i32;
 /// protocol represents the IP protocol for this port.
 protocol "protocol": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ForNode provides information about which nodes should consume this endpoint.
 ForNode
-new { 
+new {
 /// name represents the name of the node.
 name "name": String;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ForZone provides information about which zones should consume this endpoint.
 ForZone
-new { 
+new {
 /// name represents the name of the zone.
 name "name": String;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }

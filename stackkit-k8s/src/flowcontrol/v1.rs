@@ -12,14 +12,14 @@ stateful false named false
 name { : name }
 namespace {  }
 meta { 1 2 }
-new { 
+new {
 /// 'spec' is the specification of the desired behavior of a FlowSchema.
 spec 3 "spec": FlowSchemaSpec;
 }
-optional { 
+optional {
 }
 own { 4 5 }
-outputs { 
+outputs {
 }
 }
 
@@ -31,254 +31,254 @@ stateful false named false
 name { : name }
 namespace {  }
 meta { 1 2 }
-new { 
+new {
 /// 'spec' is the specification of the desired behavior of a "request-priority".
 spec 3 "spec": PriorityLevelConfigurationSpec;
 }
-optional { 
+optional {
 }
 own { 4 5 }
-outputs { 
+outputs {
 }
 }
 
 mirror! {
 /// ExemptPriorityLevelConfiguration describes the configurable aspects of the handling of exempt requests.
 ExemptPriorityLevelConfiguration
-new { 
+new {
 }
-optional { 
+optional {
 /// 'lendablePercent' prescribes the fraction of the level's NominalCL that can be borrowed by other priority levels.
-lendable_percent "lendablePercent": i32; 
+lendable_percent "lendablePercent": i32;
 /// 'nominalConcurrencyShares' (NCS) contributes to the computation of the NominalConcurrencyLimit (NominalCL) of this level.
 nominal_concurrency_shares "nominalConcurrencyShares": i32;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// FlowDistinguisherMethod specifies the method of a flow distinguisher.
 FlowDistinguisherMethod
-new { 
+new {
 /// 'type' is the type of flow distinguisher method The supported types are "ByUser" and "ByNamespace".
 type_ "type": String;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// FlowSchemaSpec describes how the FlowSchema's specification looks like.
 FlowSchemaSpec
-new { 
+new {
 /// 'priorityLevelConfiguration' should reference a PriorityLevelConfiguration in the cluster.
 priority_level_configuration "priorityLevelConfiguration": PriorityLevelConfigurationReference;
 }
-optional { 
+optional {
 /// 'distinguisherMethod' defines how to compute the flow distinguisher for requests that match this schema.
-distinguisher_method "distinguisherMethod": FlowDistinguisherMethod; 
+distinguisher_method "distinguisherMethod": FlowDistinguisherMethod;
 /// 'matchingPrecedence' is used to choose among the FlowSchemas that match a given request.
-matching_precedence "matchingPrecedence": i32; 
+matching_precedence "matchingPrecedence": i32;
 /// 'rules' describes which requests will match this flow schema.
 rules "rules": Vec<PolicyRulesWithSubjects>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// GroupSubject holds detailed information for group-kind subject.
 GroupSubject
-new { 
+new {
 /// name is the user group that matches, or "*" to match all user groups.
 name "name": String;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// LimitResponse defines how to handle requests that can not be executed right now.
 LimitResponse
-new { 
+new {
 /// 'type' is "Queue" or "Reject".
 type_ "type": String;
 }
-optional { 
+optional {
 /// 'queuing' holds the configuration parameters for queuing.
 queuing "queuing": QueuingConfiguration;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// LimitedPriorityLevelConfiguration specifies how to handle requests that are subject to limits.
 LimitedPriorityLevelConfiguration
-new { 
+new {
 }
-optional { 
+optional {
 /// 'borrowingLimitPercent', if present, configures a limit on how many seats this priority level can borrow from other priority levels.
-borrowing_limit_percent "borrowingLimitPercent": i32; 
+borrowing_limit_percent "borrowingLimitPercent": i32;
 /// 'lendablePercent' prescribes the fraction of the level's NominalCL that can be borrowed by other priority levels.
-lendable_percent "lendablePercent": i32; 
+lendable_percent "lendablePercent": i32;
 /// 'limitResponse' indicates what to do with requests that can not be executed right now.
-limit_response "limitResponse": LimitResponse; 
+limit_response "limitResponse": LimitResponse;
 /// 'nominalConcurrencyShares' (NCS) contributes to the computation of the NominalConcurrencyLimit (NominalCL) of this level.
 nominal_concurrency_shares "nominalConcurrencyShares": i32;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// NonResourcePolicyRule is a predicate that matches non-resource requests according to their verb and the target non-resource URL. A …
 NonResourcePolicyRule
-new { 
+new {
 /// 'nonResourceURLs' is a set of url prefixes that a user should have access to and may not be empty.
-non_resource_urls "nonResourceURLs": Vec<String> => set; 
+non_resource_urls "nonResourceURLs": Vec<String> => set;
 /// 'verbs' is a list of matching verbs and may not be empty.
 verbs "verbs": Vec<String> => set;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// PolicyRulesWithSubjects prescribes a test that applies to a request to an apiserver.
 PolicyRulesWithSubjects
-new { 
+new {
 /// subjects is the list of normal user, serviceaccount, or group that this rule cares about.
 subjects "subjects": Vec<Subject>;
 }
-optional { 
+optional {
 /// 'nonResourceRules' is a list of NonResourcePolicyRules that identify matching requests according to their verb and the target non-resource URL.
-non_resource_rules "nonResourceRules": Vec<NonResourcePolicyRule>; 
+non_resource_rules "nonResourceRules": Vec<NonResourcePolicyRule>;
 /// 'resourceRules' is a slice of ResourcePolicyRules that identify matching requests according to their verb and the target resource.
 resource_rules "resourceRules": Vec<ResourcePolicyRule>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// PriorityLevelConfigurationReference contains information that points to the "request-priority" being used.
 PriorityLevelConfigurationReference
-new { 
+new {
 /// 'name' is the name of the priority level configuration being referenced Required.
 name "name": String;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// PriorityLevelConfigurationSpec specifies the configuration of a priority level.
 PriorityLevelConfigurationSpec
-new { 
+new {
 /// 'type' indicates whether this priority level is subject to limitation on request execution.
 type_ "type": String;
 }
-optional { 
+optional {
 /// 'exempt' specifies how requests are handled for an exempt priority level.
-exempt "exempt": ExemptPriorityLevelConfiguration; 
+exempt "exempt": ExemptPriorityLevelConfiguration;
 /// 'limited' specifies how requests are handled for a Limited priority level.
 limited "limited": LimitedPriorityLevelConfiguration;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// QueuingConfiguration holds the configuration parameters for queuing.
 QueuingConfiguration
-new { 
+new {
 }
-optional { 
+optional {
 /// 'handSize' is a small positive number that configures the shuffle sharding of requests into queues.
-hand_size "handSize": i32; 
+hand_size "handSize": i32;
 /// 'queueLengthLimit' is the maximum number of requests allowed to be waiting in a given queue of this priority level at a time; excess requests are …
-queue_length_limit "queueLengthLimit": i32; 
+queue_length_limit "queueLengthLimit": i32;
 /// 'queues' is the number of queues for this priority level.
 queues "queues": i32;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ResourcePolicyRule is a predicate that matches some resource requests, testing the request's verb and the target resource.
 ResourcePolicyRule
-new { 
+new {
 /// 'apiGroups' is a list of matching API groups and may not be empty.
-api_groups "apiGroups": Vec<String> => set; 
+api_groups "apiGroups": Vec<String> => set;
 /// 'resources' is a list of matching resources (i.e., lowercase and plural) with, if desired, subresource.
-resources "resources": Vec<String> => set; 
+resources "resources": Vec<String> => set;
 /// 'verbs' is a list of matching verbs and may not be empty.
 verbs "verbs": Vec<String> => set;
 }
-optional { 
+optional {
 /// 'clusterScope' indicates whether to match requests that do not specify a namespace (which happens either because the resource is not namespaced or …
-cluster_scope "clusterScope": bool; 
+cluster_scope "clusterScope": bool;
 /// 'namespaces' is a list of target namespaces that restricts matches.
 namespaces "namespaces": Vec<String> => set;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ServiceAccountSubject holds detailed information for service-account-kind subject.
 ServiceAccountSubject
-new { 
+new {
 /// 'name' is the name of matching ServiceAccount objects, or "*" to match regardless of name.
-name "name": String; 
+name "name": String;
 /// 'namespace' is the namespace of matching ServiceAccount objects.
 namespace "namespace": String;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Subject matches the originator of a request, as identified by the request authentication system.
 Subject
-new { 
+new {
 /// 'kind' indicates which one of the other fields is non-empty.
 kind "kind": String;
 }
-optional { 
+optional {
 /// 'group' matches based on user group name.
-group "group": GroupSubject; 
+group "group": GroupSubject;
 /// 'serviceAccount' matches ServiceAccounts.
-service_account "serviceAccount": ServiceAccountSubject; 
+service_account "serviceAccount": ServiceAccountSubject;
 /// 'user' matches based on username.
 user "user": UserSubject;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// UserSubject holds detailed information for user-kind subject.
 UserSubject
-new { 
+new {
 /// 'name' is the username that matches, or "*" to match all usernames.
 name "name": String;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }

@@ -7,79 +7,79 @@ use crate::shape::Map;
 mirror! {
 /// A label selector is a label query over a set of resources.
 LabelSelector
-new { 
+new {
 }
-optional { 
+optional {
 /// matchExpressions is a list of label selector requirements.
-match_expressions "matchExpressions": Vec<LabelSelectorRequirement>; 
+match_expressions "matchExpressions": Vec<LabelSelectorRequirement>;
 /// matchLabels is a map of {key,value} pairs.
 match_labels "matchLabels": Map<String>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// A label selector requirement is a selector that contains values, a key, and an operator that relates the key and values.
 LabelSelectorRequirement
-new { 
+new {
 /// key is the label key that the selector applies to.
-key "key": String; 
+key "key": String;
 /// operator represents a key's relationship to a set of values.
 operator "operator": String;
 }
-optional { 
+optional {
 /// values is an array of string values.
 values "values": Vec<String>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ObjectMeta is metadata that all persisted resources must have, which includes all objects users must create.
 ObjectMeta
-new { 
+new {
 }
-optional { 
+optional {
 /// Annotations is an unstructured key value map stored with a resource that may be set by external tools to store and retrieve arbitrary metadata.
-annotations "annotations": Map<String>; 
+annotations "annotations": Map<String>;
 /// Must be empty before the object is deleted from the registry.
-finalizers "finalizers": Vec<String> => set; 
+finalizers "finalizers": Vec<String> => set;
 /// GenerateName is an optional prefix, used by the server, to generate a unique name ONLY IF the Name field has not been provided.
-generate_name "generateName": String; 
+generate_name "generateName": String;
 /// Map of string keys and values that can be used to organize and categorize (scope and select) objects.
-labels "labels": Map<String>; 
+labels "labels": Map<String>;
 /// Name must be unique within a namespace.
-name "name": String; 
+name "name": String;
 /// Namespace defines the space within which each name must be unique.
-namespace "namespace": String; 
+namespace "namespace": String;
 /// List of objects depended by this object.
 owner_references "ownerReferences": Vec<OwnerReference> => keyed("uid");
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// OwnerReference contains enough information to let you identify an owning object.
 OwnerReference
-new { 
+new {
 /// API version of the referent.
-api_version "apiVersion": String; 
+api_version "apiVersion": String;
 /// Kind of the referent.
-kind "kind": String; 
+kind "kind": String;
 /// Name of the referent.
-name "name": String; 
+name "name": String;
 /// UID of the referent.
 uid "uid": String;
 }
-optional { 
+optional {
 /// If true, AND if the owner has the "foregroundDeletion" finalizer, then the owner cannot be deleted from the key-value store until this reference is …
-block_owner_deletion "blockOwnerDeletion": bool; 
+block_owner_deletion "blockOwnerDeletion": bool;
 /// If true, this reference points to the managing controller.
 controller "controller": bool;
 }
-either { 
+either {
 }
 }

@@ -12,14 +12,14 @@ stateful false named true
 name { name }
 namespace {  }
 meta { 1 2 }
-new { 
+new {
 /// spec is the desired state of the IPAddress.
 spec 3 "spec": IPAddressSpec;
 }
-optional { 
+optional {
 }
 own { 4 5 }
-outputs { 
+outputs {
 }
 }
 
@@ -31,14 +31,14 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 /// spec is the desired state of the Ingress.
 spec 4 "spec": IngressSpec;
 }
-optional { 
+optional {
 }
 own { 5 6 }
-outputs { 
+outputs {
 /// Address or host name under which it is served, once published.
 load_balancer 7 "status.loadBalancer.ingress": Option<String>;
 }
@@ -52,14 +52,14 @@ stateful false named false
 name { : name }
 namespace {  }
 meta { 1 2 }
-new { 
+new {
 /// spec is the desired state of the IngressClass.
 spec 3 "spec": IngressClassSpec;
 }
-optional { 
+optional {
 }
 own { 4 5 }
-outputs { 
+outputs {
 }
 }
 
@@ -71,14 +71,14 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 /// spec represents the specification of the desired behavior for this NetworkPolicy.
 spec 4 "spec": NetworkPolicySpec;
 }
-optional { 
+optional {
 }
 own { 5 6 }
-outputs { 
+outputs {
 }
 }
 
@@ -90,249 +90,249 @@ stateful false named false
 name { : name }
 namespace {  }
 meta { 1 2 }
-new { 
+new {
 /// spec is the desired state of the ServiceCIDR. More info …
 spec 3 "spec": ServiceCIDRSpec;
 }
-optional { 
+optional {
 }
 own { 4 5 }
-outputs { 
+outputs {
 }
 }
 
 mirror! {
 /// HTTPIngressPath associates a path with a backend.
 HTTPIngressPath
-new { 
+new {
 /// backend defines the referenced service endpoint to which the traffic will be forwarded to.
-backend "backend": IngressBackend; 
+backend "backend": IngressBackend;
 /// pathType determines the interpretation of the path matching.
 path_type "pathType": String;
 }
-optional { 
+optional {
 /// path is matched against the path of an incoming request.
 path "path": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// HTTPIngressRuleValue is a list of http selectors pointing to backends.
 HTTPIngressRuleValue
-new { 
+new {
 /// paths is a collection of paths that map requests to backends.
 paths "paths": Vec<HTTPIngressPath>;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// IPAddressSpec describe the attributes in an IP Address.
 IPAddressSpec
-new { 
+new {
 /// ParentRef references the resource that an IPAddress is attached to.
 parent_ref "parentRef": ParentReference;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// IPBlock describes a particular CIDR (Ex.
 IPBlock
-new { 
+new {
 /// cidr is a string representing the IPBlock Valid examples are "192.168.1.0/24" or "2001:db8::/64".
 cidr "cidr": String;
 }
-optional { 
+optional {
 /// except is a slice of CIDRs that should not be included within an IPBlock Valid examples are "192.168.1.0/24" or "2001:db8::/64" Except values will be …
 except "except": Vec<String>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// IngressBackend describes all endpoints for a given service and port.
 IngressBackend
-new { 
+new {
 }
-optional { 
+optional {
 /// resource is an ObjectRef to another Kubernetes resource in the namespace of the Ingress object.
-resource "resource": crate::core::v1::TypedLocalObjectReference; 
+resource "resource": crate::core::v1::TypedLocalObjectReference;
 /// service references a service as a backend.
 service "service": IngressServiceBackend;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// IngressClassParametersReference identifies an API object.
 IngressClassParametersReference
-new { 
+new {
 /// kind is the type of resource being referenced.
-kind "kind": String; 
+kind "kind": String;
 /// name is the name of resource being referenced.
 name "name": String;
 }
-optional { 
+optional {
 /// apiGroup is the group for the resource being referenced.
-api_group "apiGroup": String; 
+api_group "apiGroup": String;
 /// namespace is the namespace of the resource being referenced.
-namespace "namespace": String; 
+namespace "namespace": String;
 /// scope represents if this refers to a cluster or namespace scoped resource.
 scope "scope": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// IngressClassSpec provides information about the class of an Ingress.
 IngressClassSpec
-new { 
+new {
 }
-optional { 
+optional {
 /// controller refers to the name of the controller that should handle this class.
-controller "controller": String; 
+controller "controller": String;
 /// parameters is a link to a custom resource containing additional configuration for the controller.
 parameters "parameters": IngressClassParametersReference;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// IngressRule represents the rules mapping the paths under a specified host to the related backend services.
 IngressRule
-new { 
+new {
 }
-optional { 
+optional {
 /// host is the fully qualified domain name of a network host, as defined by RFC 3986. Note the following deviations from the "host" part of the URI as …
-host "host": String; 
+host "host": String;
 /// http.
 http "http": HTTPIngressRuleValue;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// IngressServiceBackend references a Kubernetes Service as a Backend.
 IngressServiceBackend
-new { 
+new {
 /// name is the referenced service.
 name "name": String;
 }
-optional { 
+optional {
 /// port of the referenced service.
 port "port": ServiceBackendPort;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// IngressSpec describes the Ingress the user wishes to exist.
 IngressSpec
-new { 
+new {
 }
-optional { 
+optional {
 /// defaultBackend is the backend that should handle requests that don't match any rule.
-default_backend "defaultBackend": IngressBackend; 
+default_backend "defaultBackend": IngressBackend;
 /// ingressClassName is the name of an IngressClass cluster resource.
-ingress_class_name "ingressClassName": String; 
+ingress_class_name "ingressClassName": String;
 /// rules is a list of host rules used to configure the Ingress.
-rules "rules": Vec<IngressRule>; 
+rules "rules": Vec<IngressRule>;
 /// tls represents the TLS configuration.
 tls "tls": Vec<IngressTLS>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// IngressTLS describes the transport layer security associated with an ingress.
 IngressTLS
-new { 
+new {
 }
-optional { 
+optional {
 /// hosts is a list of hosts included in the TLS certificate.
-hosts "hosts": Vec<String>; 
+hosts "hosts": Vec<String>;
 /// secretName is the name of the secret used to terminate TLS traffic on port 443. Field is left optional to allow TLS routing based on SNI hostname …
 secret_name "secretName": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// NetworkPolicyEgressRule describes a particular set of traffic that is allowed out of pods matched by a NetworkPolicySpec's podSelector.
 NetworkPolicyEgressRule
-new { 
+new {
 }
-optional { 
+optional {
 /// ports is a list of destination ports for outgoing traffic.
-ports "ports": Vec<NetworkPolicyPort>; 
+ports "ports": Vec<NetworkPolicyPort>;
 /// to is a list of destinations for outgoing traffic of pods selected for this rule.
 to "to": Vec<NetworkPolicyPeer>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// NetworkPolicyIngressRule describes a particular set of traffic that is allowed to the pods matched by a NetworkPolicySpec's podSelector.
 NetworkPolicyIngressRule
-new { 
+new {
 }
-optional { 
+optional {
 /// from is a list of sources which should be able to access the pods selected for this rule.
-from "from": Vec<NetworkPolicyPeer>; 
+from "from": Vec<NetworkPolicyPeer>;
 /// ports is a list of ports which should be made accessible on the pods selected for this rule.
 ports "ports": Vec<NetworkPolicyPort>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// NetworkPolicyPeer describes a peer to allow traffic to/from.
 NetworkPolicyPeer
-new { 
+new {
 }
-optional { 
+optional {
 /// ipBlock defines policy on a particular IPBlock.
-ip_block "ipBlock": IPBlock; 
+ip_block "ipBlock": IPBlock;
 /// namespaceSelector selects namespaces using cluster-scoped labels.
-namespace_selector "namespaceSelector": crate::meta::v1::LabelSelector; 
+namespace_selector "namespaceSelector": crate::meta::v1::LabelSelector;
 /// podSelector is a label selector which selects pods.
 pod_selector "podSelector": crate::meta::v1::LabelSelector;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// NetworkPolicyPort describes a port to allow traffic on.
 NetworkPolicyPort
-new { 
+new {
 }
-optional { 
+optional {
 /// endPort indicates that the range of ports from port to endPort if set, inclusive, should be allowed by the policy.
-end_port "endPort": i32; 
+end_port "endPort": i32;
 /// protocol represents the protocol (TCP, UDP, or SCTP) which traffic must match.
 protocol "protocol": String;
 }
-either { 
+either {
 /// port represents the port on the given protocol.
 port "port": crate::IntOrString;
 }
@@ -341,65 +341,65 @@ port "port": crate::IntOrString;
 mirror! {
 /// NetworkPolicySpec provides the specification of a NetworkPolicy.
 NetworkPolicySpec
-new { 
+new {
 }
-optional { 
+optional {
 /// egress is a list of egress rules to be applied to the selected pods.
-egress "egress": Vec<NetworkPolicyEgressRule>; 
+egress "egress": Vec<NetworkPolicyEgressRule>;
 /// ingress is a list of ingress rules to be applied to the selected pods.
-ingress "ingress": Vec<NetworkPolicyIngressRule>; 
+ingress "ingress": Vec<NetworkPolicyIngressRule>;
 /// podSelector selects the pods to which this NetworkPolicy object applies.
-pod_selector "podSelector": crate::meta::v1::LabelSelector; 
+pod_selector "podSelector": crate::meta::v1::LabelSelector;
 /// policyTypes is a list of rule types that the NetworkPolicy relates to.
 policy_types "policyTypes": Vec<String>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ParentReference describes a reference to a parent object.
 ParentReference
-new { 
+new {
 /// Name is the name of the object being referenced.
-name "name": String; 
+name "name": String;
 /// Resource is the resource of the object being referenced.
 resource "resource": String;
 }
-optional { 
+optional {
 /// Group is the group of the object being referenced.
-group "group": String; 
+group "group": String;
 /// Namespace is the namespace of the object being referenced.
 namespace "namespace": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ServiceBackendPort is the service port being referenced.
 ServiceBackendPort
-new { 
+new {
 }
-optional { 
+optional {
 /// name is the name of the port on the Service.
-name "name": String; 
+name "name": String;
 /// number is the numerical port number (e.g.
 number "number": i32;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ServiceCIDRSpec define the CIDRs the user wants to use for allocating ClusterIPs for Services.
 ServiceCIDRSpec
-new { 
+new {
 }
-optional { 
+optional {
 /// CIDRs defines the IP blocks in CIDR notation (e.g.
 cidrs "cidrs": Vec<String>;
 }
-either { 
+either {
 }
 }

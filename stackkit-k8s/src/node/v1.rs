@@ -13,11 +13,11 @@ stateful false named false
 name { : name }
 namespace {  }
 meta { 1 2 }
-new { 
+new {
 /// handler specifies the underlying runtime and configuration that the CRI implementation will use to handle pods of this class.
 handler 3 "handler": String;
 }
-optional { 
+optional {
 /// overhead represents the resource overhead associated with running a pod for a given RuntimeClass.
 overhead 4 "overhead": Overhead;
 
@@ -25,34 +25,34 @@ overhead 4 "overhead": Overhead;
 scheduling 5 "scheduling": Scheduling;
 }
 own { 6 7 }
-outputs { 
+outputs {
 }
 }
 
 mirror! {
 /// Overhead structure represents the resource overhead associated with running a pod.
 Overhead
-new { 
+new {
 }
-optional { 
+optional {
 /// podFixed represents the fixed resource overhead associated with running a pod.
 pod_fixed "podFixed": Map<crate::Quantity>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Scheduling specifies the scheduling constraints for nodes supporting a RuntimeClass.
 Scheduling
-new { 
+new {
 }
-optional { 
+optional {
 /// nodeSelector lists labels that must be present on nodes that support this RuntimeClass.
-node_selector "nodeSelector": Map<String>; 
+node_selector "nodeSelector": Map<String>;
 /// tolerations are appended (excluding duplicates) to pods running with this RuntimeClass during admission, effectively unioning the set of nodes …
 tolerations "tolerations": Vec<crate::core::v1::Toleration>;
 }
-either { 
+either {
 }
 }

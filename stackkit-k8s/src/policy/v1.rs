@@ -12,31 +12,31 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 /// Specification of the desired behavior of the PodDisruptionBudget.
 spec 4 "spec": PodDisruptionBudgetSpec;
 }
-optional { 
+optional {
 }
 own { 5 6 }
-outputs { 
+outputs {
 }
 }
 
 mirror! {
 /// PodDisruptionBudgetSpec is a description of a PodDisruptionBudget.
 PodDisruptionBudgetSpec
-new { 
+new {
 }
-optional { 
+optional {
 /// Label query over pods whose evictions are managed by the disruption budget.
-selector "selector": crate::meta::v1::LabelSelector; 
+selector "selector": crate::meta::v1::LabelSelector;
 /// UnhealthyPodEvictionPolicy defines the criteria for when unhealthy pods should be considered for eviction.
 unhealthy_pod_eviction_policy "unhealthyPodEvictionPolicy": String;
 }
-either { 
+either {
 /// An eviction is allowed if at most "maxUnavailable" pods selected by "selector" are unavailable after the eviction, i.e.
-max_unavailable "maxUnavailable": crate::IntOrString; 
+max_unavailable "maxUnavailable": crate::IntOrString;
 /// An eviction is allowed if at least "minAvailable" pods selected by "selector" will still be available after the eviction, i.e.
 min_available "minAvailable": crate::IntOrString;
 }

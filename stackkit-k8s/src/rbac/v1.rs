@@ -12,9 +12,9 @@ stateful false named false
 name { : name }
 namespace {  }
 meta { 1 2 }
-new { 
+new {
 }
-optional { 
+optional {
 /// AggregationRule is an optional field that describes how to build the Rules for this ClusterRole.
 aggregation_rule 3 "aggregationRule": AggregationRule;
 
@@ -22,7 +22,7 @@ aggregation_rule 3 "aggregationRule": AggregationRule;
 rules 4 "rules": Vec<PolicyRule>;
 }
 own { 5 6 }
-outputs { 
+outputs {
 }
 }
 
@@ -34,16 +34,16 @@ stateful false named false
 name { : name }
 namespace {  }
 meta { 1 2 }
-new { 
+new {
 /// RoleRef can only reference a ClusterRole in the global namespace.
 role_ref 3 "roleRef": RoleRef;
 }
-optional { 
+optional {
 /// Subjects holds references to the objects the role applies to.
 subjects 4 "subjects": Vec<Subject>;
 }
 own { 5 6 }
-outputs { 
+outputs {
 }
 }
 
@@ -55,14 +55,14 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 }
-optional { 
+optional {
 /// Rules holds all the PolicyRules for this Role.
 rules 4 "rules": Vec<PolicyRule>;
 }
 own { 5 6 }
-outputs { 
+outputs {
 }
 }
 
@@ -74,85 +74,85 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 /// RoleRef can reference a Role in the current namespace or a ClusterRole in the global namespace.
 role_ref 4 "roleRef": RoleRef;
 }
-optional { 
+optional {
 /// Subjects holds references to the objects the role applies to.
 subjects 5 "subjects": Vec<Subject>;
 }
 own { 6 7 }
-outputs { 
+outputs {
 }
 }
 
 mirror! {
 /// AggregationRule describes how to locate ClusterRoles to aggregate into the ClusterRole.
 AggregationRule
-new { 
+new {
 }
-optional { 
+optional {
 /// ClusterRoleSelectors holds a list of selectors which will be used to find ClusterRoles and create the rules.
 cluster_role_selectors "clusterRoleSelectors": Vec<crate::meta::v1::LabelSelector>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// PolicyRule holds information that describes a policy rule, but does not contain information about who the rule applies to or which namespace the rule …
 PolicyRule
-new { 
+new {
 /// Verbs is a list of Verbs that apply to ALL the ResourceKinds contained in this rule.
 verbs "verbs": Vec<String>;
 }
-optional { 
+optional {
 /// APIGroups is the name of the APIGroup that contains the resources.
-api_groups "apiGroups": Vec<String>; 
+api_groups "apiGroups": Vec<String>;
 /// NonResourceURLs is a set of partial urls that a user should have access to.
-non_resource_urls "nonResourceURLs": Vec<String>; 
+non_resource_urls "nonResourceURLs": Vec<String>;
 /// ResourceNames is an optional white list of names that the rule applies to.
-resource_names "resourceNames": Vec<String>; 
+resource_names "resourceNames": Vec<String>;
 /// Resources is a list of resources this rule applies to.
 resources "resources": Vec<String>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// RoleRef contains information that points to the role being used.
 RoleRef
-new { 
+new {
 /// Kind is the type of resource being referenced.
-kind "kind": String; 
+kind "kind": String;
 /// Name is the name of resource being referenced.
 name "name": String;
 }
-optional { 
+optional {
 /// APIGroup is the group for the resource being referenced.
 api_group "apiGroup": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// Subject contains a reference to the object or user identities a role binding applies to.
 Subject
-new { 
+new {
 /// Kind of object being referenced.
-kind "kind": String; 
+kind "kind": String;
 /// Name of the object being referenced.
 name "name": String;
 }
-optional { 
+optional {
 /// APIGroup holds the API group of the referenced subject.
-api_group "apiGroup": String; 
+api_group "apiGroup": String;
 /// Namespace of the referenced object.
 namespace "namespace": String;
 }
-either { 
+either {
 }
 }

@@ -13,14 +13,14 @@ stateful false named false
 name { : name }
 namespace {  }
 meta { 1 2 }
-new { 
+new {
 /// Spec defines what can be allocated and how to configure it.
 spec 3 "spec": DeviceClassSpec;
 }
-optional { 
+optional {
 }
 own { 4 5 }
-outputs { 
+outputs {
 }
 }
 
@@ -32,14 +32,14 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 /// Spec describes what is being requested and how to configure it.
 spec 4 "spec": ResourceClaimSpec;
 }
-optional { 
+optional {
 }
 own { 5 6 }
-outputs { 
+outputs {
 }
 }
 
@@ -51,262 +51,262 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 /// Describes the ResourceClaim that is to be generated.
 spec 4 "spec": ResourceClaimTemplateSpec;
 }
-optional { 
+optional {
 }
 own { 5 6 }
-outputs { 
+outputs {
 }
 }
 
 mirror! {
 /// CELDeviceSelector contains a CEL expression for selecting a device.
 CELDeviceSelector
-new { 
+new {
 /// Expression is a CEL expression which evaluates a single device.
 expression "expression": String;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// CapacityRequirements defines the capacity requirements for a specific device request.
 CapacityRequirements
-new { 
+new {
 }
-optional { 
+optional {
 /// Requests represent individual device resource requests for distinct resources, all of which must be provided by the device.
 requests "requests": Map<crate::Quantity>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// DeviceClaim defines how to request devices with a ResourceClaim.
 DeviceClaim
-new { 
+new {
 }
-optional { 
+optional {
 /// This field holds configuration for multiple potential drivers which could satisfy requests in this claim.
-config "config": Vec<DeviceClaimConfiguration>; 
+config "config": Vec<DeviceClaimConfiguration>;
 /// These constraints must be satisfied by the set of devices that get allocated for the claim.
-constraints "constraints": Vec<DeviceConstraint>; 
+constraints "constraints": Vec<DeviceConstraint>;
 /// Requests represent individual requests for distinct devices which must all be satisfied.
 requests "requests": Vec<DeviceRequest>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// DeviceClaimConfiguration is used for configuration parameters in DeviceClaim.
 DeviceClaimConfiguration
-new { 
+new {
 }
-optional { 
+optional {
 /// Opaque provides driver-specific configuration parameters.
-opaque "opaque": OpaqueDeviceConfiguration; 
+opaque "opaque": OpaqueDeviceConfiguration;
 /// Requests lists the names of requests where the configuration applies.
 requests "requests": Vec<String>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// DeviceClassConfiguration is used in DeviceClass.
 DeviceClassConfiguration
-new { 
+new {
 }
-optional { 
+optional {
 /// Opaque provides driver-specific configuration parameters.
 opaque "opaque": OpaqueDeviceConfiguration;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// DeviceClassSpec is used in a \[DeviceClass\] to define what can be allocated and how to configure it.
 DeviceClassSpec
-new { 
+new {
 }
-optional { 
+optional {
 /// Config defines configuration parameters that apply to each device that is claimed via this class.
-config "config": Vec<DeviceClassConfiguration>; 
+config "config": Vec<DeviceClassConfiguration>;
 /// ExtendedResourceName is the extended resource name for the devices of this class.
-extended_resource_name "extendedResourceName": String; 
+extended_resource_name "extendedResourceName": String;
 /// Each selector must be satisfied by a device which is claimed via this class.
 selectors "selectors": Vec<DeviceSelector>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// DeviceConstraint must have exactly one field set besides Requests.
 DeviceConstraint
-new { 
+new {
 }
-optional { 
+optional {
 /// DistinctAttribute requires that all devices in question have this attribute and that its type and value are unique across those devices.
-distinct_attribute "distinctAttribute": String; 
+distinct_attribute "distinctAttribute": String;
 /// MatchAttribute requires that all devices in question have this attribute and that its type and value are the same across those devices.
-match_attribute "matchAttribute": String; 
+match_attribute "matchAttribute": String;
 /// Requests is a list of the one or more requests in this claim which must co-satisfy this constraint.
 requests "requests": Vec<String>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// DeviceRequest is a request for devices required for a claim.
 DeviceRequest
-new { 
+new {
 /// Name can be used to reference this request in a pod.spec.containers\[\].resources.claims entry and in a constraint of the claim.
 name "name": String;
 }
-optional { 
+optional {
 /// Exactly specifies the details for a single request that must be met exactly for the request to be satisfied.
-exactly "exactly": ExactDeviceRequest; 
+exactly "exactly": ExactDeviceRequest;
 /// FirstAvailable contains subrequests, of which exactly one will be selected by the scheduler.
 first_available "firstAvailable": Vec<DeviceSubRequest>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// DeviceSelector must have exactly one field set.
 DeviceSelector
-new { 
+new {
 }
-optional { 
+optional {
 /// CEL contains a CEL expression for selecting a device.
 cel "cel": CELDeviceSelector;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// DeviceSubRequest describes a request for device provided in the claim.spec.devices.requests\[\].firstAvailable array.
 DeviceSubRequest
-new { 
+new {
 /// Name can be used to reference this subrequest in the list of constraints or the list of configurations for the claim.
-name "name": String; 
+name "name": String;
 /// DeviceClassName references a specific DeviceClass, which can define additional configuration and selectors to be inherited by this subrequest.
 device_class_name "deviceClassName": String;
 }
-optional { 
+optional {
 /// AllocationMode and its related fields define how devices are allocated to satisfy this subrequest.
-allocation_mode "allocationMode": String; 
+allocation_mode "allocationMode": String;
 /// Capacity define resource requirements against each capacity.
-capacity "capacity": CapacityRequirements; 
+capacity "capacity": CapacityRequirements;
 /// Count is used only when the count mode is "ExactCount".
-count "count": i64; 
+count "count": i64;
 /// Selectors define criteria which must be satisfied by a specific device in order for that device to be considered for this subrequest.
-selectors "selectors": Vec<DeviceSelector>; 
+selectors "selectors": Vec<DeviceSelector>;
 /// If specified, the request's tolerations.
 tolerations "tolerations": Vec<DeviceToleration>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// The ResourceClaim this DeviceToleration is attached to tolerates any taint that matches the triple \<key,value,effect\> using the matching operator …
 DeviceToleration
-new { 
+new {
 }
-optional { 
+optional {
 /// Effect indicates the taint effect to match.
-effect "effect": String; 
+effect "effect": String;
 /// Key is the taint key that the toleration applies to.
-key "key": String; 
+key "key": String;
 /// Operator represents a key's relationship to the value.
-operator "operator": String; 
+operator "operator": String;
 /// TolerationSeconds represents the period of time the toleration (which must be of effect NoExecute, otherwise this field is ignored) tolerates the …
-toleration_seconds "tolerationSeconds": i64; 
+toleration_seconds "tolerationSeconds": i64;
 /// Value is the taint value the toleration matches to.
 value "value": String;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ExactDeviceRequest is a request for one or more identical devices.
 ExactDeviceRequest
-new { 
+new {
 /// DeviceClassName references a specific DeviceClass, which can define additional configuration and selectors to be inherited by this request.
 device_class_name "deviceClassName": String;
 }
-optional { 
+optional {
 /// AdminAccess indicates that this is a claim for administrative access to the device(s).
-admin_access "adminAccess": bool; 
+admin_access "adminAccess": bool;
 /// AllocationMode and its related fields define how devices are allocated to satisfy this request.
-allocation_mode "allocationMode": String; 
+allocation_mode "allocationMode": String;
 /// Capacity define resource requirements against each capacity.
-capacity "capacity": CapacityRequirements; 
+capacity "capacity": CapacityRequirements;
 /// Count is used only when the count mode is "ExactCount".
-count "count": i64; 
+count "count": i64;
 /// Selectors define criteria which must be satisfied by a specific device in order for that device to be considered for this request.
-selectors "selectors": Vec<DeviceSelector>; 
+selectors "selectors": Vec<DeviceSelector>;
 /// If specified, the request's tolerations.
 tolerations "tolerations": Vec<DeviceToleration>;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// OpaqueDeviceConfiguration contains configuration parameters for a driver in a format defined by the driver vendor.
 OpaqueDeviceConfiguration
-new { 
+new {
 /// Driver is used to determine which kubelet plugin needs to be passed these configuration parameters.
-driver "driver": String; 
+driver "driver": String;
 /// Parameters can contain arbitrary data.
 parameters "parameters": crate::Json;
 }
-optional { 
+optional {
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ResourceClaimSpec defines what is being requested in a ResourceClaim and how to configure it.
 ResourceClaimSpec
-new { 
+new {
 }
-optional { 
+optional {
 /// Devices defines how to request devices.
 devices "devices": DeviceClaim;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// ResourceClaimTemplateSpec contains the metadata and fields for a ResourceClaim.
 ResourceClaimTemplateSpec
-new { 
+new {
 /// Spec for the ResourceClaim.
 spec "spec": ResourceClaimSpec;
 }
-optional { 
+optional {
 /// ObjectMeta may contain labels and annotations that will be copied into the ResourceClaim when creating it.
 metadata "metadata": crate::meta::v1::ObjectMeta;
 }
-either { 
+either {
 }
 }

@@ -11,9 +11,9 @@ stateful false named false
 name { : name }
 namespace {  }
 meta { 1 2 }
-new { 
+new {
 }
-optional { 
+optional {
 /// description is an arbitrary string that usually provides guidelines on when this priority class should be used.
 description 3 "description": String;
 
@@ -27,6 +27,6 @@ preemption_policy 5 "preemptionPolicy": String;
 value 6 "value": i32;
 }
 own { 7 8 }
-outputs { 
+outputs {
 }
 }

@@ -13,14 +13,14 @@ stateful false named true
 name { name }
 namespace {  }
 meta { 1 2 }
-new { 
+new {
 /// spec represents the specification of the CSI Driver.
 spec 3 "spec": CSIDriverSpec;
 }
-optional { 
+optional {
 }
 own { 4 5 }
-outputs { 
+outputs {
 }
 }
 
@@ -32,11 +32,11 @@ stateful false named false
 name { : name }
 namespace { namespace 1 }
 meta { 2 3 }
-new { 
+new {
 /// storageClassName represents the name of the StorageClass that the reported capacity applies to.
 storage_class_name 4 "storageClassName": String;
 }
-optional { 
+optional {
 /// capacity is the value reported by the CSI driver in its GetCapacityResponse for a GetCapacityRequest with topology and parameters that match the …
 capacity 5 "capacity": crate::Quantity;
 
@@ -47,7 +47,7 @@ maximum_volume_size 6 "maximumVolumeSize": crate::Quantity;
 node_topology 7 "nodeTopology": crate::meta::v1::LabelSelector;
 }
 own { 8 9 }
-outputs { 
+outputs {
 }
 }
 
@@ -59,11 +59,11 @@ stateful false named false
 name { : name }
 namespace {  }
 meta { 1 2 }
-new { 
+new {
 /// provisioner indicates the type of the provisioner.
 provisioner 3 "provisioner": String;
 }
-optional { 
+optional {
 /// allowVolumeExpansion shows whether the storage class allow volume expand.
 allow_volume_expansion 4 "allowVolumeExpansion": bool;
 
@@ -83,7 +83,7 @@ reclaim_policy 8 "reclaimPolicy": String;
 volume_binding_mode 9 "volumeBindingMode": String;
 }
 own { 10 11 }
-outputs { 
+outputs {
 }
 }
 
@@ -95,63 +95,63 @@ stateful false named false
 name { : name }
 namespace {  }
 meta { 1 2 }
-new { 
+new {
 /// Name of the CSI driver This field is immutable.
 driver_name 3 "driverName": String;
 }
-optional { 
+optional {
 /// parameters hold volume attributes defined by the CSI driver.
 parameters 4 "parameters": Map<String>;
 }
 own { 5 6 }
-outputs { 
+outputs {
 }
 }
 
 mirror! {
 /// CSIDriverSpec is the specification of a CSIDriver.
 CSIDriverSpec
-new { 
+new {
 }
-optional { 
+optional {
 /// attachRequired indicates this CSI volume driver requires an attach operation (because it implements the CSI ControllerPublishVolume() method), and …
-attach_required "attachRequired": bool; 
+attach_required "attachRequired": bool;
 /// fsGroupPolicy defines if the underlying volume supports changing ownership and permission of the volume before being mounted.
-fs_group_policy "fsGroupPolicy": String; 
+fs_group_policy "fsGroupPolicy": String;
 /// nodeAllocatableUpdatePeriodSeconds specifies the interval between periodic updates of the CSINode allocatable capacity for this driver.
-node_allocatable_update_period_seconds "nodeAllocatableUpdatePeriodSeconds": i64; 
+node_allocatable_update_period_seconds "nodeAllocatableUpdatePeriodSeconds": i64;
 /// podInfoOnMount indicates this CSI volume driver requires additional pod information (like podName, podUID, etc.) during mount operations, if set to …
-pod_info_on_mount "podInfoOnMount": bool; 
+pod_info_on_mount "podInfoOnMount": bool;
 /// PreventPodSchedulingIfMissing indicates that the CSI driver wants to prevent pod scheduling if the CSI driver on the node is missing.
-prevent_pod_scheduling_if_missing "preventPodSchedulingIfMissing": bool; 
+prevent_pod_scheduling_if_missing "preventPodSchedulingIfMissing": bool;
 /// requiresRepublish indicates the CSI driver wants 'NodePublishVolume' being periodically called to reflect any possible change in the mounted volume.
-requires_republish "requiresRepublish": bool; 
+requires_republish "requiresRepublish": bool;
 /// seLinuxMount specifies if the CSI driver supports "-o context" mount option.
-se_linux_mount "seLinuxMount": bool; 
+se_linux_mount "seLinuxMount": bool;
 /// serviceAccountTokenInSecrets is an opt-in for CSI drivers to indicate that service account tokens should be passed via the Secrets field in …
-service_account_token_in_secrets "serviceAccountTokenInSecrets": bool; 
+service_account_token_in_secrets "serviceAccountTokenInSecrets": bool;
 /// storageCapacity indicates that the CSI volume driver wants pod scheduling to consider the storage capacity that the driver deployment will report by …
-storage_capacity "storageCapacity": bool; 
+storage_capacity "storageCapacity": bool;
 /// tokenRequests indicates the CSI driver needs pods' service account tokens it is mounting volume for to do necessary authentication.
-token_requests "tokenRequests": Vec<TokenRequest>; 
+token_requests "tokenRequests": Vec<TokenRequest>;
 /// volumeLifecycleModes defines what kind of volumes this CSI volume driver supports.
 volume_lifecycle_modes "volumeLifecycleModes": Vec<String> => set;
 }
-either { 
+either {
 }
 }
 
 mirror! {
 /// TokenRequest contains parameters of a service account token.
 TokenRequest
-new { 
+new {
 /// audience is the intended audience of the token in "TokenRequestSpec".
 audience "audience": String;
 }
-optional { 
+optional {
 /// expirationSeconds is the duration of validity of the token in "TokenRequestSpec".
 expiration_seconds "expirationSeconds": i64;
 }
-either { 
+either {
 }
 }

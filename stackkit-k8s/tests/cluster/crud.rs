@@ -64,9 +64,12 @@ async fn what_an_interrupted_create_made_is_found_by_its_token() {
         token: token.into(),
         name_was_free: free,
     };
-    let find = async |intent| core::ConfigMap::find(&cluster.k8s, &cx::<core::ConfigMap>("settings"), &intent).await.unwrap();
+    let find =
+        async |intent| core::ConfigMap::find(&cluster.k8s, &cx::<core::ConfigMap>("settings"), &intent).await.unwrap();
     let is_free = async || {
-        core::ConfigMap::is_name_free(&cluster.k8s, &cx::<core::ConfigMap>("x"), &args(config_map("red"))).await.unwrap()
+        core::ConfigMap::is_name_free(&cluster.k8s, &cx::<core::ConfigMap>("x"), &args(config_map("red")))
+            .await
+            .unwrap()
     };
     assert_eq!(is_free().await, Some(true));
     assert!(matches!(find(intent("token-settings", Some(true))).await, Found::Nothing));
@@ -116,8 +119,14 @@ async fn drift_is_seen_where_the_program_said_something_and_nowhere_else() {
     assert_eq!(read.to_values(), made.state.to_values(), "defaults and allocated fields are no drift");
     cluster.kubectl(&["label", "service", "web", "theirs=yes"]);
     assert_eq!(cluster.read(&made).await.unwrap().to_values(), made.state.to_values());
-    cluster.kubectl(&["patch", "service", "web", "--type=json", "-p",
-        r#"[{"op":"replace","path":"/spec/ports/0/targetPort","value":9090},{"op":"remove","path":"/spec/ports/1"}]"#]);
+    cluster.kubectl(&[
+        "patch",
+        "service",
+        "web",
+        "--type=json",
+        "-p",
+        r#"[{"op":"replace","path":"/spec/ports/0/targetPort","value":9090},{"op":"remove","path":"/spec/ports/1"}]"#,
+    ]);
     let drifted = cluster.read(&made).await.unwrap();
     assert_eq!(drifted.get::<i32>("spec.ports.0.targetPort"), Some(9090));
     assert_eq!(drifted.get::<i32>("spec.ports.1.port"), None);
@@ -127,7 +136,14 @@ async fn drift_is_seen_where_the_program_said_something_and_nowhere_else() {
 async fn a_field_of_another_manager_is_named_with_its_owner_and_taken_only_when_allowed() {
     let cluster = Cluster::new("owned").await;
     let made = cluster.create("settings", config_map("red")).await.expect("it is new");
-    cluster.kubectl(&["patch", "configmap", "settings", "--field-manager=kubectl-edit", "-p", r#"{"data":{"colour":"green"}}"#]);
+    cluster.kubectl(&[
+        "patch",
+        "configmap",
+        "settings",
+        "--field-manager=kubectl-edit",
+        "-p",
+        r#"{"data":{"colour":"green"}}"#,
+    ]);
     let error = cluster.update("settings", &made, config_map("blue")).await.expect_err("kubectl owns it");
     assert_eq!(error.kind(), ErrorKind::Conflict);
     assert_eq!(
@@ -143,9 +159,15 @@ async fn a_field_of_another_manager_is_named_with_its_owner_and_taken_only_when_
         ..Settings::default()
     };
     let allowed = Kubernetes::connect(settings).await.unwrap();
-    core::ConfigMap::update(&allowed, &cx::<core::ConfigMap>("settings"), &made.id, &made.state, &args(config_map("blue")))
-        .await
-        .expect("it may be taken over");
+    core::ConfigMap::update(
+        &allowed,
+        &cx::<core::ConfigMap>("settings"),
+        &made.id,
+        &made.state,
+        &args(config_map("blue")),
+    )
+    .await
+    .expect("it may be taken over");
     assert_eq!(cluster.json("configmap", "settings")["data"]["colour"], "blue");
 }
 
@@ -177,8 +199,10 @@ async fn many_are_read_with_one_list() {
     let there: Vec<_> = read.into_iter().map(|state| state.unwrap().map(|state| state.name().to_owned())).collect();
     let named = |name: &str| Some(name.to_owned());
     assert_eq!(there, [named("c0"), None, named("c2"), named("c3"), named("c4")], "a lost label is no lost object");
-    let asked: Vec<_> = cluster.server.requests().unwrap().into_iter().map(|request| (request.verb, request.uri)).collect();
-    let lists = asked.iter().filter(|(_, uri)| uri.starts_with("/api/v1/namespaces/many/configmaps?limit=500&labelSelector"));
+    let asked: Vec<_> =
+        cluster.server.requests().unwrap().into_iter().map(|request| (request.verb, request.uri)).collect();
+    let lists =
+        asked.iter().filter(|(_, uri)| uri.starts_with("/api/v1/namespaces/many/configmaps?limit=500&labelSelector"));
     assert_eq!(lists.count(), 1, "{asked:?}");
     assert!(!asked.contains(&("get".into(), "/api/v1/namespaces/many/configmaps/c3".into())), "{asked:?}");
 }
@@ -186,14 +210,18 @@ async fn many_are_read_with_one_list() {
 #[tokio::test]
 async fn what_is_wrong_is_refused_with_field_and_reason() {
     let cluster = Cluster::new("refused").await;
-    let error = cluster.create("x", core::ConfigMap::new().name("x").namespace("nowhere")).await.expect_err("no namespace");
+    let error =
+        cluster.create("x", core::ConfigMap::new().name("x").namespace("nowhere")).await.expect_err("no namespace");
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().contains("declare the namespace in the program"), "{error}");
 
     let spec = core::ServiceSpec::new().ports([core::ServicePort::new(99999)]);
     let error = cluster.create("x", core::Service::new(spec).name("x")).await.expect_err("no such port");
     assert_eq!(error.kind(), ErrorKind::Invalid);
-    assert!(error.to_string().starts_with("create Service refused/x: spec.ports[0].port: Invalid value: must be"), "{error}");
+    assert!(
+        error.to_string().starts_with("create Service refused/x: spec.ports[0].port: Invalid value: must be"),
+        "{error}"
+    );
 
     let secret = core::Secret::new().name("x").string_data([("bad key", "hunter2")]);
     let error = cluster.create("x", secret).await.expect_err("a key has no blanks");
@@ -202,6 +230,25 @@ async fn what_is_wrong_is_refused_with_field_and_reason() {
     let big = core::ConfigMap::new().name("big").data([("x", "x".repeat(1_600_000))]);
     let error = cluster.create("big", big).await.expect_err("too large");
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_breaks_off_leaves_the_outcome_open() {
+    use stackkit_k8s::batch::v1 as batch;
+    let cluster = Cluster::new("breaks").await;
+    // Validation of this version dereferences nothing for a success policy without completions.
+    let pod = core::PodSpec::new([core::Container::new("a").image("a:1")]).restart_policy("Never");
+    let rule = batch::SuccessPolicyRule::new().succeeded_indexes("0");
+    let job = batch::JobSpec::new(core::PodTemplateSpec::new().spec(pod))
+        .completion_mode("Indexed")
+        .parallelism(1)
+        .success_policy(batch::SuccessPolicy::new([rule]));
+    let error = cluster.create("x", batch::Job::new(job).name("x")).await.expect_err("it breaks off");
+    assert_eq!(error.kind(), ErrorKind::UnknownOutcome, "{error}");
+    assert!(
+        error.to_string().starts_with("create Job breaks/x: no answer from the API server at https://127.0.0.1:"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -247,6 +294,56 @@ async fn what_admission_changed_is_no_drift() {
     let hard = core::ResourceQuotaSpec::new().hard([("requests.cpu", "1000m"), ("requests.memory", "1024Mi")]);
     let quota = cluster.create("quota", core::ResourceQuota::new(hard).name("quota")).await.unwrap();
     assert_eq!(cluster.read(&quota).await.unwrap().to_values(), quota.state.to_values());
+}
+
+#[tokio::test]
+async fn a_custom_resource_lives_and_dies_with_its_kind() {
+    use stackkit::prelude::{list, map};
+    use stackkit_k8s::Manifest;
+    let cluster = Cluster::new("custom").await;
+    let kind = |scope: &str| {
+        format!(
+            "{{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {{name: widgets.acme.example}}, \
+             spec: {{group: acme.example, scope: {scope}, names: {{plural: widgets, singular: widget, kind: Widget}}, versions: [\
+             {{name: v1, served: true, storage: true, schema: {{openAPIV3Schema: {{type: object, \
+             x-kubernetes-preserve-unknown-fields: true}}}}}}]}}}}"
+        )
+    };
+    let widget = |colour: &str| {
+        let body =
+            map! { "spec" => map! { "colour" => colour, "sizes" => list![1, 2], "deep" => map! { "yes" => true } } };
+        Manifest::new("acme.example/v1", "Widget", body).name("w")
+    };
+    let error = cluster.create("w", widget("red")).await.expect_err("there is no such kind yet");
+    assert_eq!(error.kind(), ErrorKind::Transient, "{error}");
+    cluster.server.apply(&kind("Namespaced")).unwrap();
+    cluster.server.kubectl(&["wait", "--for=condition=Established", "crd/widgets.acme.example"]).unwrap();
+    let mut made = cluster.create("w", widget("red")).await;
+    // The new kind is served a moment after it is established.
+    while made.as_ref().is_err_and(|error| error.kind() == ErrorKind::Transient) {
+        made = cluster.create("w", widget("red")).await;
+    }
+    let made = made.expect("it is new");
+    assert_eq!(made.id, "Widget.acme.example/custom/w");
+    assert_eq!(
+        cluster.json("widget", "w")["spec"],
+        serde_json::json!({"colour": "red", "sizes": [1, 2], "deep": {"yes": true}})
+    );
+    assert_eq!(cluster.read(&made).await.unwrap().to_values(), made.state.to_values());
+    cluster.kubectl(&["patch", "widget", "w", "--type=merge", "-p", r#"{"spec":{"theirs":1,"deep":{"yes":false}}}"#]);
+    let drifted = cluster.read(&made).await.unwrap();
+    assert_eq!(drifted.get::<bool>("*.spec.deep.yes"), Some(false));
+    assert_eq!(drifted.get::<i32>("*.spec.theirs"), None);
+    let found = Manifest::read(&cluster.k8s, &cx::<Manifest>("w"), &made.id, None).await.unwrap().expect("it is there");
+    assert_eq!(found.get::<String>("apiVersion").as_deref(), Some("acme.example/v1"));
+    cluster.kubectl(&["patch", "widget", "w", "--type=merge", "-p", r#"{"spec":{"deep":{"yes":true}}}"#]);
+    let changed = cluster.update("w", &made, widget("blue")).await.expect("in place");
+    assert_eq!(changed.get::<String>("*.spec.colour").as_deref(), Some("blue"));
+    cluster.delete("w", &made).await.expect("it goes");
+    let made = cluster.create("w2", widget("red").name("w2")).await.expect("it is new");
+    cluster.server.kubectl(&["delete", "crd", "widgets.acme.example"]).unwrap();
+    assert!(cluster.read(&made).await.is_none(), "it went with its kind");
+    cluster.delete("w2", &made).await.expect("it went with its kind");
 }
 
 #[tokio::test]

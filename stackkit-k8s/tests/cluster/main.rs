@@ -1,6 +1,7 @@
 //! The provider against a genuine control plane. All tests of this binary share one cluster, and take a namespace each.
 
 mod crud;
+mod program;
 mod waiting;
 
 use stackkit::resource::Fields;
@@ -37,7 +38,12 @@ impl Cluster {
         R::create(&self.k8s, &cx::<R>(name), &args(draft)).await
     }
 
-    pub(crate) async fn update<R: Object>(&self, name: &str, made: &Created<R>, draft: R) -> Result<ObjectState<R>, Error> {
+    pub(crate) async fn update<R: Object>(
+        &self,
+        name: &str,
+        made: &Created<R>,
+        draft: R,
+    ) -> Result<ObjectState<R>, Error> {
         R::update(&self.k8s, &cx::<R>(name), &made.id, &made.state, &args(draft)).await
     }
 

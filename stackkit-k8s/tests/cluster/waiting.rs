@@ -72,7 +72,8 @@ async fn a_quota_a_missing_account_and_a_full_cluster_end_waiting() {
 
     let huge = core::Container::new("web").image("web:1");
     let huge = huge.resources(core::ResourceRequirements::new().requests([("cpu", "9000")]));
-    let error = cluster.create("c", core::Pod::new(core::PodSpec::new([huge])).name("c")).await.expect_err("no node fits");
+    let error =
+        cluster.create("c", core::Pod::new(core::PodSpec::new([huge])).name("c")).await.expect_err("no node fits");
     assert!(error.to_string().contains("no node to run on: 0/1 nodes are available"), "{error}");
 }
 
@@ -122,10 +123,23 @@ async fn a_load_balancer_has_its_address_and_a_late_claim_does_not_block() {
         )
         .unwrap();
     let size = core::VolumeResourceRequirements::new().requests([("storage", "1Gi")]);
-    let claim = core::PersistentVolumeClaimSpec::new().access_modes(["ReadWriteOnce"]).storage_class_name("late").resources(size);
-    let made = cluster.create("claim", core::PersistentVolumeClaim::new(claim).name("claim")).await.expect("it waits for a pod");
+    let claim = core::PersistentVolumeClaimSpec::new()
+        .access_modes(["ReadWriteOnce"])
+        .storage_class_name("late")
+        .resources(size);
+    let made = cluster
+        .create("claim", core::PersistentVolumeClaim::new(claim).name("claim"))
+        .await
+        .expect("it waits for a pod");
     assert_eq!(made.state.output::<String>("volume"), None);
     cluster.delete("claim", &made).await.expect("it goes");
+}
+
+#[tokio::test]
+async fn what_is_not_to_be_waited_for_is_not() {
+    let cluster = Cluster::new("hasty").await;
+    let draft = deployment(1, template(Some("never-ready"), "web:1")).annotations([("stackkit.dev/wait", "false")]);
+    cluster.create("web", draft).await.expect("it is made, and that is all");
 }
 
 #[tokio::test]

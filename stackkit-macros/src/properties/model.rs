@@ -141,7 +141,7 @@ impl StructModel {
             errors.on(&ident, format!("two fields are named `{key}`"));
         }
         let (doc_attrs, docs) = docs(&field.attrs);
-        let field = Field { ident, key, ty: field.ty, doc_attrs, docs, default };
+        let field = Field { ident, key, ty: types::without_self(field.ty, &self.ident), doc_attrs, docs, default };
         if field.key == "new" && !field.is_required() {
             errors.on(&field.ident, "an optional field cannot be named `new`: the constructor has that name");
         }

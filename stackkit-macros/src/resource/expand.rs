@@ -18,7 +18,7 @@ pub fn expand(model: &Model) -> TokenStream {
 
 /// The struct that programs fill, its constructor and its chain methods.
 fn draft(model: &Model) -> TokenStream {
-    let Model { ident, vis, doc_attrs, attrs, .. } = model;
+    let Model { ident, vis, doc_attrs, attrs, gate, .. } = model;
     let root = &model.options.root;
     let private = quote! { #root::__private };
     let len = model.fields.len();
@@ -56,6 +56,7 @@ fn draft(model: &Model) -> TokenStream {
     });
     let default = required.is_empty().then(|| {
         quote! {
+            #gate
             impl ::core::default::Default for #ident {
                 fn default() -> Self {
                     Self::new()
@@ -71,6 +72,7 @@ fn draft(model: &Model) -> TokenStream {
             __values: #private::Values,
         }
 
+        #gate
         #[allow(
             dead_code,
             clippy::too_many_arguments,
@@ -146,7 +148,7 @@ fn structs(model: &Model) -> TokenStream {
 
 /// The schema and the impls of `Resource` and `Fields`.
 fn impls(model: &Model) -> TokenStream {
-    let Model { ident, attrs, options, docs, .. } = model;
+    let Model { ident, gate, options, docs, .. } = model;
     let root = &options.root;
     let private = quote! { #root::__private };
     let args = format_ident!("{ident}Args");
@@ -185,7 +187,7 @@ fn impls(model: &Model) -> TokenStream {
         quote! { #name: #private::Output::of_field(resource, #index) }
     });
     quote! {
-        #attrs
+        #gate
         const _: () = {
             static SCHEMA: #private::Schema = #private::Schema {
                 type_name: #type_name,

@@ -19,8 +19,10 @@ pub struct Model {
     pub docs: String,
     /// Traits to derive for args and state besides `Clone` and `Debug`.
     pub derives: Vec<Path>,
-    /// Attributes such as `#[allow]` and `#[cfg]` for every struct that is made.
+    /// Other attributes, for every struct that is made.
     pub attrs: TokenStream,
+    /// Those of them that go on impls, too: conditions and lint levels.
+    pub gate: TokenStream,
     pub options: TypeOptions,
     pub fields: Vec<Field>,
 }
@@ -43,7 +45,7 @@ impl Model {
     pub fn new(item: ItemStruct, options: TypeOptions, errors: &mut Errors) -> Self {
         let (doc_attrs, docs_text) = docs(&item.attrs);
         let mut derives = Vec::new();
-        let mut attrs = TokenStream::new();
+        let (mut attrs, mut gate) = (TokenStream::new(), TokenStream::new());
         for attr in &item.attrs {
             if attr.path().is_ident("derive") {
                 let paths = attr.parse_args_with(Punctuated::<Path, Token![,]>::parse_terminated);
@@ -52,6 +54,9 @@ impl Model {
                 }));
             } else if !attr.path().is_ident("doc") {
                 attrs.extend(quote! { #attr });
+                if ["cfg", "allow", "warn", "deny", "forbid"].iter().any(|name| attr.path().is_ident(name)) {
+                    gate.extend(quote! { #attr });
+                }
             }
         }
         let fields = item
@@ -64,7 +69,7 @@ impl Model {
                 Some(Field {
                     key: ident.unraw().to_string(),
                     ident,
-                    ty: field.ty,
+                    ty: types::without_self(field.ty, &item.ident),
                     doc_attrs,
                     docs,
                     replace: options_of_field.output.is_none()
@@ -73,7 +78,7 @@ impl Model {
                 })
             })
             .collect();
-        Self { ident: item.ident, vis: item.vis, doc_attrs, docs: docs_text, derives, attrs, options, fields }
+        Self { ident: item.ident, vis: item.vis, doc_attrs, docs: docs_text, derives, attrs, gate, options, fields }
     }
 
     /// Inputs and their indices.

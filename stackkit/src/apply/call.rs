@@ -14,6 +14,7 @@ use crate::resource::{FoundValues, IntentValues, Values};
 use crate::schema::Schema;
 use crate::state::model::Instance;
 use crate::urn::Urn;
+use crate::value::Value;
 
 /// How long a call may take where nothing else is said.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -213,7 +214,15 @@ impl Call {
                 Error::new(ErrorKind::UnknownOutcome, message)
             })?;
             match found {
-                FoundValues::Ours(id, values) => return Ok(Some(Answer::Created { id, values })),
+                FoundValues::Ours(id, values) => {
+                    cx.created(&id).await?;
+                    // The create got as far as its answer and no further: what comes after it is still to be done.
+                    let values = match self.is_unfinished(args, &values) {
+                        true => self.connection.update(self.ty, cx, &id, &values, args).await?,
+                        false => values,
+                    };
+                    return Ok(Some(Answer::Created { id, values }));
+                }
                 FoundValues::Nothing if since.elapsed() >= self.schema.settle => return Ok(None),
                 FoundValues::Nothing => tokio::time::sleep(Duration::from_millis(500)).await,
                 FoundValues::CannotTell if self.schema.pure => return Ok(None),
@@ -225,6 +234,17 @@ impl Call {
                 }
             }
         }
+    }
+
+    /// Whether what was found differs from what was asked for in something that an update can mend.
+    fn is_unfinished(&self, args: &Values, found: &Values) -> bool {
+        let canonical = |field: &crate::schema::Field, value: &Value| (field.ty.canonical)(value.clone());
+        self.schema.inputs().filter(|(_, field)| !field.write_only && !field.replace).any(|(index, field)| {
+            match (args.get(index), found.get(index)) {
+                (Some(asked), Some(found)) if !asked.is_null() => canonical(field, asked) != canonical(field, found),
+                _ => false,
+            }
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
     subcommand_required = true,
     arg_required_else_help = true,
     max_term_width = 100,
-    after_help = "Exit status: 0 done, 1 failed, 2 changes (with --detailed-exit-code), 3 refused before anything was\ntouched, 64 wrong usage, 130 cancelled."
+    after_help = "Exit status: 0 done, 1 failed, 2 changes (with --detailed-exit-code),\n3 refused before anything was touched, 64 wrong usage, 130 cancelled."
 )]
 #[non_exhaustive]
 pub struct Args {
@@ -41,8 +41,15 @@ pub struct Global {
     /// JSON on standard output, and nothing else there: one event a line, or one document
     #[arg(long, global = true)]
     pub json: bool,
-    /// When to use colours
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    /// When to use colours: auto, always or never [default: auto]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        hide_default_value = true
+    )]
     pub color: Color,
     /// Says more, also what is unchanged or cut
     #[arg(short, long, global = true, conflicts_with = "quiet")]
@@ -382,7 +389,9 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_wrong_usage() {
-        for line in ["", "nosuch", "up --nosuch", "up --parallel 0", "up --config novalue", "graph --format gif", "up -q -v"] {
+        for line in
+            ["", "nosuch", "up --nosuch", "up --parallel 0", "up --config novalue", "graph --format gif", "up -q -v"]
+        {
             assert!(parse(line).is_err(), "{line}");
         }
     }
@@ -392,7 +401,7 @@ mod tests {
         fn check(command: &mut clap::Command) {
             let help = command.clone().term_width(80).render_long_help().to_string();
             for line in help.lines() {
-                assert!(line.chars().count() <= 96, "{}: {line}", command.get_name());
+                assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
             }
             command.get_subcommands_mut().for_each(check);
         }

@@ -46,6 +46,11 @@ impl Signals {
         }
     }
 
+    /// What is cancelled by the first signal.
+    pub(crate) fn token(&self) -> CancellationToken {
+        self.token.clone()
+    }
+
     /// Whether the run was asked to stop.
     pub(crate) fn cancelled(&self) -> bool {
         self.token.is_cancelled()

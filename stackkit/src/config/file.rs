@@ -294,6 +294,16 @@ impl ConfigFile {
         if !root.contains_key("config") {
             let mut table = Table::new();
             table.set_position(Some(-1));
+            // It comes first; whatever stood first stands apart from it.
+            for (_, item) in root.iter_mut() {
+                if let Some(decor) = item.as_table_mut().map(Table::decor_mut) {
+                    let prefix = decor.prefix().and_then(|prefix| prefix.as_str()).unwrap_or_default().to_owned();
+                    if !prefix.starts_with('\n') {
+                        decor.set_prefix(format!("\n{prefix}"));
+                    }
+                    break;
+                }
+            }
             root.insert("config", Item::Table(table));
         }
         let mut table = root.entry("config").or_insert_with(new).as_table_like_mut().ok_or_else(occupied)?;
@@ -526,5 +536,12 @@ mod tests {
         assert!(file.write().expect("written"));
         assert!(!file.write().expect("written"));
         assert_eq!(fs::read_to_string(file.path()).expect("it is there"), "[config]\nregion = \"eu\"\n");
+    }
+
+    #[test]
+    fn a_new_table_stands_apart_from_the_header() {
+        let (_dir, mut file) = file("# Written by the program.\n[seal]\nformat = 1\n");
+        file.set("a", &Value::Int(1)).expect("set");
+        assert_eq!(file.document.to_string(), "[config]\na = 1\n\n# Written by the program.\n[seal]\nformat = 1\n");
     }
 }

@@ -55,7 +55,7 @@ pub(crate) fn decode<C: Property>(table: &BTreeMap<String, Value>, stack: &str) 
     }
     C::from_value(&Value::Map(given)).map_err(|error| {
         let field = error.path.join(".");
-        let problem = Diagnostic::invalid(format!("the config value {}", error.message))
+        let problem = Diagnostic::invalid(format!("the config value does not fit: {}", error.message))
             .help(format!("set it with `config set {field} VALUE`, or in the [config] table of {file}"));
         ProgramError::from_diagnostics(vec![problem.field(field)])
     })

@@ -357,6 +357,7 @@ impl Deployment {
         }
         let (plan, imports) = run.plan(&declared, options, operation).await?;
         let nothing = plan.steps.node_count() == 0 && !plan.has_changes();
+        run.check_connections(&declared, &plan).await?;
         if plan.has_changes() && !confirm(&plan) {
             return Err(RunError::Declined);
         }
@@ -483,6 +484,11 @@ impl<'a> Run<'a> {
         let changes = reality.refresh(state).await.map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
         self.unsaved.extend(changes);
         Ok(())
+    }
+
+    async fn check_connections(&mut self, declared: &Declarations, plan: &Plan) -> Result<(), RunError> {
+        let (mut reality, state) = self.reality(declared);
+        reality.check_connections(plan, state).await.map_err(|all| RunError::Diagnostics(Diagnostics(all)))
     }
 
     async fn commit_unsaved(&mut self) -> Result<(), RunError> {

@@ -1,11 +1,14 @@
 //! `Command`: programs that make, change and delete something that has no type of its own.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
+use sha2::{Digest as _, Sha256};
 use stackkit_macros::resource;
 use zeroize::Zeroizing;
 
-use super::process::Call;
+use super::process::{self, Call};
+use super::random_id::to_hex;
 use super::{Local, disk};
 use crate::context::Context;
 use crate::error::Error;
@@ -18,13 +21,22 @@ use crate::secret::Secret;
 /// The arguments of a process can be read by everyone on the machine, so no secret fits into them: secrets go into
 /// `secret_environment` or `stdin`.
 ///
+/// ```compile_fail,E0277
+/// # use stackkit::prelude::*;
+/// # fn declare(stack: &mut Stack) {
+/// let password = stack.add("admin", local::RandomPassword::new(24));
+/// stack.add("user", local::Command::new(list!["useradd", "--password", &password.value]));
+/// # }
+/// ```
+///
 /// A change of what the program is given runs `update`, or `create` again where there is no `update`; a change of
 /// `triggers` deletes and creates. Programs get `STACKKIT_TOKEN`, the same again when an attempt is repeated, and for
 /// `update` and `delete` the last output as `STACKKIT_STDOUT`. Variables of this process whose names begin with
 /// `STACKKIT_` are not passed on.
 ///
 /// If the process dies while `create` runs, nobody knows whether the program had its effect. With `creates` the answer
-/// is whether that path is there; without it, the next `up` asks.
+/// is whether that path is there; without it, the next `up` asks. While the program still runs, the next `up` says so
+/// and starts nothing (unless `stdin` is given, which takes the place of the sign that it runs).
 #[resource("local:Command", at_least_once, delete_before_replace)]
 pub struct Command {
     /// What is run to make it.
@@ -79,6 +91,7 @@ impl CommandArgs {
             environment,
             secret_environment: self.secret_environment.iter().map(|(name, value)| (name.as_str(), value)).collect(),
             stdin: self.stdin.as_ref(),
+            lock: None,
         }
     }
 
@@ -118,11 +131,20 @@ impl CommandState {
     }
 }
 
+/// Where an attempt leaves the sign that its program runs. It lives no longer than the program, so a folder that is
+/// cleared at the machine's start will do.
+fn lock(cx: &Context, token: &str) -> PathBuf {
+    let place = format!("{}\n{}\n{}\n{token}", cx.lineage(), cx.urn(), cx.dir().display());
+    let digest = to_hex(&Sha256::digest(place));
+    std::env::temp_dir().join(format!("stackkit-{}.lock", digest.get(..32).unwrap_or_default()))
+}
+
 impl Managed for Command {
     type Provider = Local;
 
     async fn create(_: &Local, cx: &Context, args: &CommandArgs) -> Result<Created<Self>, Error> {
-        let call = args.call(cx, &args.create);
+        let mut call = args.call(cx, &args.create);
+        call.lock = Some(lock(cx, cx.token()));
         if args.is_there(cx)? == Some(true) {
             return Ok(Created::new(cx.token(), args.state(call.has_secrets(), b"")));
         }
@@ -179,6 +201,7 @@ impl Managed for Command {
             Some(true) => {
                 Found::Ours(Created::new(intent.token.clone(), args.state(args.call(cx, &[]).has_secrets(), b"")))
             }
+            _ if process::still_runs(&lock(cx, &intent.token))? => return Err(process::still_running()),
             Some(false) => Found::Nothing,
             None => Found::CannotTell,
         })
@@ -284,6 +307,33 @@ mod tests {
         assert!(error.message().contains("`never` is not there"), "{error}");
         let found = Command::find(&local, &cx, &intent(&args(sh("true")), None)).await.unwrap();
         assert!(matches!(found, Found::CannotTell), "{found:?}");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_outlives_its_run_is_not_started_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let (local, cx) = (Local::new(), context(dir.path()));
+        let wanted = args(sh("cat gate; touch done").creates("done"));
+        let path = lock(&cx, "token-1");
+        // What a killed run leaves: a program that holds the locked file.
+        let file = fs::OpenOptions::new().read(true).write(true).create_new(true).open(&path).unwrap();
+        file.try_lock().unwrap();
+        let (gate, open) = std::io::pipe().unwrap();
+        let mut left = std::process::Command::new("cat").stdin(gate).stderr(file).spawn().unwrap();
+
+        let error = Command::find(&local, &cx, &intent(&wanted, None)).await.unwrap_err();
+        assert!(error.message().contains("is still running"), "{error}");
+        let error = Command::create(&local, &cx, &wanted).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+
+        drop(open);
+        left.wait().unwrap();
+        let found = Command::find(&local, &cx, &intent(&wanted, None)).await.unwrap();
+        assert!(matches!(found, Found::Nothing), "{found:?}");
+        assert!(!path.exists(), "the sign is cleared");
+        let made = create(dir.path(), sh("true")).await.unwrap();
+        assert_eq!(made.state.stdout, "");
+        assert!(!path.exists(), "a call that ended leaves no sign");
     }
 
     #[tokio::test]

@@ -105,8 +105,8 @@ pub(super) fn taken(path: &str) -> Error {
     Error::new(
         ErrorKind::Conflict,
         format!(
-            "`{path}` exists already and was not made by this stack: choose another path, move it away, or adopt it \
-             with `.import(\"{path}\")`"
+            "`{path}` exists already: choose another path, move it away, or adopt it with `.import(\"{path}\")`; if it is \
+             what this stack had under another name, say so with `.alias(\"OLD NAME\")`"
         ),
     )
 }

@@ -1,7 +1,29 @@
 //! The local provider: random values, files, certificates and commands on the machine that runs the program.
 //!
+//! | Type | What it is | Imported by |
+//! |---|---|---|
+//! | [`RandomId`] | random bytes for names | its hexadecimal form |
+//! | [`RandomPassword`] | a random password, only ever secret | the path of a file that holds it |
+//! | [`File`], [`SecretFile`], [`Directory`] | files and folders | their path |
+//! | [`TlsPrivateKey`] | a private key, only ever secret | the path of its PEM file |
+//! | [`SelfSignedCert`], [`CertRequest`], [`SignedCert`] | certificates that renew themselves | |
+//! | [`Command`] | programs that make, change and delete something | |
+//!
 //! Relative paths are taken from the stack's folder, so that a project can be moved as a whole. None of these types is
 //! stateful: what they make is either in the state or can be made again.
+//!
+//! ```
+//! use stackkit::prelude::*;
+//!
+//! #[stackkit::program]
+//! async fn settings(stack: &mut Stack) -> Result<()> {
+//!     let folder = stack.add("settings", local::Directory::new("settings").mode("0700"));
+//!     let password = stack.add("database", local::RandomPassword::new(32));
+//!     let url = text!("postgres://app:{}@localhost/app", password.value);
+//!     stack.add("database", local::SecretFile::new(text!("{}/database", folder.path), url));
+//!     Ok(())
+//! }
+//! ```
 
 mod cert_request;
 mod certificate;

@@ -1,6 +1,8 @@
 //! Runs a program: its environment, its input, its output, and its end, whichever way that comes.
 
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -33,6 +35,51 @@ pub(super) struct Call<'a> {
     pub(super) secret_environment: Vec<(&'a str, &'a Secret<String>)>,
     /// What it reads.
     pub(super) stdin: Option<&'a Secret<String>>,
+    /// A file that is locked for as long as the program runs, beyond the death of this process too. It is handed over
+    /// as the standard input, so it has no effect where there is another one.
+    pub(super) lock: Option<PathBuf>,
+}
+
+/// The sign that a program runs: an empty file with a lock that passes on to the program. Gone when the call ends.
+struct Sign(PathBuf);
+
+impl Sign {
+    fn put_up(path: &Path) -> Result<(Self, File), Error> {
+        if still_runs(path)? {
+            return Err(still_running());
+        }
+        let failed = |e| Error::invalid(format!("cannot make the lock `{}`: {e}", path.display()));
+        let open = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path);
+        let file = open.map_err(failed)?;
+        let sign = Self(path.to_owned());
+        // A file system without locks is no reason to refuse: then a killed run leaves no trace of its program.
+        let _ = file.try_lock();
+        Ok((sign, file))
+    }
+}
+
+impl Drop for Sign {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Whether the program that a killed process started still runs. Clears the sign of one that does not.
+pub(super) fn still_runs(path: &Path) -> Result<bool, Error> {
+    let Ok(file) = File::open(path) else { return Ok(false) };
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        return Ok(true);
+    }
+    std::fs::remove_file(path).map_err(|e| Error::invalid(format!("cannot remove `{}`: {e}", path.display())))?;
+    Ok(false)
+}
+
+/// The error for a program of a killed run that is in the way.
+pub(super) fn still_running() -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "the program that an earlier run started is still running: wait until it has ended, or end it, and run `up` again",
+    )
 }
 
 /// Kills a whole process group, unless its leader has ended.
@@ -58,7 +105,16 @@ impl Call<'_> {
         let path = if program.contains('/') { self.dir.join(program) } else { PathBuf::from(program) };
         let mut command = tokio::process::Command::new(path);
         command.args(arguments).current_dir(&self.dir).process_group(0).kill_on_drop(true);
-        command.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+        let sign = match &self.lock {
+            Some(path) if self.stdin.is_none() => Some(Sign::put_up(path)?),
+            _ => None,
+        };
+        let (_sign, locked) = sign.unzip();
+        command.stdin(match locked {
+            Some(file) => Stdio::from(file),
+            None if self.stdin.is_some() => Stdio::piped(),
+            None => Stdio::null(),
+        });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         for (name, _) in std::env::vars_os() {
             // The passphrase of the stack, say, is no business of a program that the stack runs.

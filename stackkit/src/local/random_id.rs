@@ -104,10 +104,10 @@ mod tests {
     #[tokio::test]
     async fn an_id_has_its_length_and_both_forms_agree() {
         let (local, cx) = (Local::new(), context(".".as_ref()));
-        let made = RandomId::create(&local, &cx, &args(RandomId::new(6_u32))).await.unwrap();
+        let made = RandomId::create(&local, &cx, &args(RandomId::new(6))).await.unwrap();
         assert_eq!((made.id.len(), made.state.base64url.len()), (12, 8));
         assert_eq!(URL_SAFE_NO_PAD.decode(&made.state.base64url).unwrap(), from_hex(&made.state.hex).unwrap());
-        let other = RandomId::create(&local, &cx, &args(RandomId::new(6_u32))).await.unwrap();
+        let other = RandomId::create(&local, &cx, &args(RandomId::new(6))).await.unwrap();
         assert_ne!(made.id, other.id);
         let again = RandomId::read(&local, &cx, &made.id, Some(&made.state)).await.unwrap().unwrap();
         assert_eq!(again.hex, made.state.hex);
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_length_out_of_range_is_a_problem_of_its_field() {
-        assert_eq!(RandomId::validate(&args(RandomId::new(0_u32)))[0].field, "byte_length");
-        assert!(RandomId::validate(&args(RandomId::new(16_u32))).is_empty());
+        assert_eq!(RandomId::validate(&args(RandomId::new(0)))[0].field, "byte_length");
+        assert!(RandomId::validate(&args(RandomId::new(16))).is_empty());
     }
 }

@@ -187,7 +187,7 @@ mod tests {
     #[tokio::test]
     async fn every_class_occurs_as_often_as_asked() {
         for _ in 0..50 {
-            let value = value(RandomPassword::new(8_u32).min_digits(3_u32).special_characters("§!")).await;
+            let value = value(RandomPassword::new(8).min_digits(3).special_characters("§!")).await;
             assert_eq!(value.chars().count(), 8);
             assert!(value.chars().filter(char::is_ascii_digit).count() >= 3, "{value}");
             assert!(value.contains(['§', '!']), "{value}");
@@ -198,25 +198,22 @@ mod tests {
 
     #[tokio::test]
     async fn a_class_that_is_off_does_not_occur() {
-        let value = value(RandomPassword::new(200_u32).special(false).upper(false)).await;
+        let value = value(RandomPassword::new(200).special(false).upper(false)).await;
         assert!(value.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()), "{value}");
     }
 
     #[tokio::test]
     async fn two_passwords_differ() {
-        assert_ne!(value(RandomPassword::new(32_u32)).await, value(RandomPassword::new(32_u32)).await);
+        assert_ne!(value(RandomPassword::new(32)).await, value(RandomPassword::new(32)).await);
     }
 
     #[test]
     fn impossible_wishes_are_problems_of_their_fields() {
         let fields = |draft| RandomPassword::validate(&args(draft)).iter().map(|p| p.field).collect::<Vec<_>>();
-        assert_eq!(fields(RandomPassword::new(3_u32)), ["length"]);
-        assert_eq!(fields(RandomPassword::new(8_u32).special_characters("")), ["special_characters"]);
-        assert_eq!(
-            fields(RandomPassword::new(8_u32).lower(false).upper(false).digits(false).special(false)),
-            ["lower"]
-        );
-        assert!(fields(RandomPassword::new(4_u32)).is_empty());
+        assert_eq!(fields(RandomPassword::new(3)), ["length"]);
+        assert_eq!(fields(RandomPassword::new(8).special_characters("")), ["special_characters"]);
+        assert_eq!(fields(RandomPassword::new(8).lower(false).upper(false).digits(false).special(false)), ["lower"]);
+        assert!(fields(RandomPassword::new(4)).is_empty());
     }
 
     #[tokio::test]

@@ -139,7 +139,7 @@ mod tests {
 
     use super::*;
     use crate::local::testing::{args, context};
-    use crate::local::{TlsPrivateKey, TlsPrivateKeyState};
+    use crate::local::{KeyAlgorithm, TlsPrivateKey, TlsPrivateKeyState};
 
     fn day(n: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs((20_000 + n) * 86_400)
@@ -154,7 +154,7 @@ mod tests {
     async fn it_says_what_it_was_asked_to_say() {
         let key = key().await;
         let draft = SelfSignedCert::new(&key.private_key_pem, "Example CA").organization("Example").country("DE");
-        let wanted = args(draft.is_ca(true).valid_days(10_u32).renew_before_days(3_u32));
+        let wanted = args(draft.is_ca(true).valid_days(10).renew_before_days(3));
         assert!(SelfSignedCert::validate(&wanted).is_empty());
         let local = Local::with_clock(|| day(0));
         let state = SelfSignedCert::create(&local, &context(".".as_ref()), &wanted).await.unwrap().state;
@@ -180,9 +180,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn every_kind_of_key_signs() {
+        let (local, cx) = (Local::new(), context(".".as_ref()));
+        for algorithm in [KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384, KeyAlgorithm::Ed25519] {
+            let key = args(TlsPrivateKey::new().algorithm(algorithm));
+            let key = TlsPrivateKey::create(&local, &cx, &key).await.unwrap().state;
+            let wanted = args(SelfSignedCert::new(&key.private_key_pem, "localhost"));
+            let state = SelfSignedCert::create(&local, &cx, &wanted).await.unwrap().state;
+            let (_, pem) = x509_parser::pem::parse_x509_pem(state.certificate_pem.as_bytes()).unwrap();
+            pem.parse_x509().unwrap().verify_signature(None).unwrap();
+        }
+    }
+
+    #[tokio::test]
     async fn renewal_before_the_end_shows_as_a_change() {
         let (key, cx) = (key().await, context(".".as_ref()));
-        let wanted = args(SelfSignedCert::new(&key.private_key_pem, "a").valid_days(10_u32).renew_before_days(3_u32));
+        let wanted = args(SelfSignedCert::new(&key.private_key_pem, "a").valid_days(10).renew_before_days(3));
         let made = SelfSignedCert::create(&Local::with_clock(|| day(0)), &cx, &wanted).await.unwrap();
         let read = async |clock| {
             let local = Local::with_clock(clock);
@@ -203,9 +216,8 @@ mod tests {
     #[tokio::test]
     async fn another_margin_keeps_the_certificate_for_as_long_as_it_may() {
         let (key, cx) = (key().await, context(".".as_ref()));
-        let with = |margin: u32| {
-            args(SelfSignedCert::new(&key.private_key_pem, "a").valid_days(10_u32).renew_before_days(margin))
-        };
+        let with =
+            |margin: u32| args(SelfSignedCert::new(&key.private_key_pem, "a").valid_days(10).renew_before_days(margin));
         let local = Local::with_clock(|| day(0));
         let made = SelfSignedCert::create(&local, &cx, &with(3)).await.unwrap();
         let local = Local::with_clock(|| day(2));
@@ -219,7 +231,7 @@ mod tests {
     async fn wrong_inputs_are_named() {
         let (key, cx) = (key().await, context(".".as_ref()));
         let draft = SelfSignedCert::new(&key.private_key_pem, "").dns_names(["ö.example"]).ip_addresses(["1.2.3"]);
-        let wrong = args(draft.country("de").valid_days(30_u32).renewal("due"));
+        let wrong = args(draft.country("de").valid_days(30).renewal("due"));
         let fields: Vec<_> = SelfSignedCert::validate(&wrong).iter().map(|problem| problem.field).collect();
         assert_eq!(fields, ["common_name", "country", "dns_names", "ip_addresses", "renew_before_days", "renewal"]);
 

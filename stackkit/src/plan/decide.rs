@@ -201,7 +201,9 @@ pub(crate) fn diff(schema: &Schema, record: &ResourceRecord, desired: &[Value], 
 
 fn keep_ignored(value: &mut Value, field: &str, record: &ResourceRecord, options: &Options) {
     for path in &options.ignore_changes {
-        let was = || record.inputs.get(field).cloned().unwrap_or_default();
+        // What somebody else made of an ignored path is kept: sending the recorded value would undo it.
+        let values = if record.drifted.contains(field) { &record.seen } else { &record.inputs };
+        let was = || values.get(field).cloned().unwrap_or_default();
         if path == field {
             *value = was();
         } else if in_field(path, field) {
@@ -432,7 +434,7 @@ fn declared_node(
             if recorded.is_some() {
                 node.reasons.push("its predecessor was deleted for a replacement that did not finish".into());
             }
-            node.changes = initial(schema, &desired);
+            node.changes = initial(declared, &desired);
         }
         Some(record) => {
             let options = declared.options();
@@ -553,9 +555,12 @@ fn fixed_name(declared: &Declared, record: &ResourceRecord, desired: &[Value], n
     (set_by_user && unchanged).then_some(field.name)
 }
 
-fn initial(schema: &'static Schema, desired: &[Value]) -> Vec<FieldChange> {
-    schema
+/// What the program gives a new resource. Defaults are left out: nobody chose them here.
+fn initial(declared: &Declared, desired: &[Value]) -> Vec<FieldChange> {
+    declared
+        .schema
         .inputs()
+        .filter(|(index, field)| field.name_mark || declared.values.get(*index).is_some_and(|given| !given.is_null()))
         .filter_map(|(index, field)| {
             let after = desired.get(index).filter(|value| !value.is_null())?.clone();
             Some(FieldChange {

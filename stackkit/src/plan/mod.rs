@@ -9,6 +9,7 @@ use petgraph::graph::DiGraph;
 
 pub use decide::{FieldChange, plan};
 pub(crate) use decide::{delete_first, desired_inputs, diff, names, protected, recorded_options};
+pub(crate) use order::dependencies;
 pub(crate) use values::{absorb, field_value, named_inputs, record_values, state_values};
 
 use crate::catalog::Catalog;

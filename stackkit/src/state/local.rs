@@ -13,7 +13,7 @@ use crate::context::BoxFuture;
 use crate::seal::{private_folder, sync_folder};
 
 /// What must not be committed: all but the snapshots.
-const GITIGNORE: &str = "*.journal\n*.lock\n*.rescue\n*.tmp\n";
+const GITIGNORE: &str = "*.journal\n*.lock\n*.rescue\n*.tmp\nselected\n";
 
 /// The state of one stack in a folder: `<stack>.state.json`, `<stack>.journal` and `<stack>.lock`.
 ///
@@ -99,7 +99,29 @@ struct Lines {
     torn: usize,
 }
 
+/// Makes a folder for local states, closed to others, and keeps out of Git what does not belong there.
+pub(crate) fn prepare_folder(dir: &Path) -> io::Result<()> {
+    private_folder(dir)?;
+    match OpenOptions::new().write(true).create_new(true).open(dir.join(".gitignore")) {
+        Ok(mut file) => file.write_all(GITIGNORE.as_bytes()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 impl Inner {
+    /// The stack's name becomes part of file names, so it must not lead anywhere else.
+    fn check_name(&self) -> Result<(), BackendError> {
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+        if self.stack.is_empty() || self.stack.starts_with('.') || !self.stack.chars().all(plain) {
+            return Err(BackendError::Corrupt(format!(
+                "`{}` cannot be the name of a stack: use letters, digits, `-`, `_` and `.`, and no `.` in front",
+                self.stack.escape_debug()
+            )));
+        }
+        Ok(())
+    }
+
     fn path(&self, extension: &str) -> PathBuf {
         self.dir.join(format!("{}.{extension}", self.stack))
     }
@@ -113,6 +135,7 @@ impl Inner {
     }
 
     fn load(&self) -> Result<Loaded, BackendError> {
+        self.check_name()?;
         // The journal comes first: a holder writes the snapshot before it empties the journal, so in this order no
         // entry is in neither.
         let journal = read(&self.path("journal")).map_err(|source| self.error("read", "journal", source))?;
@@ -158,19 +181,12 @@ impl Inner {
     }
 
     fn acquire(self: &Arc<Self>, holder: Holder) -> Result<Arc<dyn Lease>, BackendError> {
+        self.check_name()?;
         let folder = |source| BackendError::Io { what: "make", place: format!("`{}`", self.dir.display()), source };
         let is_new = !self.dir.try_exists().map_err(folder)?;
-        private_folder(&self.dir).map_err(folder)?;
+        prepare_folder(&self.dir).map_err(folder)?;
         if let Some(parent) = self.dir.parent().filter(|parent| is_new && !parent.as_os_str().is_empty()) {
             sync_folder(parent).map_err(folder)?;
-        }
-        let ignore = self.dir.join(".gitignore");
-        match OpenOptions::new().write(true).create_new(true).open(&ignore) {
-            Ok(mut file) => file.write_all(GITIGNORE.as_bytes()).map_err(folder)?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(source) => {
-                return Err(BackendError::Io { what: "write", place: format!("`{}`", ignore.display()), source });
-            }
         }
         let lock = lock::take(&self.path("lock"), &holder)?;
         *self.held() = Some(Held { id: holder.id.clone(), _lock: lock, journal: None });
@@ -257,6 +273,7 @@ impl Inner {
     }
 
     fn unlock(&self, holder_id: &str) -> Result<(), BackendError> {
+        self.check_name()?;
         let path = self.path("lock");
         match lock::holder(&path).map_err(|source| self.error("read", "lock", source))? {
             Some(holder) if holder.id == holder_id => Err(BackendError::Corrupt(format!(

@@ -15,16 +15,28 @@ pub use policy::JsonPolicy;
 pub use set::Set;
 pub use text::CaselessText;
 
-/// Lets outputs of plain text stand for an input of a type that is written as text; what the text says is checked once
-/// it is known.
-macro_rules! flows_from_text {
-    ($($ty:ty),*) => {$(
-        impl crate::property::FromText for $ty {}
-        impl crate::property::Flows<$ty> for String {}
-        impl crate::property::Flows<Option<$ty>> for String {}
-        impl crate::property::Flows<Option<$ty>> for Option<String> {}
-        impl crate::property::Flows<crate::Secret<$ty>> for crate::Secret<String> {}
-        impl crate::property::Flows<Option<crate::Secret<$ty>>> for crate::Secret<String> {}
+/// Lets outputs of one textual type stand for inputs of another; what the text says is checked once it is known.
+macro_rules! flows {
+    ($($from:ty => $into:ty),* $(,)?) => {$(
+        impl crate::property::Flows<$into> for $from {}
+        impl crate::property::Flows<Option<$into>> for $from {}
+        impl crate::property::Flows<Option<$into>> for Option<$from> {}
+        impl crate::property::Flows<crate::Secret<$into>> for crate::Secret<$from> {}
+        impl crate::property::Flows<Option<crate::Secret<$into>>> for crate::Secret<$from> {}
     )*};
 }
-flows_from_text!(Cidr, Json, JsonPolicy, CaselessText);
+flows! {
+    String => Cidr,
+    String => Json,
+    String => JsonPolicy,
+    String => CaselessText,
+    Json => JsonPolicy,
+    Json => String,
+    JsonPolicy => Json,
+    JsonPolicy => String,
+}
+
+impl crate::property::FromText for Cidr {}
+impl crate::property::FromText for Json {}
+impl crate::property::FromText for JsonPolicy {}
+impl crate::property::FromText for CaselessText {}

@@ -58,11 +58,14 @@ impl<W: Write + Send> JsonLines<W> {
     /// Writes one object, with the time in it.
     pub fn write(&self, object: Json) {
         let mut object = object;
+        // What it is comes first: people read these lines too.
+        let kind = object.get_mut("type").map(Json::take).unwrap_or_default();
         if let Json::Object(map) = &mut object {
+            map.remove("type");
             map.insert("time_ms".into(), (self.clock)().into());
         }
-        let mut line = object.to_string();
-        line.push('\n');
+        let rest = object.to_string();
+        let line = format!("{{\"type\":{kind},{}\n", rest.trim_start_matches('{'));
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
     }
@@ -315,11 +318,11 @@ mod tests {
         assert_eq!(
             found,
             [
-                r#"{"operation":"up","stack":"dev","time_ms":7,"type":"started"}"#,
-                r#"{"name":"motd","resource_type":"local:File","time_ms":7,"type":"step_started","urn":"local:File::motd","verb":"create"}"#,
-                r#"{"attempt":1,"delay_ms":2000,"error":"a\nb","name":"motd","resource_type":"local:File","time_ms":7,"type":"retrying","urn":"local:File::motd"}"#,
-                r#"{"elapsed_ms":12,"name":"motd","resource_type":"local:File","time_ms":7,"type":"step_done","urn":"local:File::motd","verb":"create"}"#,
-                r#"{"cancelled":false,"create":1,"delete":0,"duration_ms":20,"failed":0,"forget":0,"import":0,"operation":"up","replace":0,"same":0,"skipped":0,"time_ms":7,"type":"summary","update":0}"#,
+                r#"{"type":"started","operation":"up","stack":"dev","time_ms":7}"#,
+                r#"{"type":"step_started","name":"motd","resource_type":"local:File","time_ms":7,"urn":"local:File::motd","verb":"create"}"#,
+                r#"{"type":"retrying","attempt":1,"delay_ms":2000,"error":"a\nb","name":"motd","resource_type":"local:File","time_ms":7,"urn":"local:File::motd"}"#,
+                r#"{"type":"step_done","elapsed_ms":12,"name":"motd","resource_type":"local:File","time_ms":7,"urn":"local:File::motd","verb":"create"}"#,
+                r#"{"type":"summary","cancelled":false,"create":1,"delete":0,"duration_ms":20,"failed":0,"forget":0,"import":0,"operation":"up","replace":0,"same":0,"skipped":0,"time_ms":7,"update":0}"#,
             ]
         );
     }

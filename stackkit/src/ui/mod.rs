@@ -15,6 +15,7 @@ pub use plan::{PlanStyle, done_line, planned_line, render_outputs, render_plan};
 pub use report::{Report, render_reports};
 pub use screen::{Screen, ScreenOptions};
 pub use text::{clean, count, duration, nearest, shorten};
+pub(crate) use value::show;
 pub use value::{Secrets, to_json, to_text};
 
 /// How much is said.

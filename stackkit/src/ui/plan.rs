@@ -14,6 +14,8 @@ use crate::value::Value;
 /// How many lines a resource that is new gets, and how many a changed text.
 const FIELDS_OF_NEW: usize = 12;
 const LINES_OF_TEXT: usize = 24;
+/// How many resources are drawn unless everything is asked for. What is deleted or replaced is never left out.
+const RESOURCES: usize = 200;
 
 /// How a plan is to be drawn.
 #[derive(Debug, Clone, Copy)]
@@ -35,14 +37,30 @@ impl Default for PlanStyle {
 /// The tree of what changes, then the outputs, then one line that sums it up.
 pub fn render_plan(plan: &Plan, operation: Operation, style: PlanStyle) -> String {
     let mut out = String::new();
-    let shown: Vec<&PlanNode> = plan.nodes.iter().filter(|node| is_shown(node, style.verbosity)).collect();
+    let mut shown: Vec<&PlanNode> = plan.nodes.iter().filter(|node| is_shown(node, style.verbosity)).collect();
+    // What left the program has no order of its own that anybody would know.
+    let declared = shown.iter().take_while(|node| node.declared.is_some()).count();
+    shown[declared..].sort_by(|a, b| a.urn.cmp(&b.urn));
+    let mut drawn = 0;
+    let before = shown.len();
+    if style.verbosity < Verbosity::Verbose {
+        shown.retain(|node| {
+            drawn += 1;
+            drawn <= RESOURCES || matches!(node.action, Action::Delete | Action::Replace { .. })
+        });
+    }
+    let hidden = before - shown.len();
     let word_width = shown.iter().map(|node| width(word(node))).max().unwrap_or_default();
     let mut tree = Group::default();
     for node in &shown {
         tree.insert(&node.urn.path().split('/').collect::<Vec<_>>(), node);
     }
-    let mut writer = Writer { out: &mut out, style, word_width };
+    let mut writer = Writer { out: &mut out, style, word_width, operation };
     writer.group(&tree, 0);
+    if hidden > 0 {
+        let more = format!("… and {} (-v shows all)", count(hidden, "more resource"));
+        writer.line(1, style.paint.dim(more));
+    }
     let outputs: Vec<&PlannedOutput> = plan.outputs.iter().filter(|output| output.changes()).collect();
     if !outputs.is_empty() {
         if !shown.is_empty() {
@@ -168,6 +186,7 @@ struct Writer<'a> {
     out: &'a mut String,
     style: PlanStyle,
     word_width: usize,
+    operation: Operation,
 }
 
 impl Writer<'_> {
@@ -202,7 +221,10 @@ impl Writer<'_> {
         let name = paint.bold(clean(node.urn.name()));
         self.line(indent + 1, format!("{sign} {verb}  {} {name}{id}", clean(node.urn.type_name())));
         let indent = indent + 7;
-        for reason in node.reasons.iter().filter(|reason| says_more(reason, node)) {
+        // Of a destroy everybody knows why.
+        let destroyed =
+            self.operation == Operation::Destroy && node.reasons.len() == 1 && node.action == Action::Delete;
+        for reason in node.reasons.iter().filter(|reason| !destroyed && says_more(reason, node)) {
             for line in wrap(&clean(reason), self.style.columns.saturating_sub(indent + 2)) {
                 self.line(indent, paint.dim(line));
             }

@@ -21,6 +21,8 @@ const FRAME: Duration = Duration::from_millis(100);
 const STILL: Duration = Duration::from_secs(30);
 /// How many skipped resources are named at the end.
 const SKIPPED_SHOWN: usize = 5;
+/// From how many calls on only every tenth part of them is told, not each.
+const MANY: usize = 500;
 
 /// What a screen is drawn with.
 #[derive(Debug, Clone, Copy)]
@@ -335,6 +337,14 @@ impl State {
                     return;
                 }
                 self.progress.done += 1;
+                if self.progress.total > MANY && !verbose {
+                    let Progress { done, total, .. } = self.progress;
+                    let tenth = |done: usize| done * 10 / total;
+                    if !quiet && options.rows.is_none() && done < total && tenth(done) > tenth(done - 1) {
+                        self.say(format!("     {done} of {total} done"));
+                    }
+                    return;
+                }
                 if !quiet {
                     let action = action_of(*verb);
                     let sign = paint.action(&action, format!("{:<3}", symbol(&action)));
@@ -410,6 +420,11 @@ impl State {
             }
         }
         if options.style.verbosity == Verbosity::Quiet && failed.is_empty() && !summary.cancelled {
+            return;
+        }
+        let nothing = !summary.has_changes() && summary.failed + summary.skipped == 0 && !summary.cancelled;
+        if nothing && options.plan && matches!(self.operation, Operation::Up | Operation::Destroy) {
+            // The plan has said so.
             return;
         }
         let line = done_line(summary, self.operation, paint);
@@ -540,7 +555,7 @@ from here.
             "\
 Stopping: nothing new starts; waiting for 2 running calls to end (again to stop at once)
 
-Cancelled in 0.0 s: 3 deleted
+Cancelled in 0 ms: 3 deleted
 Everything that ended is recorded. Run `destroy` again to go on from here.
 ",
         );

@@ -92,11 +92,12 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// A duration as people say it: `0.3 s`, `12.0 s`, `1m 03s`, `2h 05m`.
+/// A duration as people say it: `3 ms`, `0.3 s`, `12.0 s`, `1m 03s`, `2h 05m`.
 pub fn duration(duration: Duration) -> String {
     let tenths = (duration.as_millis() + 50) / 100;
     let seconds = tenths / 10;
     match seconds {
+        _ if duration.as_millis() < 100 => format!("{} ms", duration.as_millis()),
         _ if tenths < 600 => format!("{}.{} s", seconds, tenths % 10),
         _ if seconds < 3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
         _ => format!("{}h {:02}m", seconds / 3600, seconds / 60 % 60),
@@ -148,7 +149,15 @@ mod tests {
 
     #[test]
     fn durations_read_well() {
-        let table = [(0, "0.0 s"), (340, "0.3 s"), (59_960, "1m 00s"), (59_940, "59.9 s"), (63_000, "1m 03s")];
+        let table = [
+            (0, "0 ms"),
+            (99, "99 ms"),
+            (100, "0.1 s"),
+            (340, "0.3 s"),
+            (59_960, "1m 00s"),
+            (59_940, "59.9 s"),
+            (63_000, "1m 03s"),
+        ];
         for (millis, expected) in table {
             assert_eq!(duration(Duration::from_millis(millis)), expected, "{millis}");
         }

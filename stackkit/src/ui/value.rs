@@ -142,7 +142,10 @@ fn summary(value: &Value) -> String {
     match value {
         Value::Text(text) if text.trim_end().contains('\n') => {
             let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-            format!("\"{}…\" ({} lines)", shorten(&clean(first.trim()), 40), text.lines().count())
+            let first = clean(first.trim());
+            let first = shorten(&first, 40);
+            let more = if first.ends_with('…') { "" } else { "…" };
+            format!("\"{first}{more}\" ({} lines)", text.lines().count())
         }
         other => show(other),
     }

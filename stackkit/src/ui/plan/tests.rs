@@ -125,6 +125,18 @@ fn a_large_new_resource_is_cut_unless_asked_for() {
 }
 
 #[test]
+fn thousands_of_resources_do_not_flood_but_what_goes_is_always_there() {
+    let mut nodes: Vec<PlanNode> = (0..1000).map(|n| node(&format!("t:T::n{n}"), Action::Create)).collect();
+    nodes.push(node("t:T::gone", Action::Delete));
+    let plan = plan(nodes, Vec::new());
+    let text = render_plan(&plan, Operation::Up, PlanStyle::default());
+    assert!(text.contains(" t:T gone\n") && text.contains("… and 800 more resources (-v shows all)"), "{text}");
+    assert_eq!(text.lines().count(), 200 + 1 + 1 + 2);
+    let style = PlanStyle { verbosity: Verbosity::Verbose, ..PlanStyle::default() };
+    assert!(render_plan(&plan, Operation::Up, style).contains(" t:T n999\n"));
+}
+
+#[test]
 fn a_plan_without_changes_is_one_line() {
     let same = || node("local:File::a", Action::Same);
     check(&plan(vec![same(), same()], Vec::new()), "No changes: 2 resources are as declared\n");

@@ -1,0 +1,56 @@
+//! A program and its unit tests: `cargo test -p example-testing` runs them in milliseconds, with no cloud and no files.
+//!
+//! The tests are in [`tests.rs`](tests.rs). The program writes the settings of a service, for each of its instances.
+
+use stackkit::prelude::*;
+
+/// Where the stack stands between a try-out and the real thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Properties)]
+enum Environment {
+    Development,
+    Production,
+}
+
+#[derive(Debug, Clone, Properties)]
+struct Config {
+    /// What kind of environment it is.
+    #[property(default = Environment::Development)]
+    environment: Environment,
+    /// How many instances there are.
+    #[property(default = 1)]
+    instances: u32,
+    /// The password of the database; one is made when it is unset.
+    database_password: Option<Secret<String>>,
+}
+
+#[stackkit::main]
+async fn service(stack: &mut Stack) -> Result<()> {
+    let config: Config = stack.config()?;
+    let production = config.environment == Environment::Production;
+    if production && config.instances < 2 {
+        stack.error("production needs at least two instances: run `config set instances 2`");
+    }
+
+    let folder = stack.add("settings", local::Directory::new("settings").mode("0700"));
+    let password = match &config.database_password {
+        Some(given) => Output::known(given.clone()),
+        None => stack.add("database", local::RandomPassword::new(32).special(false)).value.clone(),
+    };
+    let log = if production { "warn" } else { "debug" };
+    for instance in 0..config.instances {
+        let path = text!("{}/instance-{instance}.env", folder.path);
+        let content = text!("LOG={log}\nDATABASE_URL=postgres://app:{}@localhost/app\n", password);
+        stack.add(format!("instance-{instance}"), local::SecretFile::new(path, content));
+    }
+
+    let key = stack.add("tls", local::TlsPrivateKey::new());
+    let days: u32 = if production { 90 } else { 365 };
+    let certificate = local::SelfSignedCert::new(&key.private_key_pem, "service.internal").valid_days(days);
+    let certificate = stack.add("tls", certificate);
+    stack.add("tls.crt", local::File::new(text!("{}/tls.crt", folder.path), &certificate.certificate_pem));
+    stack.output("database_password", &password);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

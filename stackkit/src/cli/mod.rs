@@ -1,0 +1,272 @@
+//! The command line of every program: arguments in, engine calls, screens and exit status out.
+
+mod args;
+mod config;
+mod deploy;
+mod error;
+mod graph;
+mod prompt;
+mod show;
+mod signal;
+mod stack;
+mod state;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{CommandFactory as _, Parser as _};
+use tokio_util::sync::CancellationToken;
+
+pub use args::{
+    Applying, Args, Color, Command, Completions, ConfigCommand, Destroy, Global, Graph, GraphFormat, Outputs, Planning,
+    Preview, Refresh, StackCommand, StateCommand, Up,
+};
+
+use crate::cli::error::Failure;
+use crate::cli::signal::Signals;
+use crate::engine::{DeployOptions, Deployment};
+use crate::event::{Event, Listener};
+use crate::program::Program;
+use crate::seal::{Header, KeyOptions, Sealer, config_path, unlock};
+use crate::ui::{JsonLines, Paint, PlanStyle, Verbosity};
+
+/// Exit status of wrong usage.
+const USAGE: u8 = 64;
+
+/// The whole of a program's `main`: parses the arguments, does what they say, and returns the exit status.
+pub fn main(program: Program) -> ExitCode {
+    start(Some(program))
+}
+
+/// The same without a program, for what needs only the files of a stack: state, outputs, configuration.
+pub fn main_without_program() -> ExitCode {
+    start(None)
+}
+
+fn start(program: Option<Program>) -> ExitCode {
+    early_color();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version were asked for; everything else is wrong usage.
+            let status = if error.use_stderr() { USAGE } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(status);
+        }
+    };
+    let workers = std::thread::available_parallelism().map_or(2, usize::from).max(2);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+    let status = match runtime {
+        Ok(runtime) => {
+            let status = runtime.block_on(run(program, args));
+            // A question that nobody answered must not keep the process.
+            runtime.shutdown_background();
+            status
+        }
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: the runtime cannot be started: {error}");
+            1
+        }
+    };
+    ExitCode::from(status)
+}
+
+/// Does what parsed arguments say and returns the exit status. For programs with a command line of their own that
+/// flatten [`Args`] into it; must be called within a multi-threaded tokio runtime.
+pub async fn run(program: Option<Program>, args: Args) -> u8 {
+    choose_color(args.global.color);
+    let signals = Signals::listen(CancellationToken::new());
+    let app = match App::new(program, &args.global, signals) {
+        Ok(app) => app,
+        Err(failure) => return failure.report(args.global.json),
+    };
+    let result = match &args.command {
+        Command::Preview(options) => return app.preview(options).await,
+        Command::Up(options) => return app.up(options).await,
+        Command::Destroy(options) => return app.destroy(options).await,
+        Command::Refresh(options) => return app.refresh(options).await,
+        Command::Outputs(options) => app.outputs(options).await,
+        Command::State(command) => app.state_command(command).await,
+        Command::Config(command) => app.config_command(command).await,
+        Command::Stack(command) => app.stack_command(command).await,
+        Command::Graph(options) => app.graph(options).await,
+        Command::Completions(options) => completions(options),
+    };
+    match result {
+        Ok(()) => 0,
+        Err(failure) => failure.report(args.global.json),
+    }
+}
+
+fn completions(options: &Completions) -> Result<(), Failure> {
+    let mut command = Args::command();
+    let name = std::env::args_os()
+        .next()
+        .and_then(|path| Some(Path::new(&path).file_name()?.to_string_lossy().into_owned()))
+        .unwrap_or_else(|| "stackkit".into());
+    let mut script = Vec::new();
+    clap_complete::generate(options.shell, &mut command, name, &mut script);
+    print(&String::from_utf8_lossy(&script));
+    Ok(())
+}
+
+fn choose_color(color: Color) {
+    let choice = match color {
+        Color::Auto => anstream::ColorChoice::Auto,
+        Color::Always => anstream::ColorChoice::Always,
+        Color::Never => anstream::ColorChoice::Never,
+    };
+    choice.write_global();
+}
+
+/// Help and usage errors are printed before the arguments are known, and in colours or not like everything else.
+fn early_color() {
+    let args: Vec<_> = std::env::args().skip(1).take_while(|arg| arg != "--").collect();
+    let separate = args.windows(2).find(|pair| pair[0] == "--color").map(|pair| pair[1].as_str());
+    match separate.or_else(|| args.iter().find_map(|arg| arg.strip_prefix("--color="))) {
+        Some("never") => choose_color(Color::Never),
+        Some("always") => choose_color(Color::Always),
+        _ => {}
+    }
+}
+
+/// Prints a result. That nobody reads it any more is no error.
+fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Prints a remark.
+fn note(text: &str) {
+    let mut err = io::stderr().lock();
+    let _ = writeln!(err, "{text}");
+}
+
+/// Everything that a command needs to know.
+struct App {
+    program: Option<Program>,
+    stack: String,
+    dir: PathBuf,
+    backend: Option<String>,
+    json: bool,
+    verbosity: Verbosity,
+    signals: Signals,
+    token: CancellationToken,
+}
+
+impl App {
+    fn new(program: Option<Program>, global: &Global, signals: Signals) -> Result<Self, Failure> {
+        let dir = global.dir.clone().unwrap_or_else(|| PathBuf::from("."));
+        if !dir.is_dir() {
+            return Err(Failure::usage(format!("there is no folder `{}`", dir.display()))
+                .help("-C names the folder of the stack's files"));
+        }
+        let stack = match &global.stack {
+            Some(name) => name.clone(),
+            None => stack::selected(&dir).unwrap_or_else(|| "dev".into()),
+        };
+        stack::check_name(&stack)?;
+        let verbosity = match (global.quiet, global.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => verbosity_of(std::env::var("STACKKIT_LOG").unwrap_or_default().as_str()),
+        };
+        let token = signals.token();
+        Ok(Self { program, stack, dir, backend: global.backend.clone(), json: global.json, verbosity, signals, token })
+    }
+
+    /// Where people read about progress: standard output if that is a terminal, else standard error.
+    fn progress_stream(&self) -> (Box<dyn io::Write + Send>, Paint, bool) {
+        if io::stdout().is_terminal() {
+            (Box::new(io::stdout()), Paint::stdout(), true)
+        } else {
+            (Box::new(io::stderr()), Paint::stderr(), io::stderr().is_terminal())
+        }
+    }
+
+    fn style(&self, paint: Paint) -> PlanStyle {
+        PlanStyle { paint, columns: columns(), verbosity: self.verbosity }
+    }
+
+    /// What a run works on. Asks for the passphrase where one is needed and somebody can be asked.
+    fn options(&self, listener: Arc<dyn Listener>) -> Result<DeployOptions, Failure> {
+        Ok(DeployOptions {
+            stack: self.stack.clone(),
+            dir: self.dir.clone(),
+            backend: self.backend.clone(),
+            keys: self.keys()?,
+            listener,
+            cancel: self.token.clone(),
+            ..DeployOptions::default()
+        })
+    }
+
+    /// A deployment for what only reads or mends the state.
+    fn deployment(&self) -> Result<Deployment, Failure> {
+        self.require_stack()?;
+        Ok(Deployment::new(self.program, self.options(Arc::new(|_: &Event| {}))?))
+    }
+
+    fn keys(&self) -> Result<KeyOptions, Failure> {
+        let keys = KeyOptions::from_env();
+        // A header that cannot be read is reported by what opens the stack.
+        let header = Header::read(&config_path(&self.dir, &self.stack)).ok().flatten();
+        if header.is_some_and(|header| keys.lacks_passphrase_for(&header)) && prompt::can_ask() {
+            let question = format!("Passphrase of the stack `{}`: ", self.stack);
+            let text = prompt::secret(&question)
+                .map_err(|error| Failure::failed(format!("the passphrase cannot be read: {error}")))?;
+            return Ok(keys.passphrase(text));
+        }
+        Ok(keys)
+    }
+
+    /// The sealer of the stack; none where it has no key yet.
+    async fn sealer(&self) -> Result<Option<Sealer>, Failure> {
+        match Header::read(&config_path(&self.dir, &self.stack))? {
+            Some(header) => Ok(Some(unlock(&header, &self.keys()?).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// That somebody can be asked, or has said yes already.
+    fn require_consent(&self, yes: bool, what: &str) -> Result<(), Failure> {
+        if yes || (prompt::can_ask() && !self.json) {
+            return Ok(());
+        }
+        let why = if self.json { "with --json nobody is asked" } else { "there is no terminal to ask on" };
+        Err(Failure::usage(format!("{why} whether to {what}")).help("give --yes to go ahead without being asked"))
+    }
+
+    fn json_lines(&self) -> JsonLines<io::Stdout> {
+        JsonLines::new(io::stdout()).hold_summary()
+    }
+}
+
+fn verbosity_of(text: &str) -> Verbosity {
+    match text.to_ascii_lowercase().as_str() {
+        "quiet" | "off" | "error" => Verbosity::Quiet,
+        "verbose" | "debug" | "trace" => Verbosity::Verbose,
+        _ => Verbosity::Normal,
+    }
+}
+
+/// How wide the screen is.
+fn columns() -> usize {
+    let of_terminal = || terminal_size::terminal_size().map(|(columns, _)| usize::from(columns.0));
+    let given = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    of_terminal().or(given).unwrap_or(100).max(40)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_sets_how_much_is_said() {
+        assert_eq!(verbosity_of("debug"), Verbosity::Verbose);
+        assert_eq!(verbosity_of("ERROR"), Verbosity::Quiet);
+        assert_eq!(verbosity_of(""), Verbosity::Normal);
+    }
+}
