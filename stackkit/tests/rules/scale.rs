@@ -49,6 +49,22 @@ async fn long_chains_and_wide_graphs_are_planned_in_a_loop() {
 }
 
 #[stackkit::test]
+async fn long_chains_and_wide_graphs_are_made_and_deleted_in_a_loop() {
+    let most = std::env::var("STACKKIT_SCALE").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000) / 20;
+    for chained in [true, false] {
+        let mut took = Vec::new();
+        for count in [most / 4, most] {
+            let test = test(&[many(count, chained)]).parallel(16);
+            let began = Instant::now();
+            assert_eq!(test.up().await.expect_ok().summary().create, count);
+            assert_eq!(test.destroy().await.expect_ok().summary().delete, count);
+            took.push(began.elapsed());
+        }
+        assert!(took[1] < took[0] * 10 + Duration::from_secs(2), "chained {chained}: {took:?}");
+    }
+}
+
+#[stackkit::test]
 async fn no_slot_is_free_while_a_step_is_ready() {
     for slots in [1, 3, 8] {
         let test = test(&[many(24, false)]).parallel(slots);
