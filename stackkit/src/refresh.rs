@@ -380,10 +380,7 @@ async fn read_batch(
     let mut done = Vec::with_capacity(open.len());
     for attempt in 1..=ATTEMPTS {
         let asked: Vec<(String, Values)> = open.iter().map(|(_, item)| item.clone()).collect();
-        let answers = match tokio::time::timeout(PATIENCE, connection.read_many(ty, &cx, &asked)).await {
-            Ok(answers) => answers,
-            Err(_) => Vec::new(),
-        };
+        let answers = tokio::time::timeout(PATIENCE, connection.read_many(ty, &cx, &asked)).await.unwrap_or_default();
         // Nothing that was not answered for may pass for read.
         let silent = || Err(Error::new(ErrorKind::UnknownOutcome, "the provider did not answer for it"));
         let answers = answers.into_iter().chain(std::iter::repeat_with(silent));

@@ -120,6 +120,7 @@ struct Executor<'a> {
     /// Events to emit, acknowledgements to give and calls to start once `pending` is durable.
     events: Vec<Event>,
     acks: Vec<oneshot::Sender<Result<(), Error>>>,
+    #[allow(clippy::vec_box, reason = "it is boxed where it is made, and large")]
     starts: Vec<Box<Running>>,
     summary: Summary,
     stopping: Option<&'static str>,

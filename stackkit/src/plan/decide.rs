@@ -2,247 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use crate::catalog::{Catalog, TypeEntry};
+use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
-use crate::options::Options;
-use crate::plan::values::{record_values, state_values};
+use crate::plan::departed::{departed_nodes, owned};
+use crate::plan::diff::{Diff, FieldChange, desired_inputs, diff};
+use crate::plan::guard::{guard, refused_by_protection};
+use crate::plan::values::record_values;
 use crate::plan::{Action, Plan, PlanInput, PlanNode, PlannedOutput, order};
-use crate::property::DecodeError;
 use crate::resource::Values;
 use crate::schema::{Role, Schema};
 use crate::stack::{Declarations, Declared};
-use crate::state::model::{Instance, ResourceRecord, State, Status};
+use crate::state::model::{Instance, ResourceRecord, Status};
 use crate::urn::Urn;
-use crate::value::{EvalError, Lookup, Value};
-
-/// One field that differs between what is and what the program wants.
-#[derive(Debug, Clone)]
-pub struct FieldChange {
-    /// The field.
-    pub field: &'static str,
-    /// What it is.
-    pub before: Value,
-    /// What it will be.
-    pub after: Value,
-    /// Whether the change forces a replacement.
-    pub forces_replacement: bool,
-    /// Whether `before` is what somebody else made of it.
-    pub drifted: bool,
-    /// Whether it is certain that it changes; not where `after` is not known yet.
-    pub certain: bool,
-}
-
-/// How the desired inputs of a resource differ from what is recorded.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Diff {
-    pub(crate) changes: Vec<FieldChange>,
-}
-
-impl Diff {
-    fn replaces(&self) -> bool {
-        self.changes.iter().any(|c| c.forces_replacement && c.certain)
-    }
-    fn may_replace(&self) -> bool {
-        self.changes.iter().any(|c| c.forces_replacement)
-    }
-    fn updates(&self) -> bool {
-        self.changes.iter().any(|c| c.certain)
-    }
-    /// The action that the difference asks for once everything is known.
-    pub(crate) fn action(&self, record: &ResourceRecord, delete_first: bool) -> Action {
-        if self.may_replace() {
-            Action::Replace { delete_first }
-        } else if !self.changes.is_empty() || record.status == Status::Incomplete {
-            Action::Update
-        } else {
-            Action::Same
-        }
-    }
-}
-
-/// Why desired inputs could not be determined.
-pub(crate) enum DesiredError {
-    /// A closure of the program failed.
-    Eval(EvalError),
-    /// A value does not fit its field.
-    Field(&'static str, DecodeError),
-    /// A required input has no value.
-    Missing(&'static str),
-    /// The type's own check found something.
-    Problem(crate::resource::Problem),
-}
-
-impl DesiredError {
-    pub(crate) fn into_diagnostic(self, declared: &Declared) -> Diagnostic {
-        match self {
-            DesiredError::Eval(error) => Diagnostic::invalid(error.to_string()),
-            DesiredError::Field(field, error) => {
-                let path = std::iter::once(field.to_owned()).chain(error.path).collect::<Vec<_>>().join(".");
-                Diagnostic::invalid(error.message).field(path)
-            }
-            DesiredError::Missing(field) => {
-                Diagnostic::invalid("a required input has no value").field(field).help(format!("set `{field}`"))
-            }
-            DesiredError::Problem(problem) => Diagnostic::invalid(problem.message).field(problem.field),
-        }
-        .on(&declared.urn)
-        .at(declared.at)
-    }
-}
-
-/// The inputs that the program wants: references resolved, defaults filled in, an unset name taken from the record,
-/// computed inputs left null, and all of it checked as far as it is known.
-pub(crate) fn desired_inputs(
-    declared: &Declared,
-    entry: &TypeEntry,
-    prior: Option<&ResourceRecord>,
-    lookup: &dyn Lookup,
-) -> Result<Values, Vec<DesiredError>> {
-    let schema = declared.schema;
-    let mut errors = Vec::new();
-    let mut values = Values::with_capacity(schema.fields.len());
-    for (field, given) in schema.fields.iter().zip(&declared.values) {
-        if field.role == Role::Output {
-            values.push(Value::Null);
-            continue;
-        }
-        let mut value = match given.resolve(lookup) {
-            Ok(value) => value,
-            Err(error) => {
-                errors.push(DesiredError::Eval(error));
-                Value::Unknown { secret: field.ty.secret }
-            }
-        };
-        if value.is_null() {
-            if let Some(default) = field.default {
-                value = default();
-            } else if field.name_mark {
-                // What is there keeps the name that it has, or was adopted with; a new one gets one at its turn.
-                let has =
-                    |record: &ResourceRecord| record.inputs.get(field.name).or(record.seen.get(field.name)).cloned();
-                value = prior.map_or(Value::Unknown { secret: false }, |record| has(record).unwrap_or_default());
-            } else if field.required {
-                errors.push(DesiredError::Missing(field.name));
-            }
-        } else if let Err(error) = (field.ty.check)(&value)
-            && !error.unknown
-        {
-            errors.push(DesiredError::Field(field.name, error));
-        }
-        if let Some(record) = prior {
-            keep_ignored(&mut value, field.name, record, declared.options());
-        }
-        values.push(value);
-    }
-    if errors.is_empty() && values.iter().all(Value::is_known) {
-        errors.extend(entry.ops.validate(&values).into_iter().map(DesiredError::Problem));
-    }
-    if errors.is_empty() { Ok(values) } else { Err(errors) }
-}
-
-/// What the recorded resource is compared by: the inputs of its last operation, with what is known to differ in
-/// reality. Of an instance whose create was cut short, only what was seen counts.
-fn baseline(schema: &Schema, record: &ResourceRecord) -> Values {
-    if record.status == Status::Incomplete {
-        return state_values(schema, record);
-    }
-    schema
-        .fields
-        .iter()
-        .map(|field| {
-            let value = if record.drifted.contains(field.name) {
-                record.seen.get(field.name)
-            } else {
-                record.inputs.get(field.name)
-            };
-            value.cloned().unwrap_or_default()
-        })
-        .collect()
-}
-
-/// Compares desired inputs with a record.
-pub(crate) fn diff(schema: &Schema, record: &ResourceRecord, desired: &[Value], options: &Options) -> Diff {
-    let before = baseline(schema, record);
-    let mut changes = Vec::new();
-    for (index, field) in schema.inputs() {
-        let (Some(was), Some(wanted)) = (before.get(index), desired.get(index)) else { continue };
-        // An optional input that is unset is not managed; unsetting one that was managed is a change.
-        if wanted.is_null() && (field.computed || was.is_null() || !record.inputs.contains_key(field.name)) {
-            continue;
-        }
-        if field.write_only && record.status == Status::Incomplete {
-            continue;
-        }
-        if options.ignore_changes.iter().any(|path| path == field.name) {
-            continue;
-        }
-        let canonical_was = (field.ty.canonical)(was.clone());
-        let mut canonical_wanted = (field.ty.canonical)(wanted.clone());
-        for path in options.ignore_changes.iter().filter(|path| in_field(path, field.name)) {
-            crate::plan::ignore::keep(&mut canonical_wanted, &canonical_was, path);
-        }
-        let difference = compare(&canonical_was, &canonical_wanted);
-        if difference == Difference::Same {
-            continue;
-        }
-        changes.push(FieldChange {
-            field: field.name,
-            before: was.clone(),
-            after: wanted.clone(),
-            forces_replacement: field.replace
-                || (field.ty.replaces)(&canonical_was, &canonical_wanted)
-                || options.replace_on_changes.iter().any(|name| name == field.name),
-            drifted: record.drifted.contains(field.name),
-            certain: difference == Difference::Changed,
-        });
-    }
-    Diff { changes }
-}
-
-fn keep_ignored(value: &mut Value, field: &str, record: &ResourceRecord, options: &Options) {
-    for path in &options.ignore_changes {
-        // What somebody else made of an ignored path is kept: sending the recorded value would undo it.
-        let values = if record.drifted.contains(field) { &record.seen } else { &record.inputs };
-        let was = || values.get(field).cloned().unwrap_or_default();
-        if path == field {
-            *value = was();
-        } else if in_field(path, field) {
-            crate::plan::ignore::keep(value, &was(), path);
-        }
-    }
-}
-
-fn in_field(path: &str, field: &str) -> bool {
-    path.strip_prefix(field).is_some_and(|rest| rest.starts_with(['.', '[']))
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Difference {
-    Same,
-    Unknown,
-    Changed,
-}
-
-fn compare(was: &Value, wanted: &Value) -> Difference {
-    match (was, wanted) {
-        (_, Value::Unknown { .. } | Value::Expr(_)) => Difference::Unknown,
-        (Value::List(a), Value::List(b)) if a.len() == b.len() => worst(a.iter().zip(b).map(|(a, b)| compare(a, b))),
-        (Value::Map(a), Value::Map(b)) if a.len() == b.len() && a.keys().eq(b.keys()) => {
-            worst(a.values().zip(b.values()).map(|(a, b)| compare(a, b)))
-        }
-        (Value::Secret(a), Value::Secret(b)) => compare(a.reveal(), b.reveal()),
-        (a, b) if a == b => Difference::Same,
-        _ => Difference::Changed,
-    }
-}
-
-fn worst(all: impl Iterator<Item = Difference>) -> Difference {
-    all.fold(Difference::Same, |worst, next| match (worst, next) {
-        (Difference::Changed, _) | (_, Difference::Changed) => Difference::Changed,
-        (Difference::Unknown, _) | (_, Difference::Unknown) => Difference::Unknown,
-        _ => Difference::Same,
-    })
-}
+use crate::value::{Lookup, Value};
 
 /// The fields of a resource after an action, as far as they are known before it.
 fn outputs_after(schema: &Schema, action: &Action, desired: &[Value], prior: Option<&ResourceRecord>) -> Values {
@@ -333,8 +105,8 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
 }
 
 /// The instances of the state by the resource that they are, and by name.
-struct Current<'a> {
-    live: HashMap<&'a Urn, &'a ResourceRecord>,
+pub(super) struct Current<'a> {
+    pub(super) live: HashMap<&'a Urn, &'a ResourceRecord>,
     by_declared: Vec<Option<&'a ResourceRecord>>,
 }
 
@@ -523,13 +295,6 @@ pub(crate) fn protected(declared: &Declared) -> bool {
     declared.options().protect.unwrap_or(declared.schema.stateful)
 }
 
-fn refused_by_protection(urn: &Urn, what: &str, reasons: &[String]) -> Diagnostic {
-    let why = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) };
-    Diagnostic::refused(format!("it is protected and would be {what}{why}")).on(urn).help(
-        "if that is meant, take the protection off with `.unprotected()` on its declaration and run `up`, then try again",
-    )
-}
-
 /// Why the old instance must be deleted before its successor is made, if it must.
 pub(crate) fn delete_first(declared: &Declared, record: &ResourceRecord, desired: &[Value]) -> Option<String> {
     let schema = declared.schema;
@@ -692,105 +457,6 @@ fn propagate_delete_first(input: &PlanInput<'_>, dependencies: &[Vec<u32>], node
     }
 }
 
-fn departed_nodes(
-    input: &PlanInput<'_>,
-    claimed: &BTreeSet<Instance>,
-    owned: &BTreeMap<Instance, Instance>,
-) -> Vec<PlanNode> {
-    let mut nodes = Vec::new();
-    for record in input.state.resources.values() {
-        if claimed.contains(&record.instance) {
-            continue;
-        }
-        let mut node = PlanNode {
-            urn: record.urn.clone(),
-            declared: None,
-            prior: Some(record.instance),
-            action: Action::Delete,
-            certain: true,
-            reasons: Vec::new(),
-            changes: Vec::new(),
-            follows: Vec::new(),
-        };
-        node.reasons.push(match record.status {
-            Status::PendingDelete => "it was replaced, and its deletion did not finish".into(),
-            Status::PendingReplacement => "it is deleted already, and is no longer in the program".into(),
-            _ if input.options.operation == Some(crate::event::Operation::Destroy) => "the stack is destroyed".into(),
-            _ => "it is no longer in the program".into(),
-        });
-        if record.status == Status::PendingReplacement {
-            node.action = Action::Forget;
-        } else if record.options.retain_on_delete {
-            node.action = Action::Forget;
-            node.reasons.push("it is to be retained".into());
-        } else if owned.contains_key(&record.instance) {
-            node.action = Action::Forget;
-            node.reasons.push("it is deleted together with its owner".into());
-        }
-        nodes.push(node);
-    }
-    nodes
-}
-
-/// The instance whose deletion takes a record along: the last of its owners that is deleted indeed, not one that stays
-/// or is only forgotten.
-fn last_owner(record: &ResourceRecord, current: &Current<'_>, claimed: &BTreeSet<Instance>) -> Option<Instance> {
-    let mut last = None;
-    let mut record = record;
-    // The bound ends circles, which owners of different versions of a program can make.
-    for _ in 0..64 {
-        let owner = record.options.deleted_with.as_ref().and_then(|owner| current.live.get(owner));
-        let Some(owner) = owner.filter(|owner| !claimed.contains(&owner.instance)) else { return last };
-        if !owner.options.retain_on_delete {
-            last = Some(owner.instance);
-        }
-        record = owner;
-    }
-    None
-}
-
-/// What goes with an owner, by instance. What stands on something else that must go before the owner cannot wait for
-/// the owner, and is deleted like anything else.
-fn owned(input: &PlanInput<'_>, current: &Current<'_>, claimed: &BTreeSet<Instance>) -> BTreeMap<Instance, Instance> {
-    let departed = input.state.resources.values().filter(|record| {
-        !claimed.contains(&record.instance)
-            && record.options.deleted_with.is_some()
-            && !record.options.retain_on_delete
-            && !matches!(record.status, Status::PendingReplacement | Status::PendingDelete)
-    });
-    let mut owned: BTreeMap<Instance, Instance> =
-        departed.filter_map(|record| Some((record.instance, last_owner(record, current, claimed)?))).collect();
-    if owned.is_empty() {
-        return owned;
-    }
-    let roots: BTreeSet<Instance> = owned.values().copied().collect();
-    owned.retain(|instance, _| !roots.contains(instance));
-    let mut users: HashMap<Instance, Vec<Instance>> = HashMap::new();
-    for record in input.state.resources.values() {
-        for used in &record.dependencies {
-            users.entry(*used).or_default().push(record.instance);
-        }
-    }
-    for root in roots {
-        let mut open = vec![root];
-        let mut before: BTreeSet<Instance> = BTreeSet::new();
-        while let Some(next) = open.pop() {
-            for user in users.get(&next).into_iter().flatten() {
-                if owned.get(user) == Some(&root) {
-                    if next == root {
-                        continue;
-                    }
-                    owned.remove(user);
-                }
-                if before.insert(*user) {
-                    open.push(*user);
-                }
-            }
-        }
-    }
-    owned
-}
-
 fn planned_outputs(input: &PlanInput<'_>, known: &[Values], diagnostics: &mut Vec<Diagnostic>) -> Vec<PlannedOutput> {
     let lookup = Known { values: known, declared: input.declared };
     let mut outputs: BTreeMap<&str, PlannedOutput> = BTreeMap::new();
@@ -811,71 +477,4 @@ fn planned_outputs(input: &PlanInput<'_>, known: &[Values], diagnostics: &mut Ve
             .after = Some(after);
     }
     outputs.into_values().collect()
-}
-
-fn guard(input: &PlanInput<'_>, plan: &mut Plan) {
-    let mut found = Vec::new();
-    for target in &input.options.replace {
-        if !plan.nodes.iter().any(|node| node.declared.is_some() && names(target, &node.urn)) {
-            found.push(
-                Diagnostic::invalid(format!("`{target}` is to be replaced, and the program does not declare it"))
-                    .help("name a resource by its URN, path or name"),
-            );
-        }
-    }
-    for node in &plan.nodes {
-        let Some(record) = node.prior.and_then(|prior| input.state.resources.get(&prior)) else { continue };
-        // What is deleted together with its owner is forgotten by the state, and gone all the same.
-        let goes = match node.action {
-            Action::Delete => true,
-            Action::Forget => record.status != Status::PendingReplacement && !record.options.retain_on_delete,
-            _ => false,
-        };
-        if node.declared.is_none() && goes && record.options.protect && record.status != Status::PendingDelete {
-            found.push(refused_by_protection(&node.urn, "deleted", &node.reasons));
-        }
-        if node.action == (Action::Replace { delete_first: true })
-            && let Some(declared) = node.declared.and_then(|index| input.declared.resources.get(index as usize))
-            && protected(declared)
-            && !found.iter().chain(&plan.diagnostics).any(|d| d.urn.as_ref() == Some(&node.urn))
-        {
-            found.push(refused_by_protection(&node.urn, "replaced", &node.reasons).at(declared.at));
-        }
-        if matches!(node.action, Action::Delete | Action::Update | Action::Replace { .. })
-            && input.catalog.get(record.urn.type_name()).is_none()
-        {
-            found.push(Diagnostic::invalid(Catalog::not_linked(record.urn.type_name())).on(&record.urn));
-        }
-    }
-    let destructive: Vec<&PlanNode> =
-        plan.nodes.iter().filter(|node| matches!(node.action, Action::Delete | Action::Replace { .. })).collect();
-    if input.options.no_destroy {
-        found.extend(destructive.iter().map(|node| {
-            Diagnostic::refused(format!("`--no-destroy` refuses to {} it", node.action.name())).on(&node.urn)
-        }));
-    }
-    if let Some(limit) = input.options.max_deletes
-        && destructive.len() > limit
-    {
-        found.push(Diagnostic::refused(format!(
-            "the plan deletes or replaces {} resources, and the limit is {limit}",
-            destructive.len()
-        )));
-    }
-    if input.options.expect_no_changes && plan.has_changes() {
-        let changed = plan.nodes.iter().filter(|node| !matches!(node.action, Action::Same | Action::Record)).count();
-        found.push(Diagnostic::refused(format!("no changes were expected, and the plan has {changed}")));
-    }
-    plan.diagnostics.extend(found);
-}
-
-/// The state that a planner sees must have one present instance a resource.
-#[allow(dead_code, reason = "asserted by the engine's own checks in tests")]
-pub(crate) fn one_present_instance(state: &State) -> bool {
-    let mut seen = BTreeSet::new();
-    state
-        .resources
-        .values()
-        .filter(|record| record.status != Status::PendingDelete)
-        .all(|record| seen.insert(record.urn.clone()))
 }

@@ -1,14 +1,19 @@
 //! The plan: a pure, deterministic function of declarations, state and options. No I/O happens here.
 
 mod decide;
+mod departed;
+mod diff;
+mod guard;
 mod ignore;
 mod order;
 mod values;
 
 use petgraph::graph::DiGraph;
 
-pub use decide::{FieldChange, plan};
-pub(crate) use decide::{delete_first, desired_inputs, diff, names, protected, recorded_options};
+pub use decide::plan;
+pub(crate) use decide::{delete_first, names, protected, recorded_options};
+pub use diff::FieldChange;
+pub(crate) use diff::{desired_inputs, diff};
 pub(crate) use order::dependencies;
 pub(crate) use values::{absorb, field_value, named_inputs, record_values, state_values};
 

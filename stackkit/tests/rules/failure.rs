@@ -214,7 +214,7 @@ async fn a_cancelled_run_with_free_slots_ends_at_once() {
 #[stackkit::test]
 async fn branches_go_on_after_a_failure_unless_told_otherwise() {
     let items = vec![item("a"), item("b").soft("a"), item("c").soft("b"), item("x"), item("y").soft("x")];
-    let test = test(&[items.clone()]).parallel(1).failing(Failure::of(Verb::Create, "a"));
+    let test = test(std::slice::from_ref(&items)).parallel(1).failing(Failure::of(Verb::Create, "a"));
     let run = test.up().await;
     assert_eq!((run.summary().failed, run.summary().skipped, run.summary().create), (1, 2, 2));
     let test = self::test(&[items]).parallel(1).failing(Failure::of(Verb::Create, "a")).fail_fast();

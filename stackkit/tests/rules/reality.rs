@@ -14,7 +14,7 @@ use crate::toys::*;
 async fn what_is_gone_leaves_no_edges_behind() {
     let items = vec![item("a"), item("b").soft("a"), item("c").soft("a").soft("b"), item("d").soft("c").soft("a")];
     for gone in [vec!["a", "b"], vec!["a", "c"], vec!["a", "b", "c"], vec!["b", "d"], vec!["a", "b", "c", "d"]] {
-        let test = test(&[items.clone()]);
+        let test = test(std::slice::from_ref(&items));
         test.up().await.expect_ok();
         for name in &gone {
             assert!(test.cloud().remove(name));
