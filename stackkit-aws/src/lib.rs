@@ -45,3 +45,8 @@ pub mod s3;
 
 pub use connect::{Aws, Settings};
 pub use error::Error;
+
+/// The program on the project's first page compiles.
+#[cfg(all(doctest, feature = "ec2", feature = "rds"))]
+#[doc = include_str!("../../README.md")]
+pub struct FirstPage;

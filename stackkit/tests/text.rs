@@ -104,7 +104,7 @@ fn documents_hold_outputs_as_what_they_are() {
         "Version": "2012-10-17",
         "Sta\"tement": [
             { "Resource": sink.plain, "Action": actions, "Note": &quoted },
-            { "Count": 1 + 1, "On": !false, "Off": null, "Text": text!("{}/*", sink.plain) },
+            { "Count": 1 + 1, "On": 1 < 2, "Off": null, "Text": text!("{}/*", sink.plain) },
             [],
             {},
         ],

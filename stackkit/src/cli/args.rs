@@ -35,7 +35,7 @@ pub struct Global {
     /// Where the state is kept, such as file://DIR [default: file://.stackkit in the folder]
     #[arg(long, global = true, env = "STACKKIT_BACKEND", value_name = "URL", hide_env_values = true)]
     pub backend: Option<String>,
-    /// The folder of stackkit.<stack>.toml [default: the current one]
+    /// The folder of stackkit.STACK.toml [default: the current one]
     #[arg(short = 'C', long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub dir: Option<PathBuf>,
     /// JSON on standard output, and nothing else there: one event a line, or one document
@@ -88,7 +88,7 @@ pub enum Command {
     /// Looks into the state, and mends it
     #[command(subcommand)]
     State(StateCommand),
-    /// Reads and changes the configuration in stackkit.<stack>.toml
+    /// Reads and changes the configuration in stackkit.STACK.toml
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Lists, selects, makes and removes stacks
