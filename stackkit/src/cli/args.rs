@@ -213,6 +213,8 @@ pub enum StateCommand {
         #[arg(short, long)]
         yes: bool,
     },
+    /// Merges back what an earlier run could not write to the state
+    Repair,
     /// Ends the lock of a run that is dead
     Unlock {
         /// The id that the message of the locked stack names

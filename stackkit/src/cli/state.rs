@@ -55,6 +55,13 @@ impl App {
                 note(&format!("Dropped {} from the state; the real one was left alone", clean(urn.as_str())));
                 Ok(())
             }
+            StateCommand::Repair => {
+                match deployment.repair().await? {
+                    true => note("Merged what an earlier run could not write; run `up` to go on"),
+                    false => note("There is nothing to repair"),
+                }
+                Ok(())
+            }
             StateCommand::Unlock { id } => {
                 deployment.unlock(id).await?;
                 note(&format!("The stack `{}` is unlocked", self.stack));
