@@ -107,7 +107,7 @@ impl Reality<'_> {
                     Ok(Some(values)) => {
                         let mut record = record.clone();
                         record.seen = plan::named_inputs(schema, &values);
-                        record.outputs = outputs_of(schema, &values);
+                        record.outputs = plan::named_outputs(schema, &values);
                         record.status = Status::Incomplete;
                         let put = Change::Put(Record::Resource(Box::new(record)));
                         Ok((vec![closed, put], "an earlier update was cut short; it is brought to an end".into()))
@@ -179,7 +179,7 @@ impl Look {
 fn adopt(schema: &Schema, state: &State, intent: &IntentRecord, id: String, values: &[Value]) -> Vec<Change> {
     let mut record = new_record(intent, id, Status::Incomplete);
     record.seen = plan::named_inputs(schema, values);
-    record.outputs = outputs_of(schema, values);
+    record.outputs = plan::named_outputs(schema, values);
     let mut changes = vec![Change::Put(Record::Resource(Box::new(record)))];
     let old = intent.replaces.and_then(|old| state.resources.get(&old));
     match old {
@@ -214,15 +214,6 @@ fn pruned(state: &State, gone: &ResourceRecord, successor: Option<&IntentRecord>
 
 fn values_of(schema: &Schema, inputs: &std::collections::BTreeMap<String, Value>) -> Values {
     schema.fields.iter().map(|field| inputs.get(field.name).cloned().unwrap_or_default()).collect()
-}
-
-fn outputs_of(schema: &Schema, values: &[Value]) -> std::collections::BTreeMap<String, Value> {
-    schema
-        .outputs()
-        .filter_map(|(index, field)| {
-            values.get(index).filter(|value| !value.is_null()).map(|value| (field.name.to_owned(), value.clone()))
-        })
-        .collect()
 }
 
 fn question(intent: &IntentRecord) -> Diagnostic {

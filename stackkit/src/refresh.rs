@@ -297,7 +297,7 @@ impl Reality<'_> {
     fn imported(&self, declared: &Declared, id: &str, values: &[Value]) -> ResourceRecord {
         let schema = declared.schema;
         self.scrubber.learn_all(values);
-        let mut record = ResourceRecord {
+        ResourceRecord {
             instance: Instance(0),
             urn: declared.urn.clone(),
             id: id.to_owned(),
@@ -305,18 +305,12 @@ impl Reality<'_> {
             status: Status::Incomplete,
             schema_version: schema.version,
             inputs: BTreeMap::new(),
-            outputs: BTreeMap::new(),
+            outputs: plan::named_outputs(schema, values),
             seen: plan::named_inputs(schema, values),
             drifted: Default::default(),
             dependencies: Default::default(),
             options: RecordedOptions::default(),
-        };
-        for (index, field) in schema.outputs() {
-            if let Some(value) = values.get(index).filter(|value| !value.is_null()) {
-                record.outputs.insert(field.name.to_owned(), value.clone());
-            }
         }
-        record
     }
 }
 

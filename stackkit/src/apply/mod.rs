@@ -29,13 +29,12 @@ use crate::context::{BoxFuture, RunInfo};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Listener, Summary, Verb};
 use crate::ids::Ids;
-use crate::plan::{Action, Plan, Step};
+use crate::plan::{Action, Known, Plan, Step};
 use crate::resource::Values;
 use crate::scrub::Scrubber;
 use crate::stack::Declarations;
 use crate::state::model::{Change, Instance, IntentRecord, Record, ResourceRecord, State, Status};
 use crate::urn::Urn;
-use crate::value::{Lookup, Value};
 
 /// Makes changes durable. The state store implements it; simulations wrap it.
 pub(crate) trait Durable: Send {
@@ -398,28 +397,7 @@ impl Executor<'_> {
         Applied { summary: self.summary, unsaved }
     }
 
-    fn lookup(&self) -> Live<'_> {
-        Live { values: &self.values, declared: self.job.declared }
-    }
-}
-
-/// References resolve to the values that resources have at this moment of the run.
-struct Live<'a> {
-    values: &'a [Values],
-    declared: &'a Declarations,
-}
-
-impl Lookup for Live<'_> {
-    fn attr(&self, resource: u32, field: u16) -> Value {
-        let found = self.values.get(resource as usize).and_then(|values| values.get(field as usize));
-        found.cloned().unwrap_or_else(|| {
-            let secret = self
-                .declared
-                .resources
-                .get(resource as usize)
-                .and_then(|declared| declared.schema.fields.get(field as usize))
-                .is_some_and(|field| field.ty.secret);
-            Value::Unknown { secret }
-        })
+    fn lookup(&self) -> Known<'_> {
+        Known { values: &self.values, declared: self.job.declared }
     }
 }

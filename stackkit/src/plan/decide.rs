@@ -8,13 +8,13 @@ use crate::plan::departed::{departed_nodes, owned};
 use crate::plan::diff::{Diff, FieldChange, desired_inputs, diff};
 use crate::plan::guard::{guard, refused_by_protection};
 use crate::plan::values::record_values;
-use crate::plan::{Action, Plan, PlanInput, PlanNode, PlannedOutput, order};
+use crate::plan::{Action, Known, Plan, PlanInput, PlanNode, PlannedOutput, order};
 use crate::resource::Values;
 use crate::schema::{Role, Schema};
 use crate::stack::{Declarations, Declared};
 use crate::state::model::{Instance, ResourceRecord, Status};
 use crate::urn::Urn;
-use crate::value::{Lookup, Value};
+use crate::value::Value;
 
 /// The fields of a resource after an action, as far as they are known before it.
 fn outputs_after(schema: &Schema, action: &Action, desired: &[Value], prior: Option<&ResourceRecord>) -> Values {
@@ -50,29 +50,6 @@ fn outputs_after(schema: &Schema, action: &Action, desired: &[Value], prior: Opt
             }
         })
         .collect()
-}
-
-struct Known<'a> {
-    values: &'a [Values],
-    declared: &'a Declarations,
-}
-
-impl Lookup for Known<'_> {
-    fn attr(&self, resource: u32, field: u16) -> Value {
-        let values = self.values.get(resource as usize);
-        match values.and_then(|values| values.get(field as usize)) {
-            Some(value) => value.clone(),
-            None => {
-                let secret = self
-                    .declared
-                    .resources
-                    .get(resource as usize)
-                    .and_then(|declared| declared.schema.fields.get(field as usize))
-                    .is_some_and(|field| field.ty.secret);
-                Value::Unknown { secret }
-            }
-        }
-    }
 }
 
 /// Makes the plan.

@@ -4,8 +4,27 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::resource::Values;
 use crate::schema::{Role, Schema};
+use crate::stack::Declarations;
 use crate::state::model::ResourceRecord;
-use crate::value::Value;
+use crate::value::{Lookup, Value};
+
+/// References resolve to what is known of each declared resource at this moment: in a plan what it will have, in an
+/// apply what it has. What is not known is unknown, and secret where the field is.
+pub(crate) struct Known<'a> {
+    pub(crate) values: &'a [Values],
+    pub(crate) declared: &'a Declarations,
+}
+
+impl Lookup for Known<'_> {
+    fn attr(&self, resource: u32, field: u16) -> Value {
+        let found = self.values.get(resource as usize).and_then(|values| values.get(field as usize));
+        found.cloned().unwrap_or_else(|| {
+            let declared = self.declared.resources.get(resource as usize);
+            let field = declared.and_then(|declared| declared.schema.fields.get(field as usize));
+            Value::Unknown { secret: field.is_some_and(|field| field.ty.secret) }
+        })
+    }
+}
 
 /// The fields of a record as a provider would have returned them: inputs as seen, and outputs.
 pub(crate) fn state_values(schema: &Schema, record: &ResourceRecord) -> Values {
@@ -40,6 +59,11 @@ pub(crate) fn named_inputs(schema: &Schema, values: &[Value]) -> BTreeMap<String
     named(schema, values, Role::Input)
 }
 
+/// The named outputs out of a value vector; those that there are not are left out.
+pub(crate) fn named_outputs(schema: &Schema, values: &[Value]) -> BTreeMap<String, Value> {
+    named(schema, values, Role::Output)
+}
+
 fn named(schema: &Schema, values: &[Value], role: Role) -> BTreeMap<String, Value> {
     schema
         .fields
@@ -65,7 +89,7 @@ pub(crate) fn absorb(
         record.drifted.clear();
     }
     let before = std::mem::take(&mut record.seen);
-    let outputs = named(schema, returned, Role::Output);
+    let outputs = named_outputs(schema, returned);
     for (index, field) in schema.inputs() {
         let Some(now) = returned.get(index) else { continue };
         let given = record.inputs.get(field.name);
