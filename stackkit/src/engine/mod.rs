@@ -528,8 +528,16 @@ impl<'a> Run<'a> {
             diagnostic.message = self.scrubber.scrub(&diagnostic.message);
             diagnostic.help = diagnostic.help.as_deref().map(|help| self.scrubber.scrub(help));
         }
+        for advice in &mut plan.advice {
+            advice.message = self.scrubber.scrub(&advice.message);
+        }
         let plan = Arc::new(plan);
         self.deployment.options.listener.event(&Event::Planned { plan: Arc::clone(&plan) });
+        for advice in &plan.advice {
+            let (urn, message) = (advice.urn.clone(), advice.message.clone());
+            let policy = advice.policy.clone().unwrap_or_default();
+            self.deployment.options.listener.event(&Event::Advice { policy, urn, message });
+        }
         if plan.diagnostics.is_empty() {
             Ok((plan, imports))
         } else {

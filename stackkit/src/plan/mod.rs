@@ -168,6 +168,10 @@ pub struct Plan {
     pub outputs: Vec<PlannedOutput>,
     /// Everything wrong or refused; a plan with any cannot be applied.
     pub diagnostics: Vec<Diagnostic>,
+    /// What advisory policies have to say.
+    pub advice: Vec<Diagnostic>,
+    /// Policies, by number, that judge a node once more of it is known, by index of the node.
+    pub(crate) unjudged: std::collections::BTreeMap<usize, Vec<usize>>,
     /// Values of the declared resources as far as they are known, one vector a resource.
     pub(crate) known: Vec<Vec<Value>>,
     /// Edges between declared resources.
