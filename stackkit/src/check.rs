@@ -191,9 +191,10 @@ pub(crate) fn judge_plan(input: &PlanInput<'_>, plan: &mut Plan) {
     let declared = input.declared;
     let mut found = Vec::new();
     for (index, checks) in &declared.checks {
-        let (Some(resource), Some(values)) =
-            (declared.resources.get(*index as usize), plan.known.get(*index as usize).filter(|known| !known.is_empty()))
-        else {
+        let (Some(resource), Some(values)) = (
+            declared.resources.get(*index as usize),
+            plan.known.get(*index as usize).filter(|known| !known.is_empty()),
+        ) else {
             continue;
         };
         // Declared nodes stand in the order of their declarations.
@@ -203,7 +204,13 @@ pub(crate) fn judge_plan(input: &PlanInput<'_>, plan: &mut Plan) {
             Action::Import { .. } => node.changes.is_empty(),
             _ => false,
         });
+        // What the program leaves to the cloud or the engine is unset in what a provider is given.
+        let unset = |(given, known): (&Value, &Value)| {
+            if given.is_null() && !known.is_known() { Value::Null } else { known.clone() }
+        };
+        let args: Vec<Value> = resource.values.iter().zip(values).map(unset).collect();
         for check in checks.iter().filter(|check| check.moment == Moment::Before || untouched) {
+            let values = if check.moment == Moment::Before { &args } else { values };
             if let Some(message) = check.found(values) {
                 found.push(broken(check, message).on(&resource.urn));
             }

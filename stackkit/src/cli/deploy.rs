@@ -113,7 +113,9 @@ impl App {
         let watch = self.watch();
         let result = async {
             self.require_program("preview")?;
-            self.stack_to_make()?;
+            if self.stack_to_make()? && preview.save_plan.is_some() {
+                self.say(&format!("The stack `{}` is new: {} is made for its key", self.stack, self.file_name()));
+            }
             let deployment = self.deploy(&watch, Some(&preview.planning), None)?;
             let options = preview.planning.options();
             Ok(match &preview.save_plan {

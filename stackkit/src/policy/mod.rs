@@ -9,9 +9,9 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-pub(crate) use judge::{Scene, Judged, judge, judge_deletion, judge_step};
-pub(crate) use remedy::{explain, remedy};
+pub(crate) use judge::{Judged, Scene, judge, judge_deletion, judge_step};
 pub use remedy::{AnyRemedy, Remedy};
+pub(crate) use remedy::{explain, remedy};
 pub use view::{PlanView, PolicyView, ResourceView};
 
 use crate::diagnostic::Diagnostic;
@@ -438,9 +438,12 @@ impl Stack {
         self.note(|declared| {
             if let Some(first) = declared.policies.iter().find(|first| first.name == policy.name) {
                 declared.diagnostics.push(
-                    Diagnostic::invalid(format!("the policy `{}` is declared twice; the first is at {}", policy.name, first.at))
-                        .help("give one of them another name")
-                        .at(policy.at),
+                    Diagnostic::invalid(format!(
+                        "the policy `{}` is declared twice; the first is at {}",
+                        policy.name, first.at
+                    ))
+                    .help("give one of them another name")
+                    .at(policy.at),
                 );
             } else {
                 index = Some(declared.policies.len());

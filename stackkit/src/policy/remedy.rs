@@ -239,7 +239,10 @@ fn one(
     let verdict = run(policy, || change(&any)).map_err(|panicked| vec![panicked.on(&urn)])?;
     let (set, wrong) = (any.set.into_inner(), any.wrong.into_inner());
     let problem = |message: String| {
-        Diagnostic::invalid(format!("the policy `{}` {message}", policy.name)).on(&urn).at(policy.at).policy(&policy.name)
+        Diagnostic::invalid(format!("the policy `{}` {message}", policy.name))
+            .on(&urn)
+            .at(policy.at)
+            .policy(&policy.name)
     };
     if !wrong.is_empty() {
         return Err(wrong.into_iter().map(problem).collect());

@@ -85,9 +85,10 @@ pub(super) fn plan(plan: &Plan) -> Value {
     let nodes = plan.nodes.iter().filter(|node| node.action != Action::Same).map(|node| (key(node), self::node(node)));
     let unknown = |_: u32, _: u16| String::new();
     let shown = |found: &Option<Value>| found.as_ref().map_or(Value::Null, |found| value(found, &unknown));
-    let outputs = plan.outputs.iter().filter(|output| output.changes()).map(|output| {
-        (output.name.clone(), map([("before", shown(&output.before)), ("after", shown(&output.after))]))
-    });
+    let outputs =
+        plan.outputs.iter().filter(|output| output.changes()).map(|output| {
+            (output.name.clone(), map([("before", shown(&output.before)), ("after", shown(&output.after))]))
+        });
     map([("resources", Value::Map(nodes.collect())), ("outputs", Value::Map(outputs.collect()))])
 }
 

@@ -278,9 +278,7 @@ impl Test {
         let backend = Arc::new(Measured { inner: backend, sizes: Arc::clone(&sizes) });
         let deployment = self.deployment(world, backend, options);
         let result = match (what, &self.plan_file) {
-            (What::Preview, Some(file)) => {
-                deployment.save_plan(&self.options, file).await.map(|plan| plan.summary())
-            }
+            (What::Preview, Some(file)) => deployment.save_plan(&self.options, file).await.map(|plan| plan.summary()),
             (What::Up, Some(file)) => deployment.up_saved(file, &self.options).await,
             (What::Preview, None) => deployment.preview(&self.options).await.map(|plan| plan.summary()),
             (What::Up, None) => deployment.up(&self.options, &|_| true).await,
