@@ -14,7 +14,7 @@ fn owner(stack: &mut Stack) {
             any.set("tags", Value::Map([("owner".to_owned(), Value::text("us"))].into()));
             return Ok(());
         };
-        if tags.get("owner").is_none() {
+        if !tags.contains_key("owner") {
             tags.insert("owner".into(), Value::text("us"));
             any.set("tags", Value::Map(tags));
         }

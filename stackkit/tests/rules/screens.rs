@@ -46,7 +46,7 @@ fn deployment(root: &Path, size: u32) -> Deployment {
         stack.output("password", &password.value);
     });
     Deployment::new(
-        Some(written),
+        Some(written()),
         DeployOptions {
             dir: root.join("stack"),
             keys: KeyOptions { default_key_file: Some(root.join("keys/key")), ..KeyOptions::default() },
@@ -79,7 +79,7 @@ async fn a_preview_writes_no_file_takes_no_lock_and_says_exactly_what_up_does() 
                 sink.lock().expect("a lock").push((*verb, urn.to_string()));
             }
         });
-        Deployment::new(Some(written), up).up(&options, &|_| true).await.expect("it goes well");
+        Deployment::new(Some(written()), up).up(&options, &|_| true).await.expect("it goes well");
         let planned = plan.nodes.iter().filter(|node| node.action != Action::Same);
         let mut planned: Vec<_> = planned.map(|node| (node.action.name(), node.urn.to_string())).collect();
         let done = done.lock().expect("a lock").clone();
