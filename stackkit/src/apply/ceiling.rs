@@ -1,6 +1,8 @@
 //! What stands above a step: policies and preconditions that could not be judged in the plan, and afterwards that what
 //! came back is what was planned.
 
+use std::collections::BTreeMap;
+
 use crate::apply::{Executor, Running};
 use crate::check::{self, Moment};
 use crate::event::Event;
@@ -75,11 +77,15 @@ impl Executor<'_> {
     }
 
     /// What is wrong with the outcome of a call that succeeded: something that was planned came back otherwise, or a
-    /// postcondition does not hold. The record says then that reality differs from what was given.
+    /// postcondition does not hold. `prior` is the record before an update.
+    ///
+    /// What came back otherwise is recorded as seen. Where it can change in place, it counts as drift too, so that the
+    /// next run tries again; a provider that then says the same again has its own way of writing it, and is believed.
     pub(super) fn problems(
-        &self,
+        &mut self,
         running: &Running,
         record: &mut ResourceRecord,
+        prior: Option<&ResourceRecord>,
         returned: &[Value],
     ) -> Option<String> {
         let index = self.job.plan.nodes.get(running.node)?.declared?;
@@ -91,16 +97,34 @@ impl Executor<'_> {
             let given = running.args.get(at).filter(|value| !value.is_null() && !field.write_only);
             let known = planned.and_then(|planned| planned.get(at)).is_some_and(Value::is_known);
             let (Some(given), Some(now), true) = (given, returned.get(at), known) else { continue };
-            if (field.ty.canonical)(given.clone()) == (field.ty.canonical)(now.clone()) {
+            let same = |a: &Value, b: &Value| (field.ty.canonical)(a.clone()) == (field.ty.canonical)(b.clone());
+            if same(given, now) {
                 continue;
             }
-            record.drifted.insert(field.name.to_owned());
-            problems.push(format!(
-                "the provider returned {} = {} where {} was planned",
-                field.name,
-                shown(now, given),
-                shown(given, now)
-            ));
+            let said = |given: &Value, now: &Value| {
+                format!(
+                    "the provider returned {} = {} where {} was planned",
+                    field.name,
+                    shown(now, given),
+                    shown(given, now)
+                )
+            };
+            let told_before = prior.is_some_and(|prior| {
+                let of = |values: &BTreeMap<String, Value>, value| {
+                    values.get(field.name).is_some_and(|was| same(was, value))
+                };
+                of(&prior.inputs, given) && of(&prior.seen, now)
+            });
+            if told_before {
+                let message = format!("{} again: it counts as the same from now on", said(given, now));
+                let message = self.job.scrubber.scrub(&message);
+                self.emit(Event::Warning { urn: Some(record.urn.clone()), message });
+                continue;
+            }
+            if !field.replace {
+                record.drifted.insert(field.name.to_owned());
+            }
+            problems.push(said(given, now));
         }
         if !problems.is_empty() {
             problems.push("it is recorded as it is, and the next `up` goes on from there".into());

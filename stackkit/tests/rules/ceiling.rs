@@ -1,7 +1,7 @@
 //! The plan is the ceiling: what comes back otherwise than it was planned is an error, and recorded.
 
 use stackkit::Value;
-use stackkit::event::Verb;
+use stackkit::event::{Event, Verb};
 
 use crate::toys::*;
 
@@ -27,6 +27,39 @@ async fn what_a_provider_makes_otherwise_than_planned_fails_the_step_and_is_reco
     assert!(run.failures()[0].contains("a: update failed: the provider returned size = 7 where 4 was planned"));
     assert_eq!(lines(&version(&test, 1).up().await.expect_ok()), ["update a"]);
     settled(&version(&test, 1)).await;
+}
+
+/// Rules: 7, 12.
+#[stackkit::test]
+async fn a_provider_that_insists_on_its_own_way_of_writing_is_believed() {
+    let tags = |value: &str| Some([("k".to_owned(), value.to_owned())].into());
+    let all = |value: &'static str| vec![item("a").with(move |a| a.tags = tags(value)), item("b").hard("a")];
+    let test = test(&[all("X"), all("Y")]);
+    let lower = || Value::Map([("k".to_owned(), Value::text("x"))].into());
+    test.cloud().answer("a", "tags", lower());
+    assert!(test.up().await.failures()[0].contains(r#"returned tags = {"k": "x"} where {"k": "X"} was planned"#));
+    // It is tried once more, and then it is how it is.
+    test.cloud().answer("a", "tags", lower());
+    let run = test.up().await.expect_ok();
+    assert_eq!(lines(&run), ["update a", "create b"]);
+    let warned = run.events().iter().any(
+        |event| matches!(event, Event::Warning { message, .. } if message.contains("counts as the same from now on")),
+    );
+    assert!(warned);
+    settled(&test).await;
+    // A change of the program is a change all the same.
+    assert_eq!(lines(&version(&test, 1).up().await.expect_ok()), ["update a"]);
+    settled(&version(&test, 1)).await;
+}
+
+/// Rules: 7, 24.
+#[stackkit::test]
+async fn nothing_is_replaced_for_what_came_back_otherwise() {
+    let test = test(&[vec![item("a").kind("Oak").with(|a| a.protect = Some(true)), item("b").hard("a")]]);
+    test.cloud().answer("a", "kind", Value::text("oak"));
+    assert!(test.up().await.failures()[0].contains(r#"returned kind = "oak" where "Oak" was planned"#));
+    assert_eq!(lines(&test.up().await.expect_ok()), ["create b"]);
+    settled(&test).await;
 }
 
 /// Rules: 10, 12.
