@@ -24,6 +24,8 @@ fn exit_codes_and_nobody_is_asked_without_a_terminal() {
     let asked = sandbox.run(&["up"]).expect(64);
     assert!(asked.stderr.contains("there is no terminal to ask on"), "{}", asked.stderr);
     assert!(sandbox.run(&["up", "--json"]).expect(64).stdout.contains("with --json nobody is asked"));
+    sandbox.run(&["destroy"]).expect(64);
+    sandbox.run(&["refresh"]).expect(64);
     assert!(!sandbox.stack().join("stackkit.dev.toml").exists(), "nothing was written");
     sandbox.run(&["up", "--yes", "--detailed-exit-code"]).expect(2);
     sandbox.run(&["up", "--yes", "--detailed-exit-code", "--expect-no-changes"]).expect(0);

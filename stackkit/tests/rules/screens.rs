@@ -221,3 +221,16 @@ async fn lines_of_json_and_the_screen_tell_the_same_events_which_rebuild_the_run
         assert!(text.contains(&first), "{first}\n{text}");
     }
 }
+
+/// Rules: 33.
+#[stackkit::test]
+async fn changes_that_were_not_expected_are_refused_and_none_are_none() {
+    let expecting = PlanOptions { expect_no_changes: true, ..PlanOptions::default() };
+    let test = test(&[vec![item("a")], vec![item("a").size(2)]]);
+    let run = test.clone().options(expecting.clone()).up().await;
+    assert!(refused(&test, &run)[0].contains("no changes were expected, and the plan has 1"));
+    test.up().await.expect_ok();
+    test.clone().options(expecting.clone()).up().await.expect_ok();
+    test.cloud().clear_calls();
+    refused(&test, &version(&test, 1).options(expecting).preview().await);
+}
