@@ -291,7 +291,8 @@ impl Policies {
     }
 
     /// The policy that was added last judges what a run deletes or replaces, by its recorded values, instead of what
-    /// the program declares. For a policy over the whole plan, which sees both, it means nothing.
+    /// the program declares. For a policy over the whole plan, which sees both, it means nothing. `destroy` does not run
+    /// the program and asks no policy: what must outlive it is protected.
     pub fn deletions(mut self) -> Self {
         if let Some(last) = self.0.last_mut() {
             last.deletions = true;
