@@ -92,9 +92,10 @@ impl Executor<'_> {
         let mut problems = Vec::new();
         let planned = self.job.plan.known.get(index as usize);
         for (at, field) in running.call.schema.inputs() {
-            // What is unset or computed is for the cloud to choose, and what it never returns cannot be compared. What
-            // was not known in the plan may have become anything.
-            let given = running.args.get(at).filter(|value| !value.is_null() && !field.write_only);
+            // What is unset or computed is for the cloud to choose, or to write in its own way, and what it never returns
+            // cannot be compared. What was not known in the plan may have become anything.
+            let compared = !field.write_only && !field.computed;
+            let given = running.args.get(at).filter(|value| !value.is_null() && compared);
             let known = planned.and_then(|planned| planned.get(at)).is_some_and(Value::is_known);
             let (Some(given), Some(now), true) = (given, returned.get(at), known) else { continue };
             let same = |a: &Value, b: &Value| (field.ty.canonical)(a.clone()) == (field.ty.canonical)(b.clone());

@@ -79,9 +79,11 @@ async fn what_the_cloud_chooses_or_never_tells_and_what_was_unknown_is_no_violat
     let test = test(&[vec![
         item("a").with(|a| a.pin = Some("1234-secret".into())),
         item("b").soft("a"),
+        item("d").with(|d| d.zone = Some("north".into())),
         item("c").with(|c| c.tags = Some([("k".to_owned(), "v".to_owned())].into())),
     ]]);
     test.cloud().answer("a", "zone", Value::text("south"));
+    test.cloud().answer("d", "zone", Value::text("zone/north"));
     test.cloud().answer("a", "pin", Value::Null);
     test.cloud().answer("b", "soft", Value::List(vec![Value::text("something else")]));
     test.up().await.expect_ok();
