@@ -260,13 +260,13 @@ impl App {
         }
     }
 
-    fn say(&self, text: &str) {
+    pub(super) fn say(&self, text: &str) {
         if !self.json && self.verbosity > Verbosity::Quiet {
             note(text);
         }
     }
 
-    fn require_program(&self, command: &str) -> Result<(), Failure> {
+    pub(super) fn require_program(&self, command: &str) -> Result<(), Failure> {
         if self.program.is_some() {
             return Ok(());
         }

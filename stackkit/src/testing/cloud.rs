@@ -8,9 +8,10 @@ use crate::connections::Connector;
 use crate::context::BoxFuture;
 use crate::error::Error;
 use crate::event::Verb;
+use crate::lookup::Lookup;
 use crate::plan::names;
 use crate::provider::{Connection, Linked};
-use crate::resource::Values;
+use crate::resource::{Fields as _, Values};
 use crate::schema::Schema;
 use crate::testing::crash::Points;
 use crate::testing::failure::{Failure, Moment};
@@ -58,7 +59,12 @@ pub(super) struct Inner {
     pub(super) pause: Duration,
     pub(super) running: usize,
     pub(super) peak: usize,
+    pub(super) absent: BTreeSet<String>,
+    pub(super) answers: BTreeMap<&'static str, Rule>,
 }
+
+/// How a question is answered.
+pub(super) type Rule = Arc<dyn Fn(&[Value]) -> Result<Values, Error> + Send + Sync>;
 
 /// How often the cloud was looked at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -71,6 +77,8 @@ pub struct Looks {
     pub in_batches: usize,
     /// Searches for what an interrupted create made.
     pub searches: usize,
+    /// Questions that were answered.
+    pub questions: usize,
 }
 
 /// A mocked cloud. Clones share it.
@@ -148,6 +156,21 @@ impl Cloud {
         let values = super::mocked::made_up(schema, &urn, id, &args, 0);
         let thing = Thing { type_name: schema.type_name, urn, token: String::new(), values, hidden: 0 };
         self.lock().things.insert(id.to_owned(), thing);
+    }
+
+    /// Something that a program reads by [`Stack::existing`](crate::Stack::existing) is not there. What nobody has put
+    /// there is made up otherwise.
+    pub fn lack(&self, id: &str) {
+        self.lock().absent.insert(id.to_owned());
+    }
+
+    /// Answers every question of a type by this rule. Without one, answers are made up from the types of its outputs.
+    pub fn answer<L: Lookup>(&self, rule: impl Fn(&L::Args) -> Result<L::State, Error> + Send + Sync + 'static) {
+        let rule = move |args: &[Value]| {
+            let args = L::Args::from_values(args).map_err(|error| Error::invalid(format!("field {error}")))?;
+            Ok(rule(&args)?.to_values())
+        };
+        self.lock().answers.insert(L::SCHEMA.type_name, Arc::new(rule));
     }
 
     /// A field of something that is there.

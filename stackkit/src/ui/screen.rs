@@ -224,6 +224,8 @@ fn action_of(verb: Verb) -> Action {
         Verb::Import => Action::Import { id: String::new() },
         Verb::Record => Action::Record,
         Verb::Forget => Action::Forget,
+        // It changes nothing, like something that stays the same.
+        Verb::Read => Action::Same,
     }
 }
 
@@ -236,6 +238,7 @@ fn done_word(verb: Verb) -> &'static str {
         Verb::Import => "imported",
         Verb::Record => "recorded",
         Verb::Forget => "forgotten",
+        Verb::Read => "read",
     }
 }
 
@@ -274,12 +277,20 @@ impl State {
                 let about = urn.as_ref().map(|urn| format!("{}: ", name(urn))).unwrap_or_default();
                 self.block(&paint.yellow("warning: "), 9, &format!("{about}{message}"), options);
             }
-            Event::Recovered { .. } | Event::Drifted { .. } | Event::Refreshing { .. } if quiet => {}
+            Event::Recovered { .. } | Event::Drifted { .. } | Event::Refreshing { .. } | Event::Reading { .. }
+                if quiet => {}
             Event::Recovered { urn, message } => {
                 self.block(&paint.cyan(" ↺ recovered  "), 14, &format!("{}: {message}", name(urn)), options);
             }
             Event::Refreshing { count: number } => {
                 let text = format!("Reading {}", count(*number, "resource"));
+                if verbose && options.rows.is_none() {
+                    self.say(&text);
+                }
+                self.progress.phase = Some(text);
+            }
+            Event::Reading { count: number } => {
+                let text = format!("Looking up {}", count(*number, "value"));
                 if verbose && options.rows.is_none() {
                     self.say(&text);
                 }

@@ -2,8 +2,10 @@
 
 mod diff;
 mod failure;
+mod imports;
 mod order;
 mod protection;
+mod reads;
 mod reality;
 mod scale;
 mod secrets;
