@@ -341,9 +341,11 @@ impl State {
             Event::StepDone { urn, verb, elapsed } => {
                 self.progress.end(urn, *verb);
                 self.notes.remove(urn);
-                if *verb == Verb::Record {
+                // Neither is a change of anything that the plan counts.
+                if let Verb::Record | Verb::Read = verb {
                     if verbose {
-                        self.say(paint.dim(format!(" *   recorded  {}", name(urn))));
+                        let sign = if *verb == Verb::Record { '*' } else { '↓' };
+                        self.say(paint.dim(format!(" {sign}   {:<9} {}", done_word(*verb), name(urn))));
                     }
                     return;
                 }
