@@ -170,7 +170,7 @@ async fn adopt(test: &Test, name: &str, id: &str) -> Result<Adoption, RunError> 
     test.import(options(name, id)).await
 }
 
-async fn prepared(program: Program) -> Test {
+async fn prepared(program: fn() -> Program) -> Test {
     let test = Test::of(shelves);
     test.up().await.expect_ok();
     put(&test);

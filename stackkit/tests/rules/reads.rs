@@ -401,7 +401,7 @@ async fn what_does_not_fit_is_told_together_with_its_places() {
 }
 
 #[stackkit::program]
-async fn makes_network(stack: &mut Stack) -> Result<()> {
+async fn network(stack: &mut Stack) -> Result<()> {
     let id = stack.add("id", local::RandomId::new(4));
     let key = stack.add("key", local::RandomPassword::new(20));
     stack.output("id", &id.hex);
@@ -434,7 +434,7 @@ async fn another_stack_is_opened_with_the_keys_at_hand() {
     for dir in [&here, &there] {
         std::fs::create_dir(dir).unwrap();
     }
-    let deployment = |program: Program, dir: &std::path::Path, stack: &str, config: &[(&str, &str)]| {
+    let deployment = |program: fn() -> Program, dir: &std::path::Path, stack: &str, config: &[(&str, &str)]| {
         let options = DeployOptions {
             stack: stack.into(),
             dir: dir.into(),
@@ -442,14 +442,14 @@ async fn another_stack_is_opened_with_the_keys_at_hand() {
             config: config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
             ..DeployOptions::default()
         };
-        Deployment::new(Some(program), options)
+        Deployment::new(Some(program()), options)
     };
     let elsewhere = [("elsewhere", "../network")];
     let missing = deployment(service, &here, "dev", &elsewhere).preview(&PlanOptions::default()).await.unwrap_err();
     assert!(missing.to_string().contains("there is no stack `network` in"), "{missing}");
 
     let options = PlanOptions::default();
-    deployment(makes_network, &there, "network", &[]).up(&options, &|_| true).await.unwrap();
+    deployment(network, &there, "network", &[]).up(&options, &|_| true).await.unwrap();
     let files = || -> Vec<_> {
         let mut all: Vec<_> = std::fs::read_dir(there.join(".stackkit")).unwrap().map(|f| f.unwrap().path()).collect();
         all.sort();
@@ -457,7 +457,7 @@ async fn another_stack_is_opened_with_the_keys_at_hand() {
     };
     let before = files();
     deployment(service, &here, "dev", &elsewhere).up(&options, &|_| true).await.unwrap();
-    let outputs = deployment(makes_network, &there, "network", &[]).state().await.unwrap().outputs;
+    let outputs = deployment(network, &there, "network", &[]).state().await.unwrap().outputs;
     assert_eq!(Value::text(std::fs::read_to_string(here.join("id")).unwrap()), outputs["id"]);
     assert_eq!(&Value::text(std::fs::read_to_string(here.join("key")).unwrap()), outputs["key"].reveal());
     assert_eq!(files(), before);
@@ -470,5 +470,5 @@ async fn another_stack_is_opened_with_the_keys_at_hand() {
         keys: KeyOptions::default().key_file(folder.path().join("other")),
         ..DeployOptions::default()
     };
-    assert!(Deployment::new(Some(service), other).preview(&options).await.is_err());
+    assert!(Deployment::new(Some(service()), other).preview(&options).await.is_err());
 }
