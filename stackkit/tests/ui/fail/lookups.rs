@@ -1,5 +1,4 @@
-use stackkit::prelude::*;
-use stackkit::{lookup, resource};
+use stackkit::lookup;
 
 #[lookup("acme:dns:Zones", stateful)]
 struct Zones {
@@ -18,17 +17,5 @@ struct Nothing {
 
 #[lookup("acme:dns:Tuple")]
 struct Tuple(String);
-
-#[resource("acme:dns:Record")]
-struct Record {
-    zone: String,
-    #[resource(output)]
-    id: String,
-}
-
-async fn program(stack: &mut Stack) -> Result<()> {
-    stack.lookup(Record::new("zone")).await?;
-    Ok(())
-}
 
 fn main() {}
