@@ -15,6 +15,7 @@ fn a_service_uses_what_others_have_made() {
     let refused = sandbox.run(&up).expect(1);
     assert!(refused.stdout.contains("there is no stack `database`"), "{}", refused.stdout);
     let database = sandbox.with_program(DATABASE);
+    database.run(&["stack", "new", "database"]).expect(0);
     database.run(&["-s", "database", "up", "--yes"]).expect(0);
     let sandbox = database.with_program(SERVICE);
     let refused = sandbox.run(&up).expect(1);
