@@ -13,6 +13,7 @@ impl App {
     pub(super) async fn import(&self, import: &Import) -> Result<(), Failure> {
         self.require_program("import")?;
         self.require_consent(import.yes, "adopt it")?;
+        self.stack_to_make()?;
         let mut options = self.options(std::sync::Arc::new(|event: &Event| {
             if let Event::Warning { message, .. } = event {
                 note(message);

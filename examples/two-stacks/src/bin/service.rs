@@ -1,6 +1,7 @@
 //! What the team of the service deploys: it refers to the database's stack, reads a file that is not its own, and looks
 //! up what decides how much of it there is.
 //!
+//! It wants a file `NOTICE` in the folder; beside the database's stack its own is made by `-- stack new service`. Then
 //! `SERVICE_INSTANCES=3 cargo run -p example-two-stacks --bin service -- -s service up --yes`
 
 use stackkit::prelude::*;
