@@ -40,8 +40,10 @@ impl Expr {
         match self {
             Expr::Plain(text) => Some(text.clone()),
             Expr::Group { head, open, items } => {
-                let items = items.iter().map(Expr::flat).collect::<Option<Vec<_>>>()?.join(", ");
-                (width(&items) <= PART).then(|| format!("{head}{open}{items}{}", close(*open)))
+                let joined = items.iter().map(Expr::flat).collect::<Option<Vec<_>>>()?.join(", ");
+                // A literal that is the only argument of a call takes what room there is.
+                let alone = *open == '(' && matches!(items.as_slice(), [Expr::Plain(_)]);
+                (alone || width(&joined) <= PART).then(|| format!("{head}{open}{joined}{}", close(*open)))
             }
             Expr::Chain { base, calls } => {
                 let mut text = base.flat()?;
