@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::hook::HookPoint;
 use crate::plan::{Action, Plan};
 use crate::urn::Urn;
 
@@ -81,6 +82,33 @@ pub enum Event {
         urn: Urn,
         /// What is done to it.
         verb: Verb,
+    },
+    /// A hook of the program began.
+    HookStarted {
+        /// The resource.
+        urn: Urn,
+        /// When it runs.
+        point: HookPoint,
+    },
+    /// A hook of the program ended well.
+    HookDone {
+        /// The resource.
+        urn: Urn,
+        /// When it runs.
+        point: HookPoint,
+        /// How long it took.
+        elapsed: Duration,
+    },
+    /// A hook of the program failed, and its step with it.
+    HookFailed {
+        /// The resource.
+        urn: Urn,
+        /// When it runs.
+        point: HookPoint,
+        /// How long it took.
+        elapsed: Duration,
+        /// Why.
+        error: String,
     },
     /// A running call said something.
     Progress {

@@ -170,6 +170,9 @@ pub struct Destroy {
     /// How steps are run.
     #[command(flatten)]
     pub applying: Applying,
+    /// Runs the program, for its hooks before and after deletions
+    #[arg(long)]
+    pub run_program: bool,
 }
 
 /// `refresh`
@@ -353,6 +356,7 @@ mod tests {
             "-s prod -C infra --backend file://x up --yes",
             "up --yes -s prod --json --color never -v",
             "destroy -y",
+            "destroy --run-program -y",
             "refresh -y",
             "outputs url --show-secrets --json",
             "state list --json",
