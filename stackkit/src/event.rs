@@ -110,7 +110,7 @@ pub enum Event {
         /// Why.
         error: String,
     },
-    /// A running call said something.
+    /// A running call or hook said something.
     Progress {
         /// The resource.
         urn: Urn,

@@ -169,7 +169,7 @@ impl Call {
             };
             let result = match tokio::time::timeout(self.timeout, hook.run(occasion)).await {
                 Ok(result) => result,
-                Err(_) => Err(hook.failed(&format!("it did not end within {} s", self.timeout.as_secs()))),
+                Err(_) => Err(hook.failed(&format!("it did not end within {:?}", self.timeout))),
             };
             let (elapsed, error) = (started.elapsed(), result.as_ref().err().cloned());
             let _ = self.messages.send(Message::HookEnded { urn, point, elapsed, error });
