@@ -13,6 +13,23 @@
 //! those of a delete for the old one. What left the program has no hooks any more, and neither has anything when
 //! `destroy` does not run the program.
 
+//!
+//! ```
+//! use stackkit::prelude::*;
+//!
+//! #[stackkit::program]
+//! async fn site(stack: &mut Stack) -> Result<()> {
+//!     stack
+//!         .add("page", local::File::new("index.html", "hello"))
+//!         .before_delete(|page| async move {
+//!             page.progress(format!("keeping a copy of {}", page.path));
+//!             std::fs::copy(page.dir().join(&page.path), page.dir().join("index.html.old"))?;
+//!             Ok(())
+//!         });
+//!     Ok(())
+//! }
+//! ```
+
 use std::future::Future;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};

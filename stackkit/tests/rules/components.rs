@@ -237,7 +237,11 @@ async fn depending_on_a_component_is_depending_on_all_that_is_in_it() {
     }
     let gone: Vec<_> = test.destroy().await.expect_ok().steps();
     let gone: Vec<_> = gone.into_iter().map(|(_, urn)| urn.path().to_owned()).collect();
-    assert_eq!(gone.last().map(String::as_str), Some("base"), "{gone:?}");
+    let at = |path: &str| gone.iter().position(|gone| gone == path).unwrap_or(usize::MAX);
+    for under in gone.iter().filter(|path| path.starts_with("under/")) {
+        assert!(at(under) < at("base") && at("user") < at(under), "{gone:?}");
+        assert!(gone.iter().filter(|path| path.starts_with("over/")).all(|over| at(over) < at(under)), "{gone:?}");
+    }
 }
 
 #[stackkit::program(providers(Toy))]
