@@ -240,13 +240,12 @@ impl Hooked {
     /// Runs it to its end. A panic is an error, and every error says where the hook stands.
     pub(crate) async fn run(&self, occasion: Occasion) -> Result<(), String> {
         let mut future = pin!((self.run)(occasion));
-        let result = std::future::poll_fn(move |cx| {
-            match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        let result =
+            std::future::poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
                 Ok(poll) => poll,
                 Err(panic) => Poll::Ready(Err(format!("it panicked: {}", crate::transform::panic_text(&*panic)))),
-            }
-        })
-        .await;
+            })
+            .await;
         result.map_err(|error| self.failed(&error))
     }
 

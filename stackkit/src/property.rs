@@ -309,9 +309,6 @@ impl Property for () {
     }
 }
 
-// A provider without settings can have several instances, too.
-impl Plain for () {}
-
 impl Property for String {
     type Mark = Open;
     type Hidden = Secret<String>;

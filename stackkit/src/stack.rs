@@ -171,7 +171,6 @@ impl Stack {
     pub fn dir(&self) -> &std::path::Path {
         &self.dir
     }
-
 }
 
 impl Scope {

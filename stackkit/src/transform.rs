@@ -59,10 +59,7 @@ impl Scope {
     /// }
     /// ```
     #[track_caller]
-    pub fn transform<R: Resource>(
-        &mut self,
-        transform: impl Fn(R, &mut Declaration<'_>) -> R + Send + Sync + 'static,
-    ) {
+    pub fn transform<R: Resource>(&mut self, transform: impl Fn(R, &mut Declaration<'_>) -> R + Send + Sync + 'static) {
         self.push_transform(Some(R::SCHEMA.type_name), Location::caller(), move |declaration| {
             let draft = R::from_draft(declaration.declared.values.clone());
             let values = transform(draft, declaration).into_values();
@@ -160,7 +157,8 @@ impl Declaration<'_> {
     pub fn set_value(&mut self, field: &str, value: Value) {
         let Some(index) = self.input(field) else {
             let type_name = self.declared.schema.type_name;
-            return self.problem(Some(field), format!("a transform sets `{field}`, which is no input of `{type_name}`"));
+            return self
+                .problem(Some(field), format!("a transform sets `{field}`, which is no input of `{type_name}`"));
         };
         let description = &self.declared.schema.fields[index];
         let value = if description.ty.secret && !value.is_null() { (description.ty.hide)(value) } else { value };
@@ -226,7 +224,8 @@ impl Declaration<'_> {
     pub fn provider<P: Provider>(&mut self, provider: &ProviderHandle<P>) {
         let managed_by = self.declared.schema.provider();
         if managed_by != P::NAME {
-            let message = format!("a transform gives it to the provider `{}`, and it is managed by `{managed_by}`", P::NAME);
+            let message =
+                format!("a transform gives it to the provider `{}`, and it is managed by `{managed_by}`", P::NAME);
             return self.problem(None, message);
         }
         let name = provider.name().to_owned();

@@ -1,9 +1,9 @@
 //! What the program promises, as tests: of the plan, of what is made, of failures, and of crashes.
 
+use stackkit::ErrorKind;
 use stackkit::event::Verb;
 use stackkit::prelude::*;
 use stackkit::testing::{Failure, Test};
-use stackkit::ErrorKind;
 
 use super::{certificate, service};
 
@@ -50,7 +50,11 @@ async fn a_component_is_tested_like_a_program_hooks_included() {
     assert!(run.has::<local::SelfSignedCert>("site/certificate") && run.has::<local::TlsPrivateKey>("old/site/key"));
     // Its hook has refused the other one before anything was made.
     assert!(!run.has::<local::SelfSignedCert>("old/site/certificate"));
-    assert!(run.failures()[0].contains("no certificate that is valid for longer than 398 days"), "{:?}", run.failures());
+    assert!(
+        run.failures()[0].contains("no certificate that is valid for longer than 398 days"),
+        "{:?}",
+        run.failures()
+    );
 }
 
 #[stackkit::test]

@@ -42,12 +42,27 @@ pub(crate) enum Message {
 /// What is asked of the provider.
 #[derive(Clone)]
 pub(crate) enum Ask {
-    IsNameFree { args: Values },
-    Create { args: Values, name_was_free: Option<bool> },
-    Update { id: String, prior: Prior, args: Values },
-    Delete { id: String, prior: Prior },
+    IsNameFree {
+        args: Values,
+    },
+    Create {
+        args: Values,
+        name_was_free: Option<bool>,
+    },
+    Update {
+        id: String,
+        prior: Prior,
+        args: Values,
+    },
+    Delete {
+        id: String,
+        prior: Prior,
+    },
     /// Runs hooks of the program, before what is asked then.
-    Before { hooks: Vec<Hooked>, then: Box<Ask> },
+    Before {
+        hooks: Vec<Hooked>,
+        then: Box<Ask>,
+    },
     /// Runs hooks of the program, when everything else is done and durable.
     After(Box<After>),
 }

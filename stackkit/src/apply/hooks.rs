@@ -85,8 +85,7 @@ impl Executor<'_> {
         let mut hooks = std::mem::take(&mut running.hooks);
         hooks.retain(|hook| {
             // What is left of its creation runs with the update that brings it to its end.
-            hook.point == point
-                || unfinished && point == HookPoint::AfterUpdate && hook.point == HookPoint::AfterCreate
+            hook.point == point || unfinished && point == HookPoint::AfterUpdate && hook.point == HookPoint::AfterCreate
         });
         hooks.sort_by_key(|hook| hook.point != HookPoint::AfterCreate);
         if hooks.is_empty() {

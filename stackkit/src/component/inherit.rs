@@ -174,8 +174,7 @@ fn all_aliases(resource: &Declared, former: &[String], known: &dyn Fn(&Urn) -> b
     };
     let mut all: Vec<String> = own.iter().map(|alias| urn(alias).to_string()).collect();
     let is_name = |alias: &&String| !alias.contains('/') && Urn::parse(alias).is_none();
-    let names: Vec<&str> =
-        std::iter::once(name).chain(own.iter().filter(is_name).map(String::as_str)).collect();
+    let names: Vec<&str> = std::iter::once(name).chain(own.iter().filter(is_name).map(String::as_str)).collect();
     for path in former {
         let follows = names.iter().map(|name| Urn::new(type_name, &joined(path, name)));
         all.extend(follows.filter(|urn| !known(urn)).map(|urn| urn.to_string()));

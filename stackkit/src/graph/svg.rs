@@ -42,7 +42,8 @@ fn label(node: &Node) -> (String, String, String) {
         true => path.to_owned(),
         // What is left of it begins with a whole name.
         false => {
-            let end = path.char_indices().nth(length - room.saturating_sub(2).min(length)).map_or("", |(at, _)| &path[at..]);
+            let end =
+                path.char_indices().nth(length - room.saturating_sub(2).min(length)).map_or("", |(at, _)| &path[at..]);
             end.split_once('/').map_or_else(String::new, |(_, whole)| format!("…/{whole}"))
         }
     };

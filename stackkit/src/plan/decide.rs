@@ -240,7 +240,9 @@ fn declared_node(
                     );
                 }
                 node.action = Action::Import { id };
-            } else if node.action == Action::Same && crate::hook::left(&options.hooks, record.options.hook_due).is_some() {
+            } else if node.action == Action::Same
+                && crate::hook::left(&options.hooks, record.options.hook_due).is_some()
+            {
                 only_hooks = true;
                 node.action = Action::Update;
                 node.reasons.push("its hooks did not come to their end in an earlier run, and run again".into());

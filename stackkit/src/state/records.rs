@@ -10,8 +10,8 @@ use super::codec::{Codec, SealedJson};
 use super::error::StateError;
 use super::format::{add_code, split_code};
 use super::model::{
-    HookDue, Instance, IntentKind, IntentRecord, Key, OutputRecord, ProviderRecord, Record, RecordedOptions, ResourceRecord,
-    StackRecord, Status,
+    HookDue, Instance, IntentKind, IntentRecord, Key, OutputRecord, ProviderRecord, Record, RecordedOptions,
+    ResourceRecord, StackRecord, Status,
 };
 use crate::seal::{Code, Place, Purpose, SealError, Section};
 use crate::urn::Urn;

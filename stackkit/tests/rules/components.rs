@@ -102,8 +102,8 @@ async fn a_plan_is_drawn_as_a_tree() {
 
 #[stackkit::program(providers(Toy))]
 async fn sharing(stack: &mut Stack) -> Result<()> {
-    let frankfurt = stack.provider::<Toy>("frankfurt", ());
-    let dublin = stack.provider::<Toy>("dublin", ());
+    let frankfurt = stack.provider::<Toy>("frankfurt", no_settings());
+    let dublin = stack.provider::<Toy>("dublin", no_settings());
     stack.add("outside", Node::new());
     let mut outer = stack
         .component("outer")
@@ -331,7 +331,10 @@ version!(taken_out, |stack| {
 async fn components_are_renamed_and_moved_without_replacing_anything() {
     let mut to = BTreeMap::new();
     to.insert("renamed", (renamed, vec!["lone", "network/a", "network/b", "network/private/a", "network/private/b"]));
-    to.insert("within", (renamed_within, vec!["lone", "network/a", "network/b", "network/hidden/b", "network/hidden/c"]));
+    to.insert(
+        "within",
+        (renamed_within, vec!["lone", "network/a", "network/b", "network/hidden/b", "network/hidden/c"]),
+    );
     let deep = ["a", "b", "private/a", "private/b"].map(|path| format!("platform/network/{path}"));
     let mut moved = vec!["odds/lone"];
     moved.extend(deep.iter().map(String::as_str));

@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use stackkit::Value;
 use stackkit::event::{Event, Operation};
 use stackkit::hook::HookPoint;
-use stackkit::Value;
 use stackkit::prelude::*;
 use stackkit::state::model::{HookDue, Status};
 use stackkit::testing::{Failure, Test, TestRun};
@@ -134,10 +134,7 @@ async fn hooks_run_around_their_steps_with_what_is_known_there() {
     let a = run.get::<Node>("a");
     assert_eq!(
         log.take(),
-        [
-            format!("before create - wood on Some([{address:?}])"),
-            format!("after create {} at {}", a.id, a.address),
-        ]
+        [format!("before create - wood on Some([{address:?}])"), format!("after create {} at {}", a.id, a.address),]
     );
     assert_eq!(
         hooks(&run)[2..],
@@ -191,8 +188,9 @@ async fn a_failing_hook_before_a_create_stops_it_before_anything_is_there() {
     let failures = run.failures();
     let [failure] = &failures[..] else { panic!("{failures:?}") };
     assert!(
-        failure.starts_with("toy:core:Node::a: create failed: the hook before its creation failed: no before create today")
-            && failure.contains("hooks.rs:"),
+        failure.starts_with(
+            "toy:core:Node::a: create failed: the hook before its creation failed: no before create today"
+        ) && failure.contains("hooks.rs:"),
         "{failure}"
     );
     assert_eq!((run.summary().create, run.summary().failed, run.summary().skipped), (1, 1, 1));
@@ -224,7 +222,10 @@ async fn failing_hooks_before_other_calls_stop_them_too() {
     let replaced = changed.config("kind", "iron");
     log.fail("before delete");
     let run = replaced.up().await;
-    assert_eq!((run.expect_err().exit_code(), calls(&test)), (1, vec!["create a".to_owned(), "update user".to_owned()]));
+    assert_eq!(
+        (run.expect_err().exit_code(), calls(&test)),
+        (1, vec!["create a".to_owned(), "update user".to_owned()])
+    );
     let pending = run.state().resources.values().filter(|record| record.status == Status::PendingDelete).count();
     assert_eq!(pending, 1);
     assert_eq!(lines(&replaced.up().await.expect_ok()), ["delete a"]);
@@ -262,7 +263,10 @@ async fn a_failing_hook_after_a_create_leaves_it_recorded_and_runs_again() {
     assert_eq!(planned(&preview), ["update a", "create user"]);
     let run = test.up().await.expect_ok();
     assert_eq!(log.take().len(), 1);
-    assert_eq!((calls(&test), lines(&run)), (vec!["create user".to_owned()], vec!["update a".into(), "create user".into()]));
+    assert_eq!(
+        (calls(&test), lines(&run)),
+        (vec!["create user".to_owned()], vec!["update a".into(), "create user".into()])
+    );
     settled(&test).await;
 }
 

@@ -90,7 +90,7 @@ async fn transforms_of_all_types_go_by_fields() {
 
 #[stackkit::program(providers(Toy))]
 async fn guarded(stack: &mut Stack) -> Result<()> {
-    let dublin = stack.provider::<Toy>("dublin", ());
+    let dublin = stack.provider::<Toy>("dublin", no_settings());
     let mut vault = stack.component("vault");
     vault.transform_all(move |resource| {
         resource.protect();
