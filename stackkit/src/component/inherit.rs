@@ -20,16 +20,10 @@ pub(crate) fn inherit(declared: &mut Declarations) {
     for (index, resource) in declared.resources.iter_mut().enumerate() {
         let component = resource.component.map(|component| component as usize);
         if let Some(settings) = component.and_then(|component| settings.get(component)) {
-            let schema = resource.schema;
-            let mut tags = || *tag_fields.entry(std::ptr::from_ref(schema)).or_insert_with(|| tags_field(schema));
-            if let Some(field) = Some(&settings.tags).filter(|tags| !tags.is_null()).and_then(|_| tags()) {
-                if let Some(slot) = resource.values.get_mut(field) {
-                    let own = match schema.fields.get(field).and_then(|field| field.default) {
-                        Some(default) if slot.is_null() => default(),
-                        _ => std::mem::take(slot),
-                    };
-                    *slot = merged(&settings.tags, &own, resource.at);
-                }
+            if !settings.tags.is_null() {
+                let schema = resource.schema;
+                let field = tag_fields.entry(std::ptr::from_ref(schema)).or_insert_with(|| tags_field(schema));
+                take_tags(resource, *field, &settings.tags);
             }
             take_options(resource, settings);
         }
@@ -68,6 +62,18 @@ fn settings(declared: &Declarations) -> Vec<ComponentOptions> {
         all.push(both);
     }
     all
+}
+
+/// Puts tags under those that the resource has, where it has a field for them.
+fn take_tags(resource: &mut Declared, field: Option<usize>, tags: &Value) {
+    let Some(field) = field else { return };
+    let default = resource.schema.fields.get(field).and_then(|field| field.default);
+    let Some(slot) = resource.values.get_mut(field) else { return };
+    let own = match default {
+        Some(default) if slot.is_null() => default(),
+        _ => std::mem::take(slot),
+    };
+    *slot = merged(tags, &own, resource.at);
 }
 
 fn take_options(resource: &mut Declared, settings: &ComponentOptions) {

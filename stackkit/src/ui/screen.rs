@@ -314,7 +314,7 @@ impl State {
                     self.progress.start(urn.clone(), point.verb(), now);
                 }
                 if let Some(running) = self.progress.find(urn) {
-                    running.note = Some(format!("hook {}", point.phrase()));
+                    running.note = Some(format!("hook {}", point.name().replace('_', " ")));
                 }
             }
             Event::HookDone { urn, point, elapsed } => {
@@ -323,7 +323,8 @@ impl State {
                 }
                 if !quiet && (verbose || self.progress.total <= MANY) {
                     let time = duration(*elapsed);
-                    self.say(paint.dim(format!("     hook {} of {} ({time})", point.phrase(), name(urn))));
+                    let point = point.name().replace('_', " ");
+                    self.say(paint.dim(format!("     hook {point}: {} ({time})", name(urn))));
                 }
             }
             // The step that fails with it tells why.
