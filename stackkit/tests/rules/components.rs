@@ -262,7 +262,7 @@ async fn misplaced(stack: &mut Stack) -> Result<()> {
 /// Rules: 30.
 #[stackkit::test]
 async fn what_cannot_be_a_component_is_said_with_its_place() {
-    let text = problems(misplaced).await;
+    let text = problems(misplaced()).await;
     for part in [
         "the component `twice` is declared twice; the first is at ",
         "`a/b` cannot be the name of a component",
@@ -330,16 +330,16 @@ version!(taken_out, |stack| {
 #[stackkit::test]
 async fn components_are_renamed_and_moved_without_replacing_anything() {
     let mut to = BTreeMap::new();
-    to.insert("renamed", (renamed, vec!["lone", "network/a", "network/b", "network/private/a", "network/private/b"]));
+    to.insert("renamed", (renamed(), vec!["lone", "network/a", "network/b", "network/private/a", "network/private/b"]));
     to.insert(
         "within",
-        (renamed_within, vec!["lone", "network/a", "network/b", "network/hidden/b", "network/hidden/c"]),
+        (renamed_within(), vec!["lone", "network/a", "network/b", "network/hidden/b", "network/hidden/c"]),
     );
     let deep = ["a", "b", "private/a", "private/b"].map(|path| format!("platform/network/{path}"));
     let mut moved = vec!["odds/lone"];
     moved.extend(deep.iter().map(String::as_str));
-    to.insert("moved", (moved_down, moved));
-    to.insert("out", (taken_out, vec!["a", "b", "lone", "private/a", "private/b"]));
+    to.insert("moved", (moved_down(), moved));
+    to.insert("out", (taken_out(), vec!["a", "b", "lone", "private/a", "private/b"]));
     for (name, (program, expected)) in to {
         let test = Test::of(old_names);
         test.up().await.expect_ok();
