@@ -91,6 +91,14 @@ pub struct Declarations {
     pub components: Vec<DeclaredComponent>,
     /// What was wrong.
     pub diagnostics: Vec<Diagnostic>,
+    /// Policies, in the order in which they were added.
+    pub policies: Vec<crate::policy::Policy>,
+    /// Which inputs remediations changed, with the policy's name, by index of the resource.
+    pub(crate) remedied: BTreeMap<u32, Vec<(&'static str, String)>>,
+    /// Conditions on resources, by their index.
+    pub(crate) checks: BTreeMap<u32, Vec<crate::check::Check>>,
+    /// Conditions on values of the stack.
+    pub(crate) output_checks: Vec<crate::check::OutputCheck>,
     pub(crate) by_urn: HashMap<Urn, u32>,
     output_names: HashSet<String>,
     pub(crate) component_paths: HashMap<Arc<str>, u32>,
@@ -150,6 +158,11 @@ impl DerefMut for Stack {
 impl Stack {
     pub(crate) fn new(name: &str, dir: &std::path::Path, config: BTreeMap<String, Value>) -> Self {
         Self { name: name.into(), dir: dir.into(), config, scope: Scope::of_stack(name) }
+    }
+
+    /// Writes down something that modules of their own declare.
+    pub(crate) fn note(&mut self, write: impl FnOnce(&mut Declarations)) {
+        write(&mut lock(&self.shared));
     }
 
     /// Takes what was declared, with everything that components and transforms make of it. Handles that are still around
@@ -322,6 +335,11 @@ impl<R: Resource> Handle<R> {
 
     pub(crate) fn index(&self) -> u32 {
         self.index
+    }
+
+    /// Writes down something that modules of their own declare.
+    pub(crate) fn note(&self, write: impl FnOnce(&mut Declarations)) {
+        write(&mut lock(&self.shared));
     }
 
     /// The resource's URN.

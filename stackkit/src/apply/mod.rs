@@ -5,6 +5,7 @@
 //! call starts before its intent is durable.
 
 pub(crate) mod call;
+mod ceiling;
 mod hooks;
 mod prepare;
 mod schedule;
@@ -397,6 +398,7 @@ impl Executor<'_> {
             self.skip(step, because);
         }
         self.record_outputs();
+        self.check_outputs();
         self.drop_unused_providers();
         self.flush().await;
         for node in &self.job.plan.nodes {
