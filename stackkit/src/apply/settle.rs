@@ -58,7 +58,7 @@ impl Executor<'_> {
         changes.extend(self.made(&intent, record.clone()));
         self.set_values(running.node, &record);
         self.record(changes);
-        if !problems.is_empty() {
+        if problems.is_some() {
             // What is due to hooks stays recorded, and runs once the resource is as it should be.
             return self.ends(running, problems);
         }
@@ -103,7 +103,7 @@ impl Executor<'_> {
             Change::Remove(Key::Intent(running.instance)),
             Change::Put(Record::Resource(Box::new(record))),
         ]);
-        if !problems.is_empty() {
+        if problems.is_some() {
             // What is due to hooks stays recorded, and runs once the resource is as it should be.
             return self.ends(running, problems);
         }
