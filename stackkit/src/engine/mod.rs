@@ -61,6 +61,8 @@ pub struct DeployOptions {
     pub fail_fast: bool,
     /// Whether reality is read before planning.
     pub refresh: bool,
+    /// Whether [`Deployment::destroy`] runs the program, for the hooks around its deletions.
+    pub run_program: bool,
 }
 
 impl Default for DeployOptions {
@@ -76,6 +78,7 @@ impl Default for DeployOptions {
             parallel: DEFAULT_PARALLEL,
             fail_fast: false,
             refresh: true,
+            run_program: false,
         }
     }
 }
@@ -195,7 +198,8 @@ impl Deployment {
         self.change(session, declared, options, confirm, Operation::Up, started, None).await
     }
 
-    /// Deletes everything in the state. The program is not run.
+    /// Deletes everything in the state. The program is not run, except for its hooks where
+    /// [`DeployOptions::run_program`] says so.
     ///
     /// # Errors
     /// As [`Deployment::up`].
@@ -203,8 +207,12 @@ impl Deployment {
         let started = Instant::now();
         self.begin(Operation::Destroy);
         let mut session = self.source.open(&self.options.stack, Missing::Refuse).await?;
+        let declared = match self.options.run_program {
+            true => self.declarations(&session).await?.for_hooks_only(),
+            false => Declarations::default(),
+        };
         session.lock("destroy").await?;
-        self.change(session, Declarations::default(), options, confirm, Operation::Destroy, started, None).await
+        self.change(session, declared, options, confirm, Operation::Destroy, started, None).await
     }
 
     /// Lets the state follow reality.

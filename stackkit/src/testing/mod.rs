@@ -60,6 +60,7 @@ pub struct Test {
     parallel: usize,
     fail_fast: bool,
     refresh: bool,
+    run_program: bool,
     cancel_after: Option<usize>,
     plan_file: Option<std::path::PathBuf>,
     references: Given,
@@ -91,6 +92,7 @@ impl Test {
             parallel: 4,
             fail_fast: false,
             refresh: true,
+            run_program: false,
             cancel_after: None,
             plan_file: None,
             references: Given::default(),
@@ -156,6 +158,13 @@ impl Test {
     #[must_use]
     pub fn without_refresh(mut self) -> Self {
         self.refresh = false;
+        self
+    }
+
+    /// Runs the program in a destroy too, for its hooks.
+    #[must_use]
+    pub fn run_program(mut self) -> Self {
+        self.run_program = true;
         self
     }
 
@@ -284,6 +293,7 @@ impl Test {
             parallel: self.parallel,
             fail_fast: self.fail_fast,
             refresh: self.refresh,
+            run_program: self.run_program,
             cancel,
             listener: Arc::new(move |event: &Event| {
                 if let Event::StepStarted { .. } = event {

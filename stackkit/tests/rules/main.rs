@@ -2,9 +2,11 @@
 
 mod ceiling;
 mod checks;
+mod components;
 mod diff;
 mod failure;
 mod imports;
+mod hooks;
 mod order;
 mod policies;
 mod protection;
@@ -16,3 +18,4 @@ mod scale;
 mod screens;
 mod secrets;
 mod toys;
+mod transforms;
