@@ -127,15 +127,20 @@ impl Reality<'_> {
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
-    /// Reads every recorded resource and returns what changed, which is applied to `state` already.
+    /// Reads every recorded resource that is in scope and returns what changed, which is applied to `state` already.
     ///
     /// # Errors
     /// Everything that could not be read, together; nothing is changed then.
-    pub(crate) async fn refresh(&mut self, state: &mut State) -> Result<Vec<Change>, Vec<Diagnostic>> {
+    pub(crate) async fn refresh(
+        &mut self,
+        state: &mut State,
+        scope: Option<&plan::Scope>,
+        retyped: &plan::Retyped,
+    ) -> Result<Vec<Change>, Vec<Diagnostic>> {
         let mut groups: BTreeMap<(String, String), Vec<Instance>> = BTreeMap::new();
         for record in state.resources.values() {
-            if record.status != Status::PendingReplacement {
-                let group = (record.provider.clone(), record.urn.type_name().to_owned());
+            if record.status != Status::PendingReplacement && scope.is_none_or(|scope| scope.has(record.instance)) {
+                let group = (record.provider.clone(), plan::type_of(record, retyped).to_owned());
                 groups.entry(group).or_default().push(record.instance);
             }
         }
@@ -200,7 +205,7 @@ impl Reality<'_> {
         let mut changes = Vec::new();
         for (instance, result) in read {
             let Some(record) = state.resources.get(&instance) else { continue };
-            let Some(entry) = self.catalog.get(record.urn.type_name()) else { continue };
+            let Some(entry) = self.catalog.get(plan::type_of(record, retyped)) else { continue };
             // Each comparison sees what the ones before it left: two things that one resource refers to may be gone.
             for change in self.compare(state, &dependents, record, entry, result.unwrap_or_default()) {
                 state.apply(change.clone());
@@ -244,14 +249,21 @@ impl Reality<'_> {
     ///
     /// # Errors
     /// Everything that cannot be adopted, together.
-    pub(crate) async fn imports(&mut self, state: &State) -> Result<BTreeMap<u32, ResourceRecord>, Vec<Diagnostic>> {
+    pub(crate) async fn imports(
+        &mut self,
+        state: &State,
+        scope: Option<&plan::Scope>,
+    ) -> Result<BTreeMap<u32, ResourceRecord>, Vec<Diagnostic>> {
         let (mut found, mut problems) = (BTreeMap::new(), Vec::new());
         let mut claimed: HashMap<_, &Declared> = HashMap::new();
         for (index, declared) in self.declared.resources.iter().enumerate() {
             let Some(id) = &declared.options().import else { continue };
+            if scope.is_some_and(|scope| !scope.selection.has_declared(index as u32)) {
+                continue;
+            }
             let known = state.resources.values().any(|record| {
                 record.urn == declared.urn && record.status != Status::PendingReplacement
-                    || declared.options().aliases.iter().any(|alias| plan::names(alias, &record.urn))
+                    || declared.options().aliases.iter().any(|alias| plan::alias_urn(declared, alias) == record.urn)
             });
             if known {
                 continue;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::diagnostic::Diagnostic;
 use crate::input::{Input, IntoInput};
-use crate::options::Options;
+use crate::options::{Guard, Options};
 use crate::output::Output;
 use crate::program::ProgramError;
 use crate::property::Property;
@@ -78,6 +78,8 @@ pub struct Declarations {
     pub providers: Vec<DeclaredProvider>,
     /// Outputs.
     pub outputs: Vec<DeclaredOutput>,
+    /// What the program refuses to do to its own stack.
+    pub guard: Guard,
     /// What was wrong.
     pub diagnostics: Vec<Diagnostic>,
     by_urn: HashMap<Urn, u32>,
@@ -200,6 +202,11 @@ impl Stack {
         crate::config::decode(&self.config, &self.name)
     }
 
+    /// Refuses plans that delete or replace (so many) resources: see [`Guard`].
+    pub fn guard(&mut self, guard: Guard) {
+        lock(&self.shared).guard = guard;
+    }
+
     /// Reports something wrong that only the program can see. The run stops before anything is planned.
     #[track_caller]
     pub fn error(&mut self, message: impl Into<String>) {
@@ -293,7 +300,8 @@ impl<R: Resource> Handle<R> {
         self.with(|o| o.protect = Some(protected))
     }
 
-    /// A name (or whole URN) that this resource had before: it is renamed, not replaced.
+    /// What this resource was called before: a name or path of the same type, or a whole URN where the type was another
+    /// one. It is renamed, not replaced. Several aliases cover several earlier versions of the program.
     pub fn alias(self, old: impl Into<String>) -> Self {
         self.with(|o| o.aliases.push(old.into()))
     }
@@ -303,12 +311,14 @@ impl<R: Resource> Handle<R> {
         self.with(|o| o.import = Some(id.into()))
     }
 
-    /// Ignores changes of these inputs: `"tags"`, `"tags.owner"`, `"rules[0].port"`, `"rules[*].port"`.
+    /// Ignores changes of these inputs: `"tags"`, `"tags.owner"`, `"rules[0].port"`, `"rules[*].port"`,
+    /// `"labels[\"app.kubernetes.io/name\"]"`. A path that leads nowhere is no error.
     pub fn ignore_changes<S: Into<String>>(self, paths: impl IntoIterator<Item = S>) -> Self {
         self.with(|o| o.ignore_changes.extend(paths.into_iter().map(Into::into)))
     }
 
-    /// A change of these inputs forces a replacement.
+    /// A change of these inputs, or of what lies under these paths, forces a replacement: `"size"`, `"tags.owner"`,
+    /// `"rules[*].port"`.
     pub fn replace_on_changes<S: Into<String>>(self, fields: impl IntoIterator<Item = S>) -> Self {
         self.with(|o| o.replace_on_changes.extend(fields.into_iter().map(Into::into)))
     }
@@ -338,6 +348,30 @@ impl<R: Resource> Handle<R> {
     /// Whether a replacement deletes the old instance first.
     pub fn delete_before_replace(self, first: bool) -> Self {
         self.with(|o| o.delete_before_replace = Some(first))
+    }
+
+    /// A value whose change forces a replacement: a plain value or an output, also a secret one. Several make one with
+    /// [`join`](crate::join); a later call takes the place of an earlier one. The first value of a resource that exists
+    /// already is recorded and triggers nothing.
+    pub fn replace_trigger<T: Property>(self, value: impl IntoOutput<T>) -> Self {
+        let value = value.into_tree();
+        self.with(|o| o.replace_trigger = Some(value))
+    }
+
+    /// How long a create may take; the type's own limit, or else 30 minutes, where unset.
+    pub fn create_timeout(self, limit: Duration) -> Self {
+        self.with(|o| o.create_timeout = Some(limit))
+    }
+
+    /// How long an update in place may take; the type's own limit, or else 30 minutes, where unset.
+    pub fn update_timeout(self, limit: Duration) -> Self {
+        self.with(|o| o.update_timeout = Some(limit))
+    }
+
+    /// How long a delete may take, also when the resource has left the program; the type's own limit, or else 30
+    /// minutes, where unset.
+    pub fn delete_timeout(self, limit: Duration) -> Self {
+        self.with(|o| o.delete_timeout = Some(limit))
     }
 
     /// How long create, update and delete may each take.

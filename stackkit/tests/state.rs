@@ -766,7 +766,11 @@ fn record() -> impl Strategy<Value = Record> {
         },
     );
     prop_oneof![
-        any::<String>().prop_map(|program| Record::Stack(StackRecord { program })),
+        (any::<String>(), any::<bool>(), proptest::option::of(any::<usize>())).prop_map(|(program, refuses, limit)| {
+            let mut guard = stackkit::Guard::default();
+            (guard.no_destroy, guard.max_deletes) = (refuses, limit);
+            Record::Stack(StackRecord { program, guard })
+        }),
         ("[a-b/\"]{1,3}", value(), any::<Option<String>>()).prop_map(|(name, settings, identity)| {
             Record::Provider(ProviderRecord { provider: name.clone(), name, settings, identity })
         }),

@@ -13,7 +13,6 @@ use crate::event::Verb;
 use crate::plan::{self, Action, Plan, PlanNode, Step};
 use crate::provider::Connection;
 use crate::resource::Values;
-use crate::schema::Schema;
 use crate::stack::Declared;
 use crate::state::model::{
     Change, Instance, IntentKind, IntentRecord, Key, Record, RecordedOptions, ResourceRecord, Status,
@@ -65,12 +64,20 @@ impl Executor<'_> {
             }
         };
         self.job.scrubber.learn_all(&desired);
+        let trigger = match plan::trigger(declared, &self.lookup()) {
+            Ok(trigger) => trigger,
+            Err(error) => return Prepared::Failed(verb, error.into_diagnostic(declared).to_string()),
+        };
+        if trigger.as_ref().is_some_and(|trigger| !trigger.is_known()) {
+            return Prepared::Failed(verb, "what triggers its replacement is still not known at its turn".into());
+        }
+        trigger.iter().for_each(|trigger| self.job.scrubber.learn(trigger));
         let Some(mut record) = present else {
             return self.prepare_create(step, node, index, declared, entry, desired, recorded).await;
         };
         if let Action::Import { .. } = planned.action {
             record.dependencies = self.dependency_instances(index);
-            record.options = plan::recorded_options(declarations, declared);
+            record.options = self.recorded_options(declared);
             match self.connection(&record.provider).await {
                 Ok((_, more)) => changes.extend(more),
                 Err(error) => return Prepared::Failed(verb, error),
@@ -82,7 +89,7 @@ impl Executor<'_> {
             }
             self.instances[node] = Some(record.instance);
         }
-        let diff = plan::diff(declared.schema, &record, &desired, declared.options());
+        let diff = plan::diff(declared.schema, &record, &desired, declared.options(), trigger.as_ref());
         let delete_first = plan::delete_first(declared, &record, &desired).is_some();
         let action = match &planned.action {
             Action::Replace { .. } if planned.certain => planned.action.clone(),
@@ -97,7 +104,7 @@ impl Executor<'_> {
                 settled.status = Status::Live;
                 settled.urn = declared.urn.clone();
                 settled.dependencies = self.dependency_instances(index);
-                settled.options = plan::recorded_options(declarations, declared);
+                settled.options = self.recorded_options(declared);
                 if planned.action != Action::Record || diff.changes.is_empty() {
                     settled.inputs = plan::named_inputs(declared.schema, &desired);
                     settled.drifted.clear();
@@ -187,10 +194,10 @@ impl Executor<'_> {
             name_was_free: by_engine.then_some(true),
             at: now(),
             dependencies: self.dependency_instances(index),
-            options: plan::recorded_options(self.job.declared, declared),
+            options: self.recorded_options(declared),
             replaces: predecessor.map(|record| record.instance),
         };
-        let limit = declared.options().create_timeout;
+        let limit = declared.options().create_timeout.or(schema.create_timeout);
         let call = self.call(connection, entry, declared, instance, &intent.token, limit);
         let mut running = Box::new(Running {
             step,
@@ -243,10 +250,10 @@ impl Executor<'_> {
             name_was_free: None,
             at: now(),
             dependencies: self.dependency_instances(index),
-            options: plan::recorded_options(self.job.declared, declared),
+            options: self.recorded_options(declared),
             replaces: None,
         };
-        let limit = declared.options().update_timeout;
+        let limit = declared.options().update_timeout.or(declared.schema.update_timeout);
         let call = self.call(connection, entry, declared, record.instance, &intent.token, limit);
         let mut running = Box::new(Running {
             step,
@@ -306,8 +313,10 @@ impl Executor<'_> {
         if declared.is_some_and(|declared| declared.options().retain_on_delete) {
             return Prepared::Done(self.gone(node, instance), Some(Verb::Forget));
         }
-        let Some(entry) = catalog.get(record.urn.type_name()) else {
-            return Prepared::Failed(Verb::Delete, Catalog::not_linked(record.urn.type_name()));
+        // What is renamed is recorded under its old name, and perhaps an old type, until something is done to it.
+        let urn = declared.map_or(&record.urn, |declared| &declared.urn);
+        let Some(entry) = catalog.get(urn.type_name()) else {
+            return Prepared::Failed(Verb::Delete, Catalog::not_linked(urn.type_name()));
         };
         let (connection, mut changes) = match self.connection(&record.provider).await {
             Ok(found) => found,
@@ -315,7 +324,7 @@ impl Executor<'_> {
         };
         let intent = IntentRecord {
             instance,
-            urn: record.urn.clone(),
+            urn: urn.clone(),
             provider: record.provider.clone(),
             kind: IntentKind::Delete,
             token: self.job.ids.token(),
@@ -331,17 +340,17 @@ impl Executor<'_> {
         let prior = Prior {
             values: plan::state_values(entry.schema, &record),
             // An old instance does not say any more whether it was whole; what it has will tell.
-            partial: record.status == Status::Incomplete || lacks_outputs(entry.schema, &record),
+            partial: record.status == Status::Incomplete || plan::lacks_outputs(entry.schema, &record),
         };
         self.job.scrubber.learn_all(&prior.values);
         let call = Call {
             connection,
             ty: entry.ty,
             schema: entry.schema,
-            urn: record.urn.clone(),
+            urn: urn.clone(),
             instance,
             token: intent.token.as_str().into(),
-            timeout: record.options.delete_timeout.unwrap_or(DEFAULT_TIMEOUT),
+            timeout: record.options.delete_timeout.or(entry.schema.delete_timeout).unwrap_or(DEFAULT_TIMEOUT),
             info: Arc::clone(&self.job.info),
             messages: self.messages.clone(),
         };
@@ -372,7 +381,8 @@ impl Executor<'_> {
         }
         let Some(entry) = self.job.catalog.get(declared.schema.type_name) else { return false };
         let Ok(desired) = plan::desired_inputs(declared, entry, Some(record), &self.lookup()) else { return false };
-        let diff = plan::diff(declared.schema, record, &desired, declared.options());
+        let Ok(trigger) = plan::trigger(declared, &self.lookup()) else { return false };
+        let diff = plan::diff(declared.schema, record, &desired, declared.options(), trigger.as_ref());
         matches!(diff.action(record, true), Action::Replace { .. })
     }
 
@@ -416,6 +426,12 @@ impl Executor<'_> {
         Ok((connection, changed.map(|record| Change::Put(Record::Provider(record))).into_iter().collect()))
     }
 
+    /// The options of a declaration as they are recorded, with its trigger as it is now.
+    fn recorded_options(&self, declared: &Declared) -> RecordedOptions {
+        let trigger = plan::trigger(declared, &self.lookup()).ok().flatten();
+        plan::recorded_options(self.job.declared, declared, trigger)
+    }
+
     /// The present instances of what a declared resource refers to.
     pub(super) fn dependency_instances(&self, index: u32) -> BTreeSet<Instance> {
         let all = self.job.plan.dependencies.get(index as usize);
@@ -447,13 +463,6 @@ impl Running {
 
 fn unknown_field(declared: &Declared, args: &[Value]) -> Option<&'static str> {
     declared.schema.fields.iter().zip(args).find(|(_, value)| !value.is_known()).map(|(field, _)| field.name)
-}
-
-/// Whether a record lacks outputs that its type promises: its create was cut short.
-fn lacks_outputs(schema: &Schema, record: &ResourceRecord) -> bool {
-    schema
-        .outputs()
-        .any(|(_, field)| !record.outputs.contains_key(field.name) && (field.ty.check)(&Value::Null).is_err())
 }
 
 pub(crate) fn now() -> u64 {

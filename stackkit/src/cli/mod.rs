@@ -20,8 +20,8 @@ use clap::{CommandFactory as _, Parser as _};
 use tokio_util::sync::CancellationToken;
 
 pub use args::{
-    Applying, Args, Color, Command, Completions, ConfigCommand, Destroy, Global, Graph, GraphFormat, Outputs, Planning,
-    Preview, Refresh, StackCommand, StateCommand, Up,
+    Applying, Args, Color, Command, Completions, ConfigCommand, Dependents, Destroy, Global, Graph, GraphFormat,
+    Guarding, Outputs, Planning, Preview, Refresh, Selecting, StackCommand, StateCommand, Up,
 };
 
 use crate::cli::error::Failure;

@@ -4,18 +4,23 @@ mod decide;
 mod departed;
 mod diff;
 mod guard;
-mod ignore;
 mod order;
+mod paths;
+mod select;
 mod values;
 
 use petgraph::graph::DiGraph;
 
 pub use decide::plan;
-pub(crate) use decide::{delete_first, names, protected, recorded_options};
+pub(crate) use decide::{Retyped, alias_urn, delete_first, names, protected, recorded_options, retyped, type_of};
 pub use diff::FieldChange;
-pub(crate) use diff::{desired_inputs, diff};
+pub(crate) use diff::{desired_inputs, diff, trigger};
 pub(crate) use order::dependencies;
-pub(crate) use values::{Known, absorb, field_value, named_inputs, named_outputs, record_values, state_values};
+pub use select::Selected;
+pub(crate) use select::{Glob, Scope};
+pub(crate) use values::{
+    Known, absorb, field_value, lacks_outputs, named_inputs, named_outputs, record_values, state_values,
+};
 
 use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
@@ -50,8 +55,18 @@ pub struct PlanOptions {
     pub max_deletes: Option<usize>,
     /// Refuse a plan that changes anything.
     pub expect_no_changes: bool,
-    /// URNs (or names) to replace even if nothing changed.
+    /// What to replace even if nothing changed: URNs, types, paths or names, in which `*` stands for any text and `?`
+    /// for one character. The path of a component stands for all that is in it.
     pub replace: Vec<String>,
+    /// What the plan is about, in the same way; everything where this is empty. What does not exist yet and is needed
+    /// comes along. Everything else keeps what is recorded of it: it is neither read nor compared nor checked.
+    pub targets: Vec<String>,
+    /// What the plan is not about, in the same way, also where a target matches it.
+    pub excludes: Vec<String>,
+    /// Whether everything that depends on the targets comes along.
+    pub target_dependents: bool,
+    /// Whether everything that depends on what is excluded is excluded too.
+    pub exclude_dependents: bool,
 }
 
 /// What will be done to a resource.
@@ -120,6 +135,8 @@ pub struct PlanNode {
     pub reasons: Vec<String>,
     /// What changes, field by field.
     pub changes: Vec<FieldChange>,
+    /// Whether the selection left it out: nothing was asked about it, and nothing is done.
+    pub left_out: bool,
     /// The nodes from whose replacement this one's deletion follows, when that is not certain: it is decided there.
     pub(crate) follows: Vec<usize>,
 }
@@ -166,6 +183,8 @@ pub struct Plan {
     pub steps: DiGraph<Step, Why>,
     /// The stack's outputs.
     pub outputs: Vec<PlannedOutput>,
+    /// What the targets and excludes came to; none where there were none.
+    pub selected: Option<Selected>,
     /// Everything wrong or refused; a plan with any cannot be applied.
     pub diagnostics: Vec<Diagnostic>,
     /// Values of the declared resources as far as they are known, one vector a resource.
@@ -179,7 +198,11 @@ impl Plan {
     pub fn summary(&self) -> Summary {
         let mut summary = Summary::default();
         for node in &self.nodes {
-            summary.count(&node.action);
+            if node.left_out {
+                summary.left_out += 1;
+            } else {
+                summary.count(&node.action);
+            }
         }
         summary
     }
@@ -187,6 +210,11 @@ impl Plan {
     /// Whether applying it would change anything in the cloud or in the outputs.
     pub fn has_changes(&self) -> bool {
         self.summary().has_changes() || self.outputs.iter().any(PlannedOutput::changes)
+    }
+
+    /// Whether it leaves anything out, so that what is recorded is not all of what the program says.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.selected.as_ref().is_some_and(|selected| selected.left_out > 0)
     }
 
     /// Edges between declared resources: for each, the indices of what it refers to.

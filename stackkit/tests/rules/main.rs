@@ -2,9 +2,12 @@
 
 mod diff;
 mod failure;
+mod names;
+mod options;
 mod order;
 mod protection;
 mod reality;
 mod scale;
 mod secrets;
+mod select;
 mod toys;
