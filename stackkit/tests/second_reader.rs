@@ -37,7 +37,10 @@ fn resource(number: u64, name: &str, secret: Value) -> Change {
         seen: BTreeMap::new(),
         drifted: BTreeSet::new(),
         dependencies: BTreeSet::new(),
-        options: RecordedOptions::default(),
+        options: RecordedOptions {
+            replace_trigger: Some(Value::List(vec![Value::text("v2"), Value::text("sesame").into_secret()])),
+            ..RecordedOptions::default()
+        },
     })))
 }
 
@@ -82,6 +85,8 @@ async fn a_second_reader_opens_the_state_and_refuses_an_edited_one() {
     assert_eq!(a["urn"], "test:Thing::a");
     assert_eq!(a["inputs"]["pass~word/1"]["secret"], "hunter2");
     assert_eq!(a["inputs"]["$plain"][1]["secret"], "tränen\n");
+    assert_eq!(a["options"]["replace_trigger"][0], "v2");
+    assert_eq!(a["options"]["replace_trigger"][1]["secret"], "sesame");
     assert_eq!(records["p/test"]["settings"]["token"]["secret"], "t0ken");
     assert_eq!(records["o/all"]["value"]["secret"]["k"], 42);
 

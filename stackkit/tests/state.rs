@@ -756,15 +756,17 @@ fn map() -> impl Strategy<Value = BTreeMap<String, Value>> {
 
 fn record() -> impl Strategy<Value = Record> {
     let numbers = || proptest::collection::btree_set((0..9_u64).prop_map(Instance), 0..3);
-    let options = (any::<bool>(), any::<bool>(), any::<Option<u32>>(), any::<bool>()).prop_map(
-        |(protect, retain_on_delete, timeout, with)| RecordedOptions {
+    let trigger = || proptest::option::of(value());
+    let options = (any::<bool>(), any::<bool>(), any::<Option<u32>>(), any::<bool>(), trigger())
+        .prop_map(|(protect, retain_on_delete, timeout, with, replace_trigger)| RecordedOptions {
+            replace_trigger,
             protect,
             retain_on_delete,
             deleted_with: with.then(|| Urn::new("test:Owner", "o\"w\n")),
             delete_before_replace: protect != retain_on_delete,
             delete_timeout: timeout.map(|nanos| Duration::from_nanos(nanos.into())),
-        },
-    );
+        })
+        .boxed();
     prop_oneof![
         (any::<String>(), any::<bool>(), proptest::option::of(any::<usize>())).prop_map(|(program, refuses, limit)| {
             let mut guard = stackkit::Guard::default();

@@ -58,8 +58,9 @@ pub struct PlanOptions {
     /// What to replace even if nothing changed: URNs, types, paths or names, in which `*` stands for any text and `?`
     /// for one character. The path of a component stands for all that is in it.
     pub replace: Vec<String>,
-    /// What the plan is about, in the same way; everything where this is empty. What does not exist yet and is needed
-    /// comes along. Everything else keeps what is recorded of it: it is neither read nor compared nor checked.
+    /// What the plan is about, in the same way; everything where this is empty. What it needs and what does not exist,
+    /// or is not finished, comes along. Everything else keeps what is recorded of it: it is neither read nor compared
+    /// nor checked.
     pub targets: Vec<String>,
     /// What the plan is not about, in the same way, also where a target matches it.
     pub excludes: Vec<String>,

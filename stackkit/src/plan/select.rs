@@ -65,7 +65,7 @@ impl Glob {
 enum Standing {
     /// Asked for: by a target, or because no target says otherwise.
     Asked,
-    /// It does not exist, and something selected needs it.
+    /// It does not exist or is not finished, and something selected needs it.
     Needed,
     /// It depends on what is asked for.
     Dependent,
@@ -89,7 +89,7 @@ impl Standing {
 pub struct Selected {
     /// How many resources were asked for.
     pub asked: usize,
-    /// Those that come along because something selected needs them and they do not exist yet.
+    /// Those that come along because something selected needs them and they do not exist, or are not finished, yet.
     pub needed: Vec<Urn>,
     /// Those that come along because they depend on what was asked for.
     pub dependents: Vec<Urn>,
@@ -150,7 +150,7 @@ impl Selection {
     /// Why a resource is in the plan, where that is not plain.
     pub(super) fn reason(&self, node: &PlanNode) -> Option<&'static str> {
         match self.standing(node)? {
-            Standing::Needed => Some("something selected needs it, and it is not there yet"),
+            Standing::Needed => Some("something selected needs it, and it is not there or not finished yet"),
             Standing::Dependent => Some("it depends on what is selected"),
             _ => None,
         }
@@ -350,7 +350,8 @@ impl<'a> Things<'a> {
         }
     }
 
-    /// Brings what selected resources need and what does not exist yet.
+    /// Brings what selected resources need and what does not exist yet, or was left unfinished. What is excluded does not
+    /// come, and is good enough unfinished.
     fn bring(
         &self,
         standing: &mut [Standing],
@@ -364,15 +365,16 @@ impl<'a> Things<'a> {
         let mut lacking: BTreeMap<usize, Vec<&Urn>> = BTreeMap::new();
         while let Some(thing) = open.pop() {
             for used in dependencies.get(thing).into_iter().flatten().map(|used| *used as usize) {
-                if standing[used].is_in() || !is_new(input.catalog, current.of_declared(used as u32)) {
+                let record = current.of_declared(used as u32);
+                if standing[used].is_in() || record.is_some_and(|record| record.status == Status::Live) {
                     continue;
                 }
-                if standing[used] == Standing::Excluded {
+                if standing[used] != Standing::Excluded {
+                    standing[used] = Standing::Needed;
+                    open.push(used);
+                } else if is_new(input.catalog, record) {
                     lacking.entry(used).or_default().extend(self.urn(thing));
-                    continue;
                 }
-                standing[used] = Standing::Needed;
-                open.push(used);
             }
         }
         for (used, mut users) in lacking {

@@ -88,7 +88,7 @@ pub fn render_plan(plan: &Plan, operation: Operation, style: PlanStyle) -> Strin
 fn selected_lines(selected: &Selected) -> Vec<String> {
     let mut lines = vec![format!("Selected {}, left out {}", count(selected.asked, "resource"), selected.left_out)];
     for (urns, why) in [
-        (&selected.needed, "comes along, because something selected needs it and it is not there yet"),
+        (&selected.needed, "comes along, because something selected needs it and it is not there or not finished yet"),
         (&selected.dependents, "comes along, because it depends on what is selected"),
         (&selected.kept, "is kept, because something that is left out stands on it"),
     ] {

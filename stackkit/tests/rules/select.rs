@@ -188,7 +188,7 @@ async fn what_is_excluded_and_needed_is_named_with_all_that_need_it() {
 
 /// Rules: 11, 29.
 #[stackkit::test]
-async fn what_was_only_half_made_comes_along_and_what_is_only_half_updated_does_not() {
+async fn what_an_earlier_run_left_unfinished_comes_along_unless_it_is_excluded() {
     let versions = [
         vec![item("a"), item("b").soft_part("a", Part::Address)],
         vec![item("a").size(2), item("b").soft_part("a", Part::Address)],
@@ -198,12 +198,19 @@ async fn what_was_only_half_made_comes_along_and_what_is_only_half_updated_does_
     let run = test.clone().options(options(&["b"], &[])).up().await.expect_ok();
     assert_eq!(lines(&run), ["update a", "create b"]);
     settled(&test).await;
+    // Where nothing is known of it yet, nothing can stand on it.
+    let test = self::test(&versions).failing(Failure::of(Verb::Create, "a").after_id());
+    test.clone().options(options(&["a"], &[])).up().await.expect_err();
+    let run = test.clone().without_refresh().options(options(&[], &["a"])).up().await;
+    assert!(run.expect_err().to_string().contains("not there yet"), "{}", run.expect_err());
 
     let test = self::test(&versions);
     test.clone().options(options(&["a"], &[])).up().await.expect_ok();
     test.cloud().fail(Failure::of(Verb::Update, "a"));
     version(&test, 1).options(options(&["a"], &[])).up().await.expect_err();
-    let run = version(&test, 1).options(options(&["b"], &[])).up().await.expect_ok();
+    let next = version(&test, 1);
+    assert_eq!(planned(&next.clone().options(options(&["b"], &[])).preview().await), ["update a", "create b"]);
+    let run = next.options(options(&[], &["a"])).up().await.expect_ok();
     assert_eq!(lines(&run), ["create b"]);
     assert_eq!(record(&run, "a").status, Status::Incomplete);
     assert_eq!(lines(&version(&test, 1).up().await.expect_ok()), ["update a"]);
@@ -394,7 +401,7 @@ async fn a_selected_run_that_is_killed_goes_on_where_it_was() {
         vec![item("a").kind("iron"), item("b").soft("a"), item("x").size(2), item("new")],
     ]);
     test.up().await.expect_ok();
-    let next = version(&test, 1).options(with_dependents(&["a*", "new"], &[]));
+    let next = version(&test, 1).options(with_dependents(&[], &["x"]));
     let run = next.up().await.expect_ok();
     assert_eq!(run.summary().left_out, 1);
     run.simulate_crashes_after(&test).await.assert_converges();

@@ -185,7 +185,7 @@ fn a_selection_says_what_comes_along_and_how_much_is_left_out() {
 
 Selected 1 resource, left out 1
 aws:ec2:Subnet::b comes along, because something selected needs it and it is
-not there yet
+not there or not finished yet
 1 to create, 1 to update, 1 left out
 ",
     );
