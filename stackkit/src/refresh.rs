@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::catalog::{Catalog, TypeEntry};
 use crate::connections::Connections;
@@ -39,6 +40,8 @@ pub(crate) struct Reality<'a> {
     pub(crate) scrubber: &'a Scrubber,
     pub(crate) info: Arc<RunInfo>,
     pub(crate) parallel: usize,
+    /// Once it is cancelled, nothing more is read.
+    pub(crate) cancel: CancellationToken,
 }
 
 /// References resolve to what the state has recorded.
@@ -127,16 +130,18 @@ impl Reality<'_> {
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
-    /// Reads every recorded resource that is in scope and returns what changed, which is applied to `state` already.
+    /// Reads every recorded resource that is in scope and returns what changed, which is applied to `state` already,
+    /// and how many were not read because the run was cancelled.
     ///
     /// # Errors
-    /// Everything that could not be read, together; nothing is changed then.
+    /// Everything that could not be read, together; nothing is changed then. What a cancelled run did not come to is no
+    /// error.
     pub(crate) async fn refresh(
         &mut self,
         state: &mut State,
         scope: Option<&plan::Scope>,
         retyped: &plan::Retyped,
-    ) -> Result<Vec<Change>, Vec<Diagnostic>> {
+    ) -> Result<(Vec<Change>, usize), Vec<Diagnostic>> {
         let mut groups: BTreeMap<(String, String), Vec<Instance>> = BTreeMap::new();
         for record in state.resources.values() {
             if record.status != Status::PendingReplacement && scope.is_none_or(|scope| scope.has(record.instance)) {
@@ -182,7 +187,7 @@ impl Reality<'_> {
         let mut read: BTreeMap<Instance, Result<Option<Values>, Error>> = BTreeMap::new();
         let mut queue = queue.into_iter();
         loop {
-            while tasks.len() < self.parallel.max(1) {
+            while tasks.len() < self.parallel.max(1) && !self.cancel.is_cancelled() {
                 let Some((connection, ty, type_name, items)) = queue.next() else { break };
                 let info = Arc::clone(&self.info);
                 tasks.spawn(async move { read_batch(connection, ty, type_name, items, info).await });
@@ -193,6 +198,7 @@ impl Reality<'_> {
                 Some(Err(_)) => problems.push(Diagnostic::invalid("a provider panicked while it read")),
             }
         }
+        let unread = queue.map(|(_, _, _, items)| items.len()).sum();
         for (instance, result) in &read {
             let (Err(error), Some(record)) = (result, state.resources.get(instance)) else { continue };
             let message = self.scrubber.scrub(error.message());
@@ -212,7 +218,7 @@ impl Reality<'_> {
                 changes.push(change);
             }
         }
-        Ok(changes)
+        Ok((changes, unread))
     }
 
     fn compare(

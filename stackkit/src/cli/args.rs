@@ -119,7 +119,7 @@ pub struct Dependents {
     /// Also what depends on the targets
     #[arg(long, requires = "target")]
     pub target_dependents: bool,
-    /// Neither what depends on what is excluded
+    /// Nor what depends on what is excluded
     #[arg(long, requires = "exclude")]
     pub exclude_dependents: bool,
 }

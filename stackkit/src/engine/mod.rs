@@ -152,7 +152,7 @@ impl Deployment {
         run.owner_check()?;
         run.resolve_open(&declared, false).await?;
         if self.options.refresh {
-            run.refresh(&declared, options).await?;
+            run.refresh_to_plan(&declared, options).await?;
         }
         let (plan, _) = run.plan(&declared, options, Operation::Preview).await?;
         let mut summary = plan.summary();
@@ -191,7 +191,8 @@ impl Deployment {
     /// Lets the state follow reality: all of it, or what the targets and excludes of the options select.
     ///
     /// # Errors
-    /// When something cannot be read; the state is then as before.
+    /// When something cannot be read; the state is then as before. [`RunError::Cancelled`] when the run was cancelled
+    /// before all was read; what was read is recorded.
     pub async fn refresh(
         &self,
         options: &PlanOptions,
@@ -213,7 +214,7 @@ impl Deployment {
         run.check_selection(&declared, options)?;
         let scope = run.scope(&declared, options);
         let before = run.session.state.clone();
-        run.refresh(&declared, options).await?;
+        let unread = run.refresh(&declared, options).await?;
         let mut summary = Summary::default();
         let mut touched = Vec::new();
         for (instance, record) in &before.resources {
@@ -230,6 +231,9 @@ impl Deployment {
                 Some(_) => summary.same += 1,
             }
         }
+        summary.same = summary.same.saturating_sub(unread);
+        summary.skipped = unread;
+        summary.cancelled = unread > 0;
         let asked = Instant::now();
         if !touched.is_empty() && !confirm(&touched) {
             return Err(RunError::Declined);
@@ -239,7 +243,7 @@ impl Deployment {
         session.store.fold().await?;
         summary.duration = started.elapsed();
         self.options.listener.event(&Event::Finished { summary: summary.clone() });
-        Ok(summary)
+        if summary.cancelled { Err(RunError::Cancelled(summary)) } else { Ok(summary) }
     }
 
     /// The state as it is recorded.
@@ -381,7 +385,7 @@ impl Deployment {
         run.rescue_check()?;
         run.resolve_open(&declared, true).await?;
         if self.options.refresh && operation == Operation::Up {
-            run.refresh(&declared, options).await?;
+            run.refresh_to_plan(&declared, options).await?;
         }
         let (plan, imports) = run.plan(&declared, options, operation).await?;
         let nothing = plan.steps.node_count() == 0 && !plan.has_changes();
@@ -498,6 +502,7 @@ impl<'a> Run<'a> {
             scrubber: &self.scrubber,
             info: Arc::clone(&self.info),
             parallel: self.deployment.options.parallel,
+            cancel: self.deployment.options.cancel.clone(),
         };
         (reality, &mut self.session.state)
     }
@@ -515,18 +520,30 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    async fn refresh(&mut self, declared: &Declarations, options: &PlanOptions) -> Result<(), RunError> {
+    /// Reads what is there, and returns how much of it was not read because the run was cancelled.
+    async fn refresh(&mut self, declared: &Declarations, options: &PlanOptions) -> Result<usize, RunError> {
         if self.session.state.resources.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let scope = self.scope(declared, options);
         let retyped = self.retyped.clone();
         let (mut reality, state) = self.reality(declared);
-        let changes = reality
+        let (changes, unread) = reality
             .refresh(state, scope.as_ref(), &retyped)
             .await
             .map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
         self.unsaved.extend(changes);
+        Ok(unread)
+    }
+
+    /// [`Run::refresh`] on the way to a plan, which a cancelled run does not make.
+    async fn refresh_to_plan(&mut self, declared: &Declarations, options: &PlanOptions) -> Result<(), RunError> {
+        self.refresh(declared, options).await?;
+        if self.deployment.options.cancel.is_cancelled() {
+            let summary = Summary { cancelled: true, ..Summary::default() };
+            self.deployment.options.listener.event(&Event::Finished { summary: summary.clone() });
+            return Err(RunError::Cancelled(summary));
+        }
         Ok(())
     }
 

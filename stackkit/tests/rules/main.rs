@@ -7,6 +7,7 @@ mod options;
 mod order;
 mod protection;
 mod reality;
+mod refresh;
 mod scale;
 mod secrets;
 mod select;

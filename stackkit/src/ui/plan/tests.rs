@@ -179,9 +179,8 @@ fn a_selection_says_what_comes_along_and_how_much_is_left_out() {
     partial.selected = Some(selected.clone());
     check(
         &partial,
-        "\
-  ~   update  aws:ec2:Subnet a
-  +   create  aws:ec2:Subnet b
+        "\x20~   update  aws:ec2:Subnet a
+ +   create  aws:ec2:Subnet b
 
 Selected 1 resource, left out 1
 aws:ec2:Subnet::b comes along, because something selected needs it and it is
@@ -201,9 +200,8 @@ fn a_renamed_resource_is_shown_although_nothing_is_called() {
     renamed.reasons = vec!["it is renamed from aws:ec2:Subnet::old".into()];
     check(
         &plan(vec![renamed, node("aws:ec2:Subnet::b", Action::Record)], Vec::new()),
-        "\
-  *   record  aws:ec2:Subnet new
-         it is renamed from aws:ec2:Subnet::old
+        "\x20*   record  aws:ec2:Subnet new
+       it is renamed from aws:ec2:Subnet::old
 
 No changes: 2 resources are as declared
 ",
