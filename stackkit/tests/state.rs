@@ -756,7 +756,7 @@ fn map() -> impl Strategy<Value = BTreeMap<String, Value>> {
 
 fn record() -> impl Strategy<Value = Record> {
     let numbers = || proptest::collection::btree_set((0..9_u64).prop_map(Instance), 0..3);
-    let trigger = || proptest::option::of(value());
+    let trigger = || proptest::option::of(value().prop_filter("nothing triggers nothing", |value| !value.is_null()));
     let options = (any::<bool>(), any::<bool>(), any::<Option<u32>>(), any::<bool>(), trigger())
         .prop_map(|(protect, retain_on_delete, timeout, with, replace_trigger)| RecordedOptions {
             replace_trigger,

@@ -536,11 +536,11 @@ impl<'a> Run<'a> {
         Ok(unread)
     }
 
-    /// [`Run::refresh`] on the way to a plan, which a cancelled run does not make.
+    /// [`Run::refresh`] on the way to a plan, which is not made of what was read in part.
     async fn refresh_to_plan(&mut self, declared: &Declarations, options: &PlanOptions) -> Result<(), RunError> {
-        self.refresh(declared, options).await?;
-        if self.deployment.options.cancel.is_cancelled() {
-            let summary = Summary { cancelled: true, ..Summary::default() };
+        let unread = self.refresh(declared, options).await?;
+        if unread > 0 {
+            let summary = Summary { cancelled: true, skipped: unread, ..Summary::default() };
             self.deployment.options.listener.event(&Event::Finished { summary: summary.clone() });
             return Err(RunError::Cancelled(summary));
         }

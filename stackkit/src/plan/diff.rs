@@ -32,13 +32,14 @@ pub struct FieldChange {
 /// What a change of `Handle::replace_trigger` is called among the changes of fields.
 pub(crate) const TRIGGER: &str = "replace_trigger";
 
-/// The value that the program named as a trigger, as far as it is known.
+/// The value that the program named as a trigger, as far as it is known. Nothing triggers nothing.
 ///
 /// # Errors
 /// A closure of the program failed.
 pub(crate) fn trigger(declared: &Declared, lookup: &dyn Lookup) -> Result<Option<Value>, DesiredError> {
     let trigger = declared.options().replace_trigger.as_ref();
-    trigger.map(|trigger| trigger.resolve(lookup)).transpose().map_err(DesiredError::Eval)
+    let resolved = trigger.map(|trigger| trigger.resolve(lookup)).transpose().map_err(DesiredError::Eval)?;
+    Ok(resolved.filter(|value| !value.is_null()))
 }
 
 /// How the desired inputs of a resource differ from what is recorded.
