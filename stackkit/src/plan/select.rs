@@ -176,6 +176,9 @@ impl Selection {
                 _ => {}
             }
         }
+        // What left the program has no order of its own.
+        all.dependents.sort();
+        all.kept.sort();
         all
     }
 
@@ -220,7 +223,9 @@ impl Selection {
             let message = format!("it {what}, and {}, which {left} left out, {verb} on it", listed(&users));
             Some(Diagnostic::refused(message).on(&node.urn).help(help))
         };
-        users.into_iter().filter_map(refused).collect()
+        let mut all: Vec<Diagnostic> = users.into_iter().filter_map(refused).collect();
+        all.sort_by(|a, b| a.urn.cmp(&b.urn));
+        all
     }
 }
 

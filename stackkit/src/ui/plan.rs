@@ -88,14 +88,18 @@ pub fn render_plan(plan: &Plan, operation: Operation, style: PlanStyle) -> Strin
 fn selected_lines(selected: &Selected) -> Vec<String> {
     let mut lines = vec![format!("Selected {}, left out {}", count(selected.asked, "resource"), selected.left_out)];
     for (urns, why) in [
-        (&selected.needed, "comes along, because something selected needs it and it is not there or not finished yet"),
-        (&selected.dependents, "comes along, because it depends on what is selected"),
-        (&selected.kept, "is kept, because something that is left out stands on it"),
+        (&selected.needed, "Needed by them and not there, or not finished, yet"),
+        (&selected.dependents, "Depending on them"),
+        (&selected.kept, "Kept, because something that is left out stands on them"),
     ] {
-        lines.extend(urns.iter().take(SELECTED).map(|urn| format!("{} {why}", clean(urn.as_str()))));
-        if urns.len() > SELECTED {
-            lines.push(format!("… and {}", count(urns.len() - SELECTED, "more resource")));
+        if urns.is_empty() {
+            continue;
         }
+        let mut names: Vec<_> = urns.iter().take(SELECTED).map(|urn| clean(urn.as_str()).into_owned()).collect();
+        if urns.len() > SELECTED {
+            names.push(format!("and {}", count(urns.len() - SELECTED, "more resource")));
+        }
+        lines.push(format!("{why}: {}", names.join(", ")));
     }
     lines
 }

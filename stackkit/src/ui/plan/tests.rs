@@ -183,8 +183,7 @@ fn a_selection_says_what_comes_along_and_how_much_is_left_out() {
  +   create  aws:ec2:Subnet b
 
 Selected 1 resource, left out 1
-aws:ec2:Subnet::b comes along, because something selected needs it and it is
-not there or not finished yet
+Needed by them and not there, or not finished, yet: aws:ec2:Subnet::b
 1 to create, 1 to update, 1 left out
 ",
     );
