@@ -73,10 +73,7 @@ async fn renamed_and_replaced_in_one_run_survives_whatever_fails() {
     for first in [false, true] {
         for verb in [Verb::Create, Verb::Delete] {
             let versions = |last: &[&str]| {
-                let kind = |item: Item, kind: &str| {
-                    let item = item.kind(kind).with(|item| item.delete_first = Some(first));
-                    item
-                };
+                let kind = |item: Item, kind: &str| item.kind(kind).with(|item| item.delete_first = Some(first));
                 [
                     vec![kind(item("a"), "wood"), item("b").soft("a")],
                     vec![kind(called("c", &["a"]), "iron"), item("b").soft("c")],

@@ -91,10 +91,9 @@ async fn a_glob_that_matches_nothing_is_an_error_that_names_what_is_near() {
         (PlanOptions { replace: vec!["nobody*".into()], ..PlanOptions::default() }, "`--replace nobody*` matches no"),
         (PlanOptions { replace: vec!["x".into()], ..options(&["a"], &[]) }, "`--replace x` matches is not selected"),
     ] {
-        for run in [version(&test, 1).options(options.clone()).up().await] {
-            let error = run.expect_err().to_string();
-            assert!(error.contains(expected), "{error}");
-        }
+        let run = version(&test, 1).options(options).up().await;
+        let error = run.expect_err().to_string();
+        assert!(error.contains(expected), "{error}");
     }
     let run = test.clone().options(options(&["nobody"], &[])).refresh().await;
     assert!(run.expect_err().to_string().contains("matches no resource"));
@@ -271,10 +270,7 @@ async fn nothing_is_taken_away_from_under_what_is_left_out() {
 /// Rules: 25, 29.
 #[stackkit::test]
 async fn a_destroy_takes_what_is_selected() {
-    let base = || {
-        let test = test(&[vec![item("a"), item("b").soft("a"), item("c").hard("b"), item("x")]]).parallel(1);
-        test
-    };
+    let base = || test(&[vec![item("a"), item("b").soft("a"), item("c").hard("b"), item("x")]]).parallel(1);
     let test = base();
     test.up().await.expect_ok();
     test.cloud().clear_calls();
