@@ -10,7 +10,7 @@ pub mod memory;
 pub mod model;
 mod records;
 mod rename;
-mod store;
+pub(crate) mod store;
 mod verify;
 
 pub use error::StateError;

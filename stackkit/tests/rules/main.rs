@@ -1,14 +1,20 @@
 //! The engine's rules, one by one, on a mocked cloud.
 
+mod ceiling;
+mod checks;
 mod diff;
 mod failure;
 mod names;
 mod options;
 mod order;
+mod policies;
 mod protection;
 mod reality;
 mod refresh;
+mod remedies;
+mod saved_plans;
 mod scale;
+mod screens;
 mod secrets;
 mod select;
 mod toys;

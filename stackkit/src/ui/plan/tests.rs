@@ -29,6 +29,8 @@ fn plan(nodes: Vec<PlanNode>, outputs: Vec<PlannedOutput>) -> Plan {
         outputs,
         selected: None,
         diagnostics: Vec::new(),
+        advice: Vec::new(),
+        unjudged: Default::default(),
         known: Vec::new(),
         dependencies: Vec::new(),
     }
