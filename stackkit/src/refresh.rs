@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::catalog::{Catalog, TypeEntry};
 use crate::connections::Connections;
@@ -39,6 +40,8 @@ pub(crate) struct Reality<'a> {
     pub(crate) scrubber: &'a Scrubber,
     pub(crate) info: Arc<RunInfo>,
     pub(crate) parallel: usize,
+    /// Once it is cancelled, nothing more is read.
+    pub(crate) cancel: CancellationToken,
 }
 
 /// References resolve to what the state has recorded.
@@ -130,15 +133,22 @@ impl Reality<'_> {
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
-    /// Reads every recorded resource and returns what changed, which is applied to `state` already.
+    /// Reads every recorded resource that is in scope and returns what changed, which is applied to `state` already,
+    /// and how many were not read because the run was cancelled.
     ///
     /// # Errors
-    /// Everything that could not be read, together; nothing is changed then.
-    pub(crate) async fn refresh(&mut self, state: &mut State) -> Result<Vec<Change>, Vec<Diagnostic>> {
+    /// Everything that could not be read, together; nothing is changed then. What a cancelled run did not come to is no
+    /// error.
+    pub(crate) async fn refresh(
+        &mut self,
+        state: &mut State,
+        scope: Option<&plan::Scope>,
+        retyped: &plan::Retyped,
+    ) -> Result<(Vec<Change>, usize), Vec<Diagnostic>> {
         let mut groups: BTreeMap<(String, String), Vec<Instance>> = BTreeMap::new();
         for record in state.resources.values() {
-            if record.status != Status::PendingReplacement {
-                let group = (record.provider.clone(), record.urn.type_name().to_owned());
+            if record.status != Status::PendingReplacement && scope.is_none_or(|scope| scope.has(record.instance)) {
+                let group = (record.provider.clone(), plan::type_of(record, retyped).to_owned());
                 groups.entry(group).or_default().push(record.instance);
             }
         }
@@ -180,7 +190,7 @@ impl Reality<'_> {
         let mut read: BTreeMap<Instance, Result<Option<Values>, Error>> = BTreeMap::new();
         let mut queue = queue.into_iter();
         loop {
-            while tasks.len() < self.parallel.max(1) {
+            while tasks.len() < self.parallel.max(1) && !self.cancel.is_cancelled() {
                 let Some((connection, ty, type_name, items)) = queue.next() else { break };
                 let info = Arc::clone(&self.info);
                 tasks.spawn(async move { read_batch(connection, ty, type_name, items, info).await });
@@ -191,6 +201,7 @@ impl Reality<'_> {
                 Some(Err(_)) => problems.push(Diagnostic::invalid("a provider panicked while it read")),
             }
         }
+        let unread = queue.map(|(_, _, _, items)| items.len()).sum();
         for (instance, result) in &read {
             let (Err(error), Some(record)) = (result, state.resources.get(instance)) else { continue };
             let message = self.scrubber.scrub(error.message());
@@ -203,14 +214,14 @@ impl Reality<'_> {
         let mut changes = Vec::new();
         for (instance, result) in read {
             let Some(record) = state.resources.get(&instance) else { continue };
-            let Some(entry) = self.catalog.get(record.urn.type_name()) else { continue };
+            let Some(entry) = self.catalog.get(plan::type_of(record, retyped)) else { continue };
             // Each comparison sees what the ones before it left: two things that one resource refers to may be gone.
             for change in self.compare(state, &dependents, record, entry, result.unwrap_or_default()) {
                 state.apply(change.clone());
                 changes.push(change);
             }
         }
-        Ok(changes)
+        Ok((changes, unread))
     }
 
     fn compare(
@@ -247,14 +258,21 @@ impl Reality<'_> {
     ///
     /// # Errors
     /// Everything that cannot be adopted, together.
-    pub(crate) async fn imports(&mut self, state: &State) -> Result<BTreeMap<u32, ResourceRecord>, Vec<Diagnostic>> {
+    pub(crate) async fn imports(
+        &mut self,
+        state: &State,
+        scope: Option<&plan::Scope>,
+    ) -> Result<BTreeMap<u32, ResourceRecord>, Vec<Diagnostic>> {
         let (mut found, mut problems) = (BTreeMap::new(), Vec::new());
         let mut claimed: HashMap<_, &Declared> = HashMap::new();
         for (index, declared) in self.declared.resources.iter().enumerate() {
             let Some(id) = &declared.options().import else { continue };
+            if scope.is_some_and(|scope| !scope.selection.has_declared(index as u32)) {
+                continue;
+            }
             let known = state.resources.values().any(|record| {
                 record.urn == declared.urn && record.status != Status::PendingReplacement
-                    || declared.options().aliases.iter().any(|alias| plan::names(alias, &record.urn))
+                    || declared.options().aliases.iter().any(|alias| plan::alias_urn(declared, alias) == record.urn)
             });
             if known {
                 continue;

@@ -48,6 +48,7 @@ use crate::stack::IntoOutput;
 use crate::state::Store;
 use crate::state::backend::{Backend, BackendError, Holder, Lease, Loaded, Position};
 use crate::state::memory::MemoryBackend;
+use crate::urn::Urn;
 use crate::value::Value;
 
 /// A program under test, with its configuration and what is to fail.
@@ -260,6 +261,16 @@ impl Test {
         self.deployment(&self.world, backend, DeployOptions { stack: self.stack.clone(), ..plain() }).repair().await
     }
 
+    /// Renames a resource in the state; see [`Deployment::rename`].
+    ///
+    /// # Errors
+    /// As [`Deployment::rename`].
+    pub async fn rename(&self, old: &Urn, new: &Urn) -> Result<(), RunError> {
+        let backend: Arc<dyn Backend> = Arc::new(self.world.backend.clone());
+        let options = DeployOptions { stack: self.stack.clone(), ..plain() };
+        self.deployment(&self.world, backend, options).rename(old, new).await
+    }
+
     fn deployment(&self, world: &World, backend: Arc<dyn Backend>, options: DeployOptions) -> Deployment {
         let mut deployment = Deployment::new(Some(self.program), options);
         deployment.source = Source::Given { backend, sealer: Arc::clone(&world.sealer), config: self.config.clone() };
@@ -317,7 +328,7 @@ impl Test {
             (What::Preview, None) => deployment.preview(&self.options).await.map(|plan| plan.summary()),
             (What::Up, None) => deployment.up(&self.options, &|_| true).await,
             (What::Destroy, _) => deployment.destroy(&self.options, &|_| true).await,
-            (What::Refresh, _) => deployment.refresh(&|_| true).await,
+            (What::Refresh, _) => deployment.refresh(&self.options, &|_| true).await,
         };
         let state = match Store::open(Arc::new(world.backend.clone()), Arc::clone(&world.sealer)).await {
             Ok((_, state)) => state,
