@@ -9,7 +9,6 @@ use crate::plan;
 use crate::property::PropertyField;
 use crate::schema::{Field, Schema};
 use crate::state::model::{Instance, ResourceRecord, State, Status};
-use crate::urn::Urn;
 use crate::value::Value;
 
 /// Where a secret is to be filled in.
@@ -195,7 +194,7 @@ impl Writer<'_> {
         if !self.refers_to.contains(&instance) {
             self.refers_to.push(instance);
         }
-        Some(format!("&{}.{field}", variable(urn)))
+        Some(format!("&{}.{field}", variable(urn.name())))
     }
 }
 
@@ -274,7 +273,7 @@ mod tests {
 
     #[test]
     fn names_become_variables_and_methods() {
-        let of = |name: &str| variable(&Urn::new("a:B", name));
+        let of = |name: &str| variable(name);
         assert_eq!(
             ["private-a", "9lives", "type", "Main.DB", "stack"].map(of),
             ["private_a", "r9lives", "r#type", "main_db", "the_stack"]
