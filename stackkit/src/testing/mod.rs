@@ -35,6 +35,7 @@ pub use failure::Failure;
 pub use run::TestRun;
 
 use crate::context::BoxFuture;
+use crate::durations::{Durations, Unknown};
 use crate::engine::session::Source;
 use crate::engine::{DeployOptions, Deployment, RunError};
 use crate::event::{Event, Operation};
@@ -57,6 +58,7 @@ pub struct Test {
     parallel: usize,
     fail_fast: bool,
     refresh: bool,
+    durations: Arc<dyn Durations>,
     cancel_after: Option<usize>,
     world: World,
 }
@@ -85,6 +87,7 @@ impl Test {
             parallel: 4,
             fail_fast: false,
             refresh: true,
+            durations: Arc::new(Unknown),
             cancel_after: None,
             world: World {
                 cloud: Cloud::default(),
@@ -141,6 +144,14 @@ impl Test {
     #[must_use]
     pub fn without_refresh(mut self) -> Self {
         self.refresh = false;
+        self
+    }
+
+    /// How long calls are thought to take, such as `|urn: &Urn, verb: Verb| Some(Duration::from_secs(3))`: of what is
+    /// ready, the longest path goes first.
+    #[must_use]
+    pub fn durations(mut self, durations: impl Durations + 'static) -> Self {
+        self.durations = Arc::new(durations);
         self
     }
 
@@ -244,6 +255,7 @@ impl Test {
             parallel: self.parallel,
             fail_fast: self.fail_fast,
             refresh: self.refresh,
+            durations: Arc::clone(&self.durations),
             cancel,
             listener: Arc::new(move |event: &Event| {
                 if let Event::StepStarted { .. } = event {
