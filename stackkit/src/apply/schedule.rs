@@ -244,8 +244,8 @@ mod tests {
             };
             let network = add(None, 2 + dice.below(3));
             let parts: Vec<NodeIndex> = (0..4).map(|_| add(Some(network), 1 + dice.below(5))).collect();
-            let database = add(Some(parts[0]), 60 + dice.below(240));
-            let service = add(Some(database), 20 + dice.below(40));
+            let database = add(Some(parts[0]), 15 + dice.below(60));
+            let service = add(Some(database), 5 + dice.below(15));
             add(Some(service), 1);
         }
         (graph, durations)

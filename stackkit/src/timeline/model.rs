@@ -152,7 +152,9 @@ impl Model {
                 marks: track
                     .marks
                     .iter()
-                    .map(|mark| (millis(mark.at), mark.text.clone(), mark.retry.map(|delay| round(delay.as_secs_f64()))))
+                    .map(|mark| {
+                        (millis(mark.at), mark.text.clone(), mark.retry.map(|delay| round(delay.as_secs_f64())))
+                    })
                     .collect(),
                 critical: false,
             });
@@ -254,7 +256,8 @@ fn lanes(order: &[usize], tracks: &[Track]) -> Vec<Option<usize>> {
 
 /// For steps that waited although everything before them was done: what ended last before they began.
 fn slots(order: &[usize], tracks: &[Track], turns: &[Turn]) -> Vec<Option<usize>> {
-    let mut ends: Vec<(Duration, usize)> = order.iter().filter_map(|step| Some((tracks[*step].ended?, *step))).collect();
+    let mut ends: Vec<(Duration, usize)> =
+        order.iter().filter_map(|step| Some((tracks[*step].ended?, *step))).collect();
     ends.sort_unstable();
     let mut seen = HashSet::new();
     order
