@@ -15,7 +15,9 @@ pub(crate) use decide::{delete_first, names, protected, recorded_options};
 pub use diff::FieldChange;
 pub(crate) use diff::{desired_inputs, diff};
 pub(crate) use order::dependencies;
-pub(crate) use values::{Known, absorb, field_value, named_inputs, named_outputs, record_values, state_values};
+pub(crate) use values::{
+    Known, absorb, field_value, is_as_recorded, named_inputs, named_outputs, record_values, state_values,
+};
 
 use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;

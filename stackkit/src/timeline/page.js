@@ -144,8 +144,6 @@
     axis.replaceChildren();
     const height = 66, top = 6, tall = 36;
     axis.setAttribute("height", height);
-    axis.setAttribute("viewBox", `0 0 ${box.width} ${height}`);
-    axis.style.width = `${box.width}px`;
     element("path", { d: area(1, box, top, tall), class: "load" }, axis);
     element("path", { d: area(2, box, top, tall), class: "stuck" }, axis);
     element("text", { x: box.left - 8, y: top + 12, "text-anchor": "end", class: "muted" }, axis, view === "slots" ? `${data.lanes}` : `${data.lanes} at once`);
@@ -175,7 +173,7 @@
       element("rect", { x: a, y, width: b - a, height, fill: "url(#hatch)" }, g);
     }
     for (const [at, , delay] of step.marks || []) {
-      if (delay === null && at >= from && at <= to) element("line", { x1: clamp(at), x2: clamp(at), y1: y + height * 0.55, y2: y + height - 2, class: "mark" }, g);
+      if (delay === null && at >= from && at <= to) element("line", { x1: clamp(at), x2: clamp(at), y1: y + height * 0.68, y2: y + height - 3, class: "mark" }, g);
     }
     if (step.outcome === "failed" && end - begin > 14) element("text", { x: end - 11, y: y + height / 2 + 4, class: "in" }, g, "✕");
     if (step.outcome === "running" && end - begin > 14) element("text", { x: end - 12, y: y + height / 2 + 4, class: "in" }, g, "…");
