@@ -7,4 +7,5 @@ mod protection;
 mod reality;
 mod scale;
 mod secrets;
+mod timeline;
 mod toys;
