@@ -133,6 +133,14 @@ impl Recording {
             Event::Refreshing { count } => self.refreshed = Some(*count),
             Event::Drifted { .. } => self.drifted += 1,
             Event::Planned { plan } => self.plan(at, plan),
+            Event::Cancelling { .. } => self.cancelled = Some(at),
+            Event::Finished { summary } => self.finished = Some((at, summary.clone())),
+            _ => self.note_step(at, event),
+        }
+    }
+
+    fn note_step(&mut self, at: Duration, event: &Event) {
+        match event {
             Event::StepStarted { urn, verb } => {
                 let Some(step) = self.step(urn, *verb, Outcome::Quiet) else { return };
                 self.running.entry(urn.clone()).or_default().push(step);
@@ -151,8 +159,8 @@ impl Recording {
             Event::StepSkipped { urn, verb, because } => {
                 self.end(at, urn, *verb, Duration::ZERO, Outcome::Skipped, Some(because));
             }
-            Event::Cancelling { .. } => self.cancelled = Some(at),
-            Event::Finished { summary } => self.finished = Some((at, summary.clone())),
+            // What concerns no step.
+            _ => {}
         }
     }
 
