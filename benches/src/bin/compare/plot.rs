@@ -70,14 +70,12 @@ impl Picture {
         let _ = writeln!(svg, "<text class=\"p\" x=\"{x0}\" y=\"{}\">{}</text>", top + 14.0, escape(&panel.title));
         for power in low as i32..=high as i32 {
             let value = 10f64.powi(power);
+            let (at, end) = (y(value), x0 + width);
             let _ = writeln!(
                 svg,
-                "<line x1=\"{x0}\" x2=\"{}\" y1=\"{2:.1}\" y2=\"{2:.1}\"/><text class=\"m\" x=\"{3}\" y=\"{4:.1}\" text-anchor=\"end\">{5}</text>",
-                x0 + width,
-                y(value),
-                y(value),
+                "<line x1=\"{x0}\" x2=\"{end}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/><text class=\"m\" x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
                 x0 - 6.0,
-                y(value) + 4.0,
+                at + 4.0,
                 (self.label)(value)
             );
         }
