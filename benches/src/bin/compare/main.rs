@@ -83,9 +83,7 @@ fn compare(args: &Args) -> Result<(), String> {
         if let Some(Ok(runs)) = least.into_iter().find(|(phase, _)| *phase == Phase::Nothing).map(|(_, cell)| cell) {
             report.least.insert(tool, runs);
         }
-        // Keys cost the same at every size, so that one size says it.
-        let sizes: Vec<usize> = (0..report.sizes.len()).collect();
-        for size in sizes {
+        for size in 0..report.sizes.len() {
             for (phase, cell) in at_size(&named, report.sizes[size], args.runs, limit, &Phase::ALL) {
                 report.cells.insert((tool, size, phase), cell);
             }
@@ -193,9 +191,21 @@ fn target() -> PathBuf {
     own.parent().and_then(Path::parent).map_or_else(|| PathBuf::from("target"), Path::to_owned)
 }
 
+/// The command as somebody else would give it: without the paths of this machine.
 fn command_line() -> String {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    format!("cargo run --release -p stackkit-benches --bin compare -- {}", words.join(" "))
-        .trim_end_matches(" -- ")
-        .to_owned()
+    let mut words = vec!["cargo run --release -p stackkit-benches --bin compare".to_owned()];
+    let mut given = std::env::args().skip(1);
+    let mut more = Vec::new();
+    while let Some(word) = given.next() {
+        if ["--scale", "--docs"].contains(&word.as_str()) {
+            given.next();
+        } else {
+            more.push(word);
+        }
+    }
+    if !more.is_empty() {
+        words.push("--".into());
+    }
+    words.extend(more);
+    words.join(" ")
 }

@@ -321,7 +321,7 @@ pub fn build_tofu(cache: &Path) -> Result<PathBuf, String> {
         dir: PathBuf,
     }
     let module: Module = serde_json::from_slice(&found.stdout)
-        .map_err(|_| format!("`go mod download` failed: {}", String::from_utf8_lossy(&found.stderr)))?;
+        .map_err(|_| format!("`go mod download` failed: {}", String::from_utf8_lossy(&found.stdout)))?;
     std::fs::create_dir_all(cache).map_err(|error| error.to_string())?;
     // The module has replacements of its own, with which `go install` does not build from afar; the module's folder is
     // read-only, which a build does not mind.
