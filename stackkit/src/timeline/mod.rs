@@ -129,6 +129,11 @@ impl Recording {
             Event::Warning { urn, message } => {
                 self.warnings.push(urn.as_ref().map_or_else(|| message.clone(), |urn| format!("{urn}: {message}")));
             }
+            Event::Advice { policy, urn, message } => {
+                let on = urn.as_ref().map_or_else(String::new, |urn| format!("{urn}: "));
+                self.warnings.push(format!("{on}{message} (policy `{policy}`)"));
+            }
+            Event::CheckFailed { message, at } => self.warnings.push(format!("check failed: {message} ({at})")),
             Event::Recovered { urn, message } => self.warnings.push(format!("{urn}: {message}")),
             Event::Refreshing { count } => self.refreshed = Some(*count),
             Event::Drifted { .. } => self.drifted += 1,

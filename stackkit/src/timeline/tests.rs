@@ -29,6 +29,8 @@ fn plan(names: &[&str], after: &[(usize, usize)]) -> Arc<Plan> {
         steps,
         outputs: Vec::new(),
         diagnostics: Vec::new(),
+        advice: Vec::new(),
+        unjudged: Default::default(),
         known: Vec::new(),
         dependencies: Vec::new(),
     })
