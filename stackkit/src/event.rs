@@ -61,6 +61,11 @@ pub enum Event {
         /// How many.
         count: usize,
     },
+    /// What a program takes from elsewhere is being read.
+    Reading {
+        /// How many reads.
+        count: usize,
+    },
     /// A resource is not as the state has it.
     Drifted {
         /// The resource.
@@ -174,6 +179,8 @@ pub enum Verb {
     Record,
     /// Drops it from the state without a call.
     Forget,
+    /// Reads something that the stack does not manage.
+    Read,
 }
 
 impl Verb {
@@ -187,6 +194,7 @@ impl Verb {
             Verb::Import => "import",
             Verb::Record => "record",
             Verb::Forget => "forget",
+            Verb::Read => "read",
         }
     }
 }

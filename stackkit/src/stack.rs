@@ -13,8 +13,10 @@ use crate::output::Output;
 use crate::program::ProgramError;
 use crate::property::Property;
 use crate::provider::Provider;
+use crate::read::{self, DeclaredRead, Outside, Subject};
 use crate::resource::{Managed, Resource, Values};
 use crate::schema::Schema;
+use crate::secret::Secret;
 use crate::urn::Urn;
 use crate::value::Value;
 
@@ -74,6 +76,8 @@ pub struct DeclaredOutput {
 pub struct Declarations {
     /// Resources; their index is what references name.
     pub resources: Vec<Declared>,
+    /// What is read and never managed; references name them by indices of their own.
+    pub reads: Vec<DeclaredRead>,
     /// Provider instances.
     pub providers: Vec<DeclaredProvider>,
     /// Outputs.
@@ -95,13 +99,68 @@ pub struct Declarations {
 impl Declarations {
     /// Index of the resource with that URN.
     pub fn index(&self, urn: &Urn) -> Option<u32> {
-        self.by_urn.get(urn).copied()
+        self.by_urn.get(urn).copied().filter(|index| *index < read::FIRST)
+    }
+
+    /// The read that a reference names; none where it names a resource.
+    pub(crate) fn read(&self, reference: u32) -> Option<&DeclaredRead> {
+        self.reads.get(read::index_of(reference)?)
+    }
+
+    pub(crate) fn read_mut(&mut self, reference: u32) -> Option<&mut DeclaredRead> {
+        self.reads.get_mut(read::index_of(reference)?)
+    }
+
+    /// Adds a read and gives the index by which references name it.
+    pub(crate) fn declare_read(&mut self, urn: Urn, subject: Subject, at: &'static Location<'static>) -> u32 {
+        let index = read::FIRST + self.reads.len() as u32;
+        // Referring to a stack in two places is two references to one stack, which is read once.
+        if !matches!(subject, Subject::Stack { .. }) {
+            self.check_name(&urn, at);
+            self.check_unique(&urn, index, at);
+        }
+        self.reads.push(DeclaredRead::new(urn, subject, at));
+        index
+    }
+
+    /// Settings that a provider instance has been given so far.
+    pub(crate) fn settings_of(&self, instance: &str) -> Option<Value> {
+        self.providers.iter().find(|provider| provider.name == instance).map(|provider| provider.settings.clone())
+    }
+
+    fn check_name(&mut self, urn: &Urn, at: &'static Location<'static>) {
+        let name = urn.path();
+        if name.is_empty() || name.contains(['/', ':']) || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            self.diagnostics.push(
+                Diagnostic::invalid(format!("`{}` cannot be the name of a resource", name.escape_debug()))
+                    .on(urn)
+                    .help("use letters, digits, `-`, `_` and `.`")
+                    .at(at),
+            );
+        }
+    }
+
+    fn check_unique(&mut self, urn: &Urn, index: u32, at: &'static Location<'static>) {
+        let Some(first) = self.by_urn.get(urn).copied() else {
+            self.by_urn.insert(urn.clone(), index);
+            return;
+        };
+        let place = match self.read(first) {
+            Some(read) => read.at.to_string(),
+            None => self.resources.get(first as usize).map(|r| r.at.to_string()).unwrap_or_default(),
+        };
+        self.diagnostics.push(
+            Diagnostic::invalid(format!("declared twice; the first is at {place}"))
+                .on(urn)
+                .help("give one of them another name")
+                .at(at),
+        );
     }
 }
 
-type Shared = Arc<Mutex<Declarations>>;
+pub(crate) type Shared = Arc<Mutex<Declarations>>;
 
-fn lock(shared: &Shared) -> MutexGuard<'_, Declarations> {
+pub(crate) fn lock(shared: &Shared) -> MutexGuard<'_, Declarations> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -111,11 +170,25 @@ pub struct Stack {
     dir: std::path::PathBuf,
     config: BTreeMap<String, Value>,
     shared: Shared,
+    outside: Option<Arc<Outside>>,
 }
 
 impl Stack {
-    pub(crate) fn new(name: &str, dir: &std::path::Path, config: BTreeMap<String, Value>) -> Self {
-        Self { name: name.into(), dir: dir.into(), config, shared: Shared::default() }
+    pub(crate) fn new(
+        name: &str,
+        dir: &std::path::Path,
+        config: BTreeMap<String, Value>,
+        outside: Option<Arc<Outside>>,
+    ) -> Self {
+        Self { name: name.into(), dir: dir.into(), config, shared: Shared::default(), outside }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(crate) fn outside(&self) -> Option<Arc<Outside>> {
+        self.outside.clone()
     }
 
     /// Writes down something that modules of their own declare.
@@ -151,26 +224,9 @@ impl Stack {
         let at = Location::caller();
         let mut declared = lock(&self.shared);
         let urn = Urn::new(schema.type_name, &name);
-        if name.is_empty() || name.contains(['/', ':']) || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            declared.diagnostics.push(
-                Diagnostic::invalid(format!("`{}` cannot be the name of a resource", name.escape_debug()))
-                    .on(&urn)
-                    .help("use letters, digits, `-`, `_` and `.`")
-                    .at(at),
-            );
-        }
         let index = declared.resources.len() as u32;
-        if let Some(first) = declared.by_urn.get(&urn).copied() {
-            let place = declared.resources.get(first as usize).map(|r| r.at.to_string()).unwrap_or_default();
-            declared.diagnostics.push(
-                Diagnostic::invalid(format!("declared twice; the first is at {place}"))
-                    .on(&urn)
-                    .help("give one of them another name")
-                    .at(at),
-            );
-        } else {
-            declared.by_urn.insert(urn.clone(), index);
-        }
+        declared.check_name(&urn, at);
+        declared.check_unique(&urn, index, at);
         declared.resources.push(Declared { urn, schema, values, options: None, at });
         index
     }
@@ -242,6 +298,16 @@ impl<T: Property> IntoOutput<T> for &Output<T> {
     }
 }
 impl<T: crate::property::Plain> IntoOutput<T> for T {
+    fn into_tree(self) -> Value {
+        self.to_value()
+    }
+}
+impl<T: Property> IntoOutput<Secret<T>> for Secret<T> {
+    fn into_tree(self) -> Value {
+        self.to_value()
+    }
+}
+impl<T: Property> IntoOutput<Secret<T>> for &Secret<T> {
     fn into_tree(self) -> Value {
         self.to_value()
     }
@@ -381,6 +447,13 @@ impl<R: Resource> Handle<R> {
 pub struct ProviderHandle<P> {
     name: String,
     provider: std::marker::PhantomData<fn() -> P>,
+}
+
+impl<P> ProviderHandle<P> {
+    /// Name of the instance.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 impl<P> std::fmt::Debug for ProviderHandle<P> {

@@ -7,6 +7,7 @@
 pub(crate) mod call;
 mod ceiling;
 mod prepare;
+mod reads;
 mod schedule;
 mod settle;
 
@@ -23,6 +24,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::call::{Answer, Ask, Call, Message};
+use crate::apply::reads::{Reading, Wait};
 use crate::apply::schedule::Schedule;
 use crate::catalog::Catalog;
 use crate::connections::Connections;
@@ -124,6 +126,7 @@ struct Executor<'a> {
     acks: Vec<oneshot::Sender<Result<(), Error>>>,
     #[allow(clippy::vec_box, reason = "it is boxed where it is made, and large")]
     starts: Vec<Box<Running>>,
+    reading: Reading,
     summary: Summary,
     stopping: Option<&'static str>,
     unsaved: Option<String>,
@@ -155,6 +158,7 @@ pub(crate) async fn apply(job: Apply<'_>) -> Applied {
         events: Vec::new(),
         acks: Vec::new(),
         starts: Vec::new(),
+        reading: Reading::default(),
         summary: Summary::default(),
         stopping: None,
         unsaved: None,
@@ -176,10 +180,11 @@ impl Executor<'_> {
                 self.fill().await;
             }
             self.flush().await;
-            if self.stopping.is_none() && self.schedule.has_ready() && self.running.len() < self.job.limits.parallel {
+            if self.stopping.is_none() && self.schedule.has_ready() && self.busy() < self.job.limits.parallel {
                 continue;
             }
-            if self.running.is_empty() {
+            // A read changes nothing: a run that stops does not wait for one.
+            if self.running.is_empty() && (self.reading.len() == 0 || self.stopping.is_some()) {
                 if self.stopping.is_none() && self.put_off_deletions() {
                     continue;
                 }
@@ -190,6 +195,9 @@ impl Executor<'_> {
                 biased;
                 Some(message) = inbox.recv() => self.heard(message),
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended).await,
+                Some((read, started, result)) = self.reading.next(), if self.reading.len() > 0 => {
+                    self.read_ended(read, started, result);
+                }
                 // The next round begins with what that means.
                 () = cancel.cancelled(), if self.stopping.is_none() => {}
             }
@@ -203,14 +211,29 @@ impl Executor<'_> {
         }
     }
 
+    /// How many slots are taken.
+    fn busy(&self) -> usize {
+        self.running.len() + self.reading.len()
+    }
+
     /// Prepares ready steps until all slots are taken.
     async fn fill(&mut self) {
-        while self.running.len() + self.starts.len() < self.job.limits.parallel {
+        while self.busy() + self.starts.len() < self.job.limits.parallel {
             if self.job.cancel.is_cancelled() || self.stopping.is_some() {
                 return;
             }
             let Some(step) = self.schedule.next() else { return };
             let node = self.schedule.node_of(&self.job.plan.steps, step);
+            match self.wait_for_reads(step, node).await {
+                Wait::No => {}
+                Wait::Read => continue,
+                Wait::Failed(error) => {
+                    let urn = self.urn(node);
+                    let verb = self.planned_verb(node).unwrap_or(Verb::Delete);
+                    self.fail(step, urn, verb, std::time::Duration::ZERO, &error);
+                    continue;
+                }
+            }
             match self.prepare(step, node).await {
                 Prepared::Done(changes, verb) => {
                     self.record(changes);
@@ -383,6 +406,7 @@ impl Executor<'_> {
         for step in self.schedule.rest() {
             self.skip(step, because);
         }
+        self.read_the_rest().await;
         self.record_outputs();
         self.check_outputs();
         self.drop_unused_providers();

@@ -267,7 +267,7 @@ impl Executor<'_> {
             ask: Ask::Update {
                 id: record.id.clone(),
                 prior: Prior {
-                    values: plan::state_values(declared.schema, &record),
+                    values: told(declared.schema, &record, &args),
                     partial: record.status == Status::Incomplete,
                 },
                 args: args.clone(),
@@ -412,7 +412,7 @@ impl Executor<'_> {
     }
 
     /// The connection of a provider instance, and what is to be recorded of it.
-    async fn connection(&mut self, instance: &str) -> Result<(Arc<dyn Connection>, Vec<Change>), String> {
+    pub(super) async fn connection(&mut self, instance: &str) -> Result<(Arc<dyn Connection>, Vec<Change>), String> {
         let declared = self.job.declared.providers.iter().find(|provider| provider.name == instance);
         let settings = match declared {
             Some(provider) => provider.settings.resolve(&self.lookup()).map_err(|error| error.to_string())?,
@@ -456,6 +456,17 @@ impl Running {
     pub(super) fn take_intent(&mut self) -> Option<Change> {
         self.intent.take().map(|intent| Change::Put(Record::Intent(Box::new(intent))))
     }
+}
+
+/// The present values of what is to be updated. Where nobody was ever told an input, it has what the program says.
+fn told(schema: &Schema, record: &ResourceRecord, args: &[Value]) -> Values {
+    let mut values = plan::state_values(schema, record);
+    for (index, _) in schema.inputs().filter(|(_, field)| plan::was_never_told(field, record)) {
+        if let (Some(slot), Some(said)) = (values.get_mut(index).filter(|slot| slot.is_null()), args.get(index)) {
+            *slot = said.clone();
+        }
+    }
+    values
 }
 
 fn unknown_field(declared: &Declared, args: &[Value]) -> Option<&'static str> {

@@ -10,6 +10,7 @@ use crate::apply::{Executor, Running};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Verb};
 use crate::plan::{self, Action};
+use crate::read::Behind;
 use crate::resource::Values;
 use crate::state::model::{Change, Instance, IntentRecord, Key, OutputRecord, Record, ResourceRecord, Status};
 
@@ -205,7 +206,7 @@ impl Executor<'_> {
             // The deletion of a replaced instance is part of its replacement.
             Some(Verb::Forget) if planned.is_some_and(|node| node.action == Action::Forget) => self.summary.forget += 1,
             Some(Verb::Delete) if planned.is_some_and(|node| node.action == Action::Delete) => self.summary.delete += 1,
-            Some(Verb::Delete | Verb::Forget | Verb::Record) => {}
+            Some(Verb::Delete | Verb::Forget | Verb::Record | Verb::Read) => {}
             None => {
                 // An action that was not certain and turned out not to be needed.
                 let not_needed = planned
@@ -244,9 +245,11 @@ impl Executor<'_> {
     /// Records the stack's outputs as far as they are known now; what depends on something that failed stays as it was.
     pub(super) fn record_outputs(&mut self) {
         let mut changes = Vec::new();
+        let behind = Behind::of(self.job.declared);
         for output in &self.job.declared.outputs {
             let mut reached = true;
-            output.value.references(&mut |resource| reached &= self.reached.get(resource as usize) == Some(&true));
+            let mut there = |resource: u32| reached &= self.reached.get(resource as usize) == Some(&true);
+            behind.resources(&output.value, &mut there);
             if !reached {
                 continue;
             }

@@ -311,7 +311,7 @@ impl App {
         }
     }
 
-    fn say(&self, text: &str) {
+    pub(super) fn say(&self, text: &str) {
         if !self.json && self.verbosity > Verbosity::Quiet {
             note(text);
         }

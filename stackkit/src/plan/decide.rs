@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
 use crate::plan::departed::{departed_nodes, owned};
-use crate::plan::diff::{Diff, FieldChange, desired_inputs, diff};
+use crate::plan::diff::{Diff, FieldChange, desired_inputs, diff, was_never_told};
 use crate::plan::guard::{guard, refused_by_protection};
+use crate::plan::reads::open_reads;
 use crate::plan::values::record_values;
 use crate::plan::{Action, Known, Plan, PlanInput, PlanNode, PlannedOutput, order};
 use crate::resource::Values;
@@ -76,8 +77,9 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
 
     let outputs = planned_outputs(input, &known, &mut diagnostics);
     let steps = order::steps(input, &nodes, &dependencies, &owned, &mut diagnostics);
+    let (ready, reads) = open_reads(input, &nodes, &known, &mut diagnostics);
     let (advice, unjudged) = Default::default();
-    let mut plan = Plan { nodes, steps, outputs, diagnostics, advice, unjudged, known, dependencies };
+    let mut plan = Plan { nodes, steps, reads, outputs, diagnostics, ready, advice, unjudged, known, dependencies };
     plan.nodes.iter_mut().for_each(|node| crate::policy::explain(input.declared, node));
     guard(input, &mut plan);
     crate::policy::judge(input, &mut plan);
@@ -225,7 +227,7 @@ fn declared_node(
                 );
             }
             if imported.is_some() {
-                let id = options.import.clone().unwrap_or_default();
+                let id = record.id.clone();
                 if matches!(node.action, Action::Replace { .. }) {
                     diagnostics.push(
                         Diagnostic::refused(format!(
@@ -243,7 +245,9 @@ fn declared_node(
                     );
                 }
                 node.action = Action::Import { id };
-            } else if node.action == Action::Same && needs_recording(input, declared, record, dependencies, done, index)
+            } else if node.action == Action::Same
+                && (needs_recording(input, declared, record, dependencies, done, index)
+                    || schema.inputs().any(|(_, field)| was_never_told(field, record)))
             {
                 node.action = Action::Record;
             }

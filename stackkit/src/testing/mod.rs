@@ -37,12 +37,15 @@ pub use run::TestRun;
 use crate::context::BoxFuture;
 use crate::durations::{Durations, Unknown};
 use crate::engine::session::Source;
-use crate::engine::{DeployOptions, Deployment, RunError};
+use crate::engine::{Adoption, DeployOptions, Deployment, ImportOptions, RunError};
 use crate::event::{Event, Operation};
 use crate::ids::Ids;
 use crate::plan::PlanOptions;
 use crate::program::Program;
+use crate::property::Property;
+use crate::read::Given;
 use crate::seal::Sealer;
+use crate::stack::IntoOutput;
 use crate::state::Store;
 use crate::state::backend::{Backend, BackendError, Holder, Lease, Loaded, Position};
 use crate::state::memory::MemoryBackend;
@@ -61,6 +64,7 @@ pub struct Test {
     durations: Arc<dyn Durations>,
     cancel_after: Option<usize>,
     plan_file: Option<std::path::PathBuf>,
+    references: Given,
     world: World,
 }
 
@@ -92,6 +96,7 @@ impl Test {
             durations: Arc::new(Unknown),
             cancel_after: None,
             plan_file: None,
+            references: Given::default(),
             world: World {
                 cloud: Cloud::default(),
                 backend: MemoryBackend::default(),
@@ -112,6 +117,13 @@ impl Test {
     #[must_use]
     pub fn secret(mut self, key: &str, value: &str) -> Self {
         self.config.insert(key.to_owned(), Value::text(value).into_secret());
+        self
+    }
+
+    /// Gives an output of another stack that the program refers to.
+    #[must_use]
+    pub fn reference<T: Property>(mut self, stack: &str, output: &str, value: impl IntoOutput<T>) -> Self {
+        self.references.entry(stack.to_owned()).or_default().insert(output.to_owned(), value.into_tree());
         self
     }
 
@@ -231,6 +243,16 @@ impl Test {
         crash::killed_at(self, point, what).await.ok()
     }
 
+    /// Adopts something that is in the mocked cloud; see [`Deployment::import`].
+    ///
+    /// # Errors
+    /// As [`Deployment::import`].
+    pub async fn import(&self, options: ImportOptions<'_>) -> Result<Adoption, RunError> {
+        let backend: Arc<dyn Backend> = Arc::new(self.world.backend.clone());
+        let deployment = self.deployment(&self.world, backend, DeployOptions { stack: self.stack.clone(), ..plain() });
+        deployment.import(options, &|_| true).await
+    }
+
     /// Merges what a run could not write to the state; see [`Deployment::repair`].
     ///
     /// # Errors
@@ -245,6 +267,7 @@ impl Test {
         deployment.source = Source::Given { backend, sealer: Arc::clone(&world.sealer), config: self.config.clone() };
         deployment.connector = Arc::new(world.cloud.clone());
         deployment.settles = false;
+        deployment.given = Arc::new(self.references.clone());
         deployment.ids = Arc::new(Ids::seeded(world.seed.wrapping_add(world.backend.appended() << 32)));
         deployment
     }

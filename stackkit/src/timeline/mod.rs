@@ -58,6 +58,8 @@ struct Recording {
 #[derive(Debug, Clone, Default)]
 struct Track {
     verb: Option<Verb>,
+    /// What is read; such a read is no step of the plan.
+    read: Option<Urn>,
     /// When it was prepared; before `started` where something had to be found out first.
     began: Option<Duration>,
     /// When the call began.
@@ -147,6 +149,10 @@ impl Recording {
     fn note_step(&mut self, at: Duration, event: &Event) {
         match event {
             Event::StepStarted { urn, verb } => {
+                if *verb == Verb::Read {
+                    self.steps.entry((urn.clone(), false)).or_default().push(self.tracks.len());
+                    self.tracks.push(Track { read: Some(urn.clone()), ..Track::default() });
+                }
                 let Some(step) = self.step(urn, *verb, Outcome::Quiet) else { return };
                 self.running.entry(urn.clone()).or_default().push(step);
                 let track = &mut self.tracks[step];

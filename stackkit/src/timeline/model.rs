@@ -131,8 +131,9 @@ impl Model {
         for (view, step) in order.iter().copied().enumerate() {
             let (track, turn) = (&tracks[step], &turns[step]);
             let node = plan.steps.node_weight(NodeIndex::new(step)).and_then(|step| plan.nodes.get(node_of(step)));
+            let urn = track.read.as_ref().or(node.map(|node| &node.urn));
             model.steps.push(StepView {
-                urn: node.map_or_else(String::new, |node| node.urn.to_string()),
+                urn: urn.map_or_else(String::new, ToString::to_string),
                 verb: track.verb.map_or("", Verb::name),
                 outcome: match track.outcome {
                     Outcome::Running => "running",
@@ -140,7 +141,10 @@ impl Model {
                     Outcome::Skipped => "skipped",
                     Outcome::Quiet | Outcome::Done => "done",
                 },
-                ready: track.began.map(|began| millis(turn.ready.min(began))),
+                // What a read waited for is no part of the plan.
+                ready: track
+                    .began
+                    .map(|began| millis(if track.read.is_some() { began } else { turn.ready.min(began) })),
                 began: track.began.map(millis),
                 started: track.started.map(millis),
                 ended: track.ended.map(millis),
@@ -263,7 +267,7 @@ fn slots(order: &[usize], tracks: &[Track], turns: &[Turn]) -> Vec<Option<usize>
     order
         .iter()
         .map(|step| {
-            let began = tracks[*step].began?;
+            let began = tracks[*step].began.filter(|_| tracks[*step].read.is_none())?;
             let ready = turns[*step].ready;
             if began.saturating_sub(ready) < WAITED {
                 return None;

@@ -27,6 +27,8 @@ fn plan(names: &[&str], after: &[(usize, usize)]) -> Arc<Plan> {
     Arc::new(Plan {
         nodes: names.iter().map(node).collect(),
         steps,
+        reads: Vec::new(),
+        ready: Vec::new(),
         outputs: Vec::new(),
         diagnostics: Vec::new(),
         advice: Vec::new(),

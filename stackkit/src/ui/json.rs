@@ -154,6 +154,13 @@ fn name_resource(map: &mut Map<String, Json>, urn: &Urn) {
 pub fn plan_events(plan: &Plan, operation: Operation) -> Vec<Json> {
     let mut out: Vec<Json> =
         plan.nodes.iter().filter(|node| node.action != Action::Same).map(planned_resource).collect();
+    out.extend(plan.reads.iter().map(|read| {
+        let mut object = json!({ "type": "read_planned" });
+        if let Json::Object(map) = &mut object {
+            name_resource(map, &read.urn);
+        }
+        object
+    }));
     out.extend(plan.outputs.iter().filter(|output| output.changes()).map(planned_output));
     let mut total = operation_summary(operation, &plan.summary());
     if let Json::Object(map) = &mut total {
@@ -255,6 +262,7 @@ impl<W: Write + Send> Listener for JsonLines<W> {
             Event::CheckFailed { message, at } => json!({ "type": "check_failed", "message": message, "at": at }),
             Event::Recovered { urn, message } => about(urn, json!({ "type": "recovered", "message": message })),
             Event::Refreshing { count } => json!({ "type": "refreshing", "count": count }),
+            Event::Reading { count } => json!({ "type": "reading", "count": count }),
             Event::Drifted { urn, fields, gone } => {
                 about(urn, json!({ "type": "drifted", "fields": fields, "gone": gone }))
             }
