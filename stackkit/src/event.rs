@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::hook::HookPoint;
 use crate::plan::{Action, Plan};
 use crate::urn::Urn;
 
@@ -103,7 +104,34 @@ pub enum Event {
         /// What is done to it.
         verb: Verb,
     },
-    /// A running call said something.
+    /// A hook of the program began.
+    HookStarted {
+        /// The resource.
+        urn: Urn,
+        /// When it runs.
+        point: HookPoint,
+    },
+    /// A hook of the program ended well.
+    HookDone {
+        /// The resource.
+        urn: Urn,
+        /// When it runs.
+        point: HookPoint,
+        /// How long it took.
+        elapsed: Duration,
+    },
+    /// A hook of the program failed, and its step with it.
+    HookFailed {
+        /// The resource.
+        urn: Urn,
+        /// When it runs.
+        point: HookPoint,
+        /// How long it took.
+        elapsed: Duration,
+        /// Why.
+        error: String,
+    },
+    /// A running call or hook said something.
     Progress {
         /// The resource.
         urn: Urn,

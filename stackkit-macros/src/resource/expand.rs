@@ -226,6 +226,9 @@ fn impls(model: &Model) -> TokenStream {
                 fn into_values(self) -> #private::Values {
                     self.__values
                 }
+                fn from_draft(__values: #private::Values) -> Self {
+                    Self { __values }
+                }
                 fn outputs(resource: u32) -> #outputs {
                     #outputs { #(#references),* }
                 }

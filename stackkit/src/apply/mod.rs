@@ -6,6 +6,7 @@
 
 pub(crate) mod call;
 mod ceiling;
+mod hooks;
 mod prepare;
 mod reads;
 mod schedule;
@@ -32,6 +33,7 @@ use crate::context::{BoxFuture, RunInfo};
 use crate::durations::{self, Durations};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Listener, Summary, Verb};
+use crate::hook::Hooked;
 use crate::ids::Ids;
 use crate::plan::{Action, Known, Plan, Step};
 use crate::resource::Values;
@@ -94,6 +96,8 @@ struct Running {
     call: Call,
     /// What becomes durable before the call; taken when it is on its way there.
     intent: Option<IntentRecord>,
+    /// Hooks of the program that are still to run around this step.
+    hooks: Vec<Hooked>,
 }
 
 /// What a step turned out to need.
@@ -313,15 +317,14 @@ impl Executor<'_> {
                 self.start(*running);
             } else {
                 // Its intent is not durable, so the call is not made.
-                let dropped = Change::Remove(crate::state::model::Key::Intent(running.instance));
-                self.record(vec![dropped]);
+                self.drop_unsaved(&running);
                 self.schedule.put_back(running.step);
             }
         }
     }
 
     fn start(&mut self, running: Running) {
-        if !matches!(running.ask, Ask::IsNameFree { .. }) {
+        if matches!(running.ask, Ask::Create { .. } | Ask::Update { .. } | Ask::Delete { .. }) {
             self.emit_now(Event::StepStarted { urn: running.call.urn.clone(), verb: running.verb });
         }
         let task = self.tasks.spawn(running.call.clone().run(running.ask.clone()));
@@ -340,6 +343,14 @@ impl Executor<'_> {
             Message::Progress { urn, message } => {
                 let message = self.job.scrubber.scrub(&message);
                 self.emit_now(Event::Progress { urn, message });
+            }
+            Message::HookStarted { urn, point } => self.emit_now(Event::HookStarted { urn, point }),
+            Message::HookEnded { urn, point, elapsed, error: None } => {
+                self.emit_now(Event::HookDone { urn, point, elapsed });
+            }
+            Message::HookEnded { urn, point, elapsed, error: Some(error) } => {
+                let error = self.job.scrubber.scrub(&error);
+                self.emit_now(Event::HookFailed { urn, point, elapsed, error });
             }
             Message::Retrying { urn, attempt, delay, error } => {
                 let error = self.job.scrubber.scrub(&error);

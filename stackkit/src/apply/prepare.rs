@@ -11,13 +11,14 @@ use crate::apply::call::{Ask, Call, DEFAULT_TIMEOUT, Prior};
 use crate::apply::{Executor, Prepared, Running};
 use crate::catalog::{Catalog, TypeEntry};
 use crate::event::Verb;
+use crate::hook;
 use crate::plan::{self, Action, Plan, PlanNode, Step};
 use crate::provider::Connection;
 use crate::resource::Values;
 use crate::schema::Schema;
 use crate::stack::Declared;
 use crate::state::model::{
-    Change, Instance, IntentKind, IntentRecord, Key, Record, RecordedOptions, ResourceRecord, Status,
+    Change, HookDue, Instance, IntentKind, IntentRecord, Key, Record, RecordedOptions, ResourceRecord, Status,
 };
 use crate::value::Value;
 
@@ -99,6 +100,7 @@ impl Executor<'_> {
                 settled.urn = declared.urn.clone();
                 settled.dependencies = self.dependency_instances(index);
                 settled.options = plan::recorded_options(declarations, declared);
+                settled.options.hook_due = hook::left(&declared.options().hooks, record.options.hook_due);
                 if planned.action != Action::Record || diff.changes.is_empty() {
                     settled.inputs = plan::named_inputs(declared.schema, &desired);
                     settled.drifted.clear();
@@ -114,8 +116,12 @@ impl Executor<'_> {
                 });
                 self.values[index as usize] = plan::record_values(declared.schema, &settled);
                 let imported = matches!(planned.action, Action::Import { .. });
+                let left = settled.options.hook_due.map(|due| (due, settled.id.clone()));
                 if imported || Some(&settled) != self.job.state.resources.get(&settled.instance) {
                     changes.push(Change::Put(Record::Resource(Box::new(settled))));
+                }
+                if let Some((due, id)) = left {
+                    return self.prepare_left_hooks(step, node, declared, entry, &record, (due, id, changes)).await;
                 }
                 Prepared::Done(changes, imported.then_some(Verb::Import))
             }
@@ -168,7 +174,7 @@ impl Executor<'_> {
         if let Some(name) = schema.name_field() {
             by_engine = declared.values.get(name).is_some_and(Value::is_null);
             if by_engine && let Some(slot) = args.get_mut(name) {
-                *slot = Value::Text(physical_name(&self.job.info.stack, declared.urn.name(), instance));
+                *slot = Value::Text(physical_name(&self.job.info.stack, declared.urn.path(), instance));
             }
         }
         if let Some(field) = unknown_field(declared, &args) {
@@ -182,7 +188,7 @@ impl Executor<'_> {
             Ok(found) => found,
             Err(error) => return Prepared::Failed(verb, error),
         };
-        let intent = IntentRecord {
+        let mut intent = IntentRecord {
             instance,
             urn: declared.urn.clone(),
             provider: provider.to_owned(),
@@ -197,6 +203,8 @@ impl Executor<'_> {
             options: plan::recorded_options(self.job.declared, declared),
             replaces: predecessor.map(|record| record.instance),
         };
+        let hooks = declared.options().hooks.clone();
+        intent.options.hook_due = hook::due(&hooks, HookDue::Create, None);
         let limit = declared.options().create_timeout;
         let call = self.call(connection, entry, declared, instance, &intent.token, limit);
         let mut running = Box::new(Running {
@@ -209,9 +217,10 @@ impl Executor<'_> {
             args: args.clone(),
             call,
             intent: Some(intent),
+            hooks,
         });
         if by_engine {
-            changes.extend(running.take_intent());
+            changes.extend(self.begin(&mut running));
         } else {
             running.ask = Ask::IsNameFree { args };
         }
@@ -241,7 +250,7 @@ impl Executor<'_> {
             Err(error) => return Prepared::Failed(Verb::Update, error),
         };
         changes.extend(more);
-        let intent = IntentRecord {
+        let mut intent = IntentRecord {
             instance: record.instance,
             urn: declared.urn.clone(),
             provider: record.provider.clone(),
@@ -256,6 +265,8 @@ impl Executor<'_> {
             options: plan::recorded_options(self.job.declared, declared),
             replaces: None,
         };
+        let hooks = declared.options().hooks.clone();
+        intent.options.hook_due = hook::due(&hooks, HookDue::Update, record.options.hook_due);
         let limit = declared.options().update_timeout;
         let call = self.call(connection, entry, declared, record.instance, &intent.token, limit);
         let mut running = Box::new(Running {
@@ -275,8 +286,9 @@ impl Executor<'_> {
             args,
             call,
             intent: Some(intent),
+            hooks,
         });
-        changes.extend(running.take_intent());
+        changes.extend(self.begin(&mut running));
         Prepared::Call(changes, running)
     }
 
@@ -368,8 +380,9 @@ impl Executor<'_> {
             args: Values::new(),
             call,
             intent: Some(intent),
+            hooks: self.hooks(planned, &record.urn),
         });
-        changes.extend(running.take_intent());
+        changes.extend(self.begin(&mut running));
         Prepared::Call(changes, running)
     }
 

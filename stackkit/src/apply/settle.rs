@@ -37,13 +37,14 @@ impl Executor<'_> {
                     intent.at = super::prepare::now();
                 }
                 running.ask = Ask::Create { args: running.args.clone(), name_was_free: free };
-                let intent = running.take_intent();
+                let intent = self.begin(&mut running);
                 self.record(intent.into_iter().collect());
                 self.starts.push(Box::new(running));
             }
             Ok(Answer::Created { id, values }) => self.created(running, id, &values),
             Ok(Answer::Updated(values)) => self.updated(running, &values),
             Ok(Answer::Deleted) => self.deleted(running),
+            Ok(Answer::HooksRan) => self.hooks_ran(running),
             Err(error) => self.call_failed(running, &error),
         }
     }
@@ -58,7 +59,11 @@ impl Executor<'_> {
         changes.extend(self.made(&intent, record.clone()));
         self.set_values(running.node, &record);
         self.record(changes);
-        self.ends(running, problems);
+        if problems.is_some() {
+            // What is due to hooks stays recorded, and runs once the resource is as it should be.
+            return self.ends(running, problems);
+        }
+        self.conclude(running, &record.id, values);
     }
 
     /// The record of a new instance, and what that means for the one that it replaces.
@@ -94,11 +99,16 @@ impl Executor<'_> {
         self.warn_of_unplanned_outputs(&running, &prior.outputs, &record);
         let problems = self.problems(&running, &mut record, Some(&prior), values);
         self.set_values(running.node, &record);
+        let id = record.id.clone();
         self.record(vec![
             Change::Remove(Key::Intent(running.instance)),
             Change::Put(Record::Resource(Box::new(record))),
         ]);
-        self.ends(running, problems);
+        if problems.is_some() {
+            // What is due to hooks stays recorded, and runs once the resource is as it should be.
+            return self.ends(running, problems);
+        }
+        self.conclude(running, &id, values);
     }
 
     /// An output that the plan took for stable and that changed all the same: recorded, and said.
@@ -125,7 +135,7 @@ impl Executor<'_> {
         let mut changes = vec![Change::Remove(Key::Intent(running.instance))];
         changes.extend(self.gone(running.node, running.instance));
         self.record(changes);
-        self.settled(running.step, running.node, Some(Verb::Delete), Some(running.started));
+        self.conclude(running, "", &[]);
     }
 
     /// What becomes of the record of an instance that is deleted, or forgotten for good.
@@ -183,7 +193,8 @@ impl Executor<'_> {
         }
         self.record(changes);
         let elapsed = running.started.elapsed();
-        self.fail(running.step, running.call.urn.clone(), running.verb, elapsed, error.message());
+        let message = super::hooks::told(&running.ask, error.message());
+        self.fail(running.step, running.call.urn.clone(), running.verb, elapsed, &message);
     }
 
     /// A step is done: counts it, tells of it once it is durable, and lets its successors go.

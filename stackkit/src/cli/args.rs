@@ -184,6 +184,9 @@ pub struct Destroy {
     /// How steps are run.
     #[command(flatten)]
     pub applying: Applying,
+    /// Runs the program, for its hooks before and after deletions
+    #[arg(long)]
+    pub run_program: bool,
 }
 
 /// `refresh`
@@ -405,6 +408,7 @@ mod tests {
             "up --plan p --no-destroy",
             "policy list --json",
             "destroy -y --timeline run.html",
+            "destroy --run-program -y",
             "refresh -y",
             "import aws:ec2:Vpc main vpc-1 -y --json --provider aws/frankfurt",
             "outputs url --show-secrets --json",

@@ -65,6 +65,8 @@ pub struct DeployOptions {
     /// How long calls are thought to take: of what is ready, the longest path goes first. Where nothing is known, every
     /// call counts the same.
     pub durations: Arc<dyn Durations>,
+    /// Whether [`Deployment::destroy`] runs the program, for the hooks around its deletions.
+    pub run_program: bool,
 }
 
 impl Default for DeployOptions {
@@ -81,6 +83,7 @@ impl Default for DeployOptions {
             fail_fast: false,
             refresh: true,
             durations: Arc::new(Unknown),
+            run_program: false,
         }
     }
 }
@@ -200,7 +203,8 @@ impl Deployment {
         self.change(session, declared, options, confirm, Operation::Up, started, None).await
     }
 
-    /// Deletes everything in the state. The program is not run.
+    /// Deletes everything in the state. The program is not run, except for its hooks where
+    /// [`DeployOptions::run_program`] says so.
     ///
     /// # Errors
     /// As [`Deployment::up`].
@@ -208,8 +212,12 @@ impl Deployment {
         let started = Instant::now();
         self.begin(Operation::Destroy);
         let mut session = self.source.open(&self.options.stack, Missing::Refuse).await?;
+        let declared = match self.options.run_program {
+            true => self.declarations(&mut session).await?.for_hooks_only(),
+            false => Declarations::default(),
+        };
         session.lock("destroy").await?;
-        self.change(session, Declarations::default(), options, confirm, Operation::Destroy, started, None).await
+        self.change(session, declared, options, confirm, Operation::Destroy, started, None).await
     }
 
     /// Lets the state follow reality.

@@ -184,6 +184,7 @@ fn declared_node(
             return node;
         }
     };
+    let mut only_hooks = false;
     match present {
         None => {
             if recorded.is_some() {
@@ -246,6 +247,12 @@ fn declared_node(
                 }
                 node.action = Action::Import { id };
             } else if node.action == Action::Same
+                && crate::hook::left(&options.hooks, record.options.hook_due).is_some()
+            {
+                only_hooks = true;
+                node.action = Action::Update;
+                node.reasons.push("its hooks did not come to their end in an earlier run, and run again".into());
+            } else if node.action == Action::Same
                 && (needs_recording(input, declared, record, dependencies, done, index)
                     || schema.inputs().any(|(_, field)| was_never_told(field, record)))
             {
@@ -257,8 +264,13 @@ fn declared_node(
             }
         }
     }
+    if node.action.calls() {
+        node.reasons.extend(crate::transform::reasons(input.declared, index, &node.changes));
+    }
     if let Some(slot) = known.get_mut(index as usize) {
-        *slot = outputs_after(schema, &node.action, &desired, present);
+        // Hooks alone leave everything as it is.
+        let action = if only_hooks { &Action::Same } else { &node.action };
+        *slot = outputs_after(schema, action, &desired, present);
         if matches!(node.action, Action::Replace { .. } | Action::Create)
             && let Some(name) = schema.name_field()
             && declared.values.get(name).is_some_and(Value::is_null)
@@ -389,6 +401,7 @@ pub(crate) fn recorded_options(all: &Declarations, declared: &Declared) -> crate
             .map(|owner| owner.urn.clone()),
         delete_before_replace: options.delete_before_replace.unwrap_or(declared.schema.delete_before_replace),
         delete_timeout: options.delete_timeout,
+        hook_due: None,
     }
 }
 

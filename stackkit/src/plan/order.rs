@@ -73,7 +73,9 @@ pub(crate) fn dependencies(declared: &Declarations, diagnostics: &mut Vec<Diagno
 fn by_name(declared: &Declarations) -> HashMap<&str, Vec<u32>> {
     let mut names: HashMap<&str, Vec<u32>> = HashMap::new();
     for (index, resource) in declared.resources.iter().enumerate() {
-        for name in [resource.urn.as_str(), resource.urn.name()] {
+        let (name, path) = (resource.urn.name(), resource.urn.path());
+        // What stands directly in the stack has its name for a path.
+        for name in [resource.urn.as_str(), name].into_iter().chain((path != name).then_some(path)) {
             names.entry(name).or_default().push(index as u32);
         }
     }

@@ -7,18 +7,19 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::component::{Scope, provider_in};
 use crate::input::IntoInput;
 use crate::lookup::{Asks, Lookup};
 use crate::program::ProgramError;
 use crate::provider::Provider;
-use crate::read::{OtherStack, Outside, Reference, Subject};
+use crate::read::{DeclaredRead, OtherStack, Outside, Reference, Subject};
 use crate::resource::{Fields as _, Managed, Resource, Values};
-use crate::stack::{ProviderHandle, Shared, Stack, lock};
+use crate::stack::{ProviderHandle, Shared, lock};
 use crate::urn::Urn;
 
-impl Stack {
+impl Scope {
     /// Reads something that exists and that this stack does not manage, by the provider's id. What comes back has the
-    /// same outputs as what [`Stack::add`] returns. It is never created, changed or deleted, and nothing of it is
+    /// same outputs as what [`Scope::add`] returns. It is never created, changed or deleted, and nothing of it is
     /// recorded.
     ///
     /// It is read before planning where the id is known by then, else as soon as it is.
@@ -34,20 +35,18 @@ impl Stack {
     /// ```
     #[track_caller]
     pub fn existing<R: Managed>(&mut self, name: impl Into<String>, id: impl IntoInput<String>) -> Existing<R> {
-        let urn = Urn::new(R::SCHEMA.type_name, &name.into());
         let subject = Subject::Existing { schema: R::SCHEMA, id: id.into_value() };
-        let index = self.read(urn, subject, Location::caller());
-        Existing { outputs: R::outputs(index), index, shared: Arc::clone(self.shared()) }
+        let index = self.read(R::SCHEMA.type_name, &name.into(), subject, Location::caller());
+        Existing { outputs: R::outputs(index), index, shared: Arc::clone(&self.shared) }
     }
 
     /// Asks a provider something; the answer's fields are outputs. What it is asked with may depend on other resources.
-    /// Where the answer decides what is declared at all, await [`Stack::lookup`] instead.
+    /// Where the answer decides what is declared at all, await [`Scope::lookup`] instead.
     #[track_caller]
     pub fn look_up<L: Lookup>(&mut self, name: impl Into<String>, question: L) -> Answered<L> {
-        let urn = Urn::new(L::SCHEMA.type_name, &name.into());
         let subject = Subject::Question { query: Arc::new(Asks::<L>(PhantomData)), args: question.into_values() };
-        let index = self.read(urn, subject, Location::caller());
-        Answered { outputs: L::outputs(index), index, shared: Arc::clone(self.shared()) }
+        let index = self.read(L::SCHEMA.type_name, &name.into(), subject, Location::caller());
+        Answered { outputs: L::outputs(index), index, shared: Arc::clone(&self.shared) }
     }
 
     /// Asks a provider something and waits for the answer: plain values, by which a program decides what to declare.
@@ -66,8 +65,9 @@ impl Stack {
     #[track_caller]
     pub fn lookup<L: Lookup>(&self, question: L) -> LookUp<L> {
         LookUp {
-            outside: self.outside(),
-            shared: Arc::clone(self.shared()),
+            outside: self.outside.clone(),
+            shared: Arc::clone(&self.shared),
+            component: self.component,
             args: question.into_values(),
             instance: None,
             at: Location::caller(),
@@ -80,14 +80,15 @@ impl Stack {
     #[track_caller]
     pub fn reference(&mut self, stack: impl Into<String>) -> Reference {
         let stack = stack.into();
-        let urn = Urn::new("stackkit:stack:Reference", &stack);
-        let subject = Subject::Stack { other: OtherStack::new(stack), wanted: Vec::new() };
-        Reference::new(self.read(urn, subject, Location::caller()), Arc::clone(self.shared()))
+        let subject = Subject::Stack { other: OtherStack::new(stack.clone()), wanted: Vec::new() };
+        let index = self.read("stackkit:stack:Reference", &stack, subject, Location::caller());
+        Reference::new(index, Arc::clone(&self.shared))
     }
 
     /// Declares a read and gives the index by which references name it.
-    fn read(&mut self, urn: Urn, subject: Subject, at: &'static Location<'static>) -> u32 {
-        lock(self.shared()).declare_read(urn, subject, at)
+    fn read(&mut self, type_name: &str, name: &str, subject: Subject, at: &'static Location<'static>) -> u32 {
+        let urn = Urn::new(type_name, &self.path_of(name));
+        lock(&self.shared).declare_read(name, DeclaredRead::new(urn, subject, self.component, at))
     }
 }
 
@@ -160,6 +161,7 @@ fn choose<P: Provider>(shared: &Shared, index: u32, provider: &ProviderHandle<P>
 pub struct LookUp<L> {
     outside: Option<Arc<Outside>>,
     shared: Shared,
+    component: Option<u32>,
     args: Values,
     instance: Option<String>,
     at: &'static Location<'static>,
@@ -186,9 +188,15 @@ impl<L: Lookup> IntoFuture for LookUp<L> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let LookUp { outside, shared, args, instance, at, .. } = self;
-            let instance = instance.unwrap_or_else(|| L::SCHEMA.provider().to_owned());
-            let settings = lock(&shared).settings_of(&instance);
+            let LookUp { outside, shared, component, args, instance, at, .. } = self;
+            let (instance, settings) = {
+                let declared = lock(&shared);
+                let provider = L::SCHEMA.provider();
+                let instance = instance.or_else(|| provider_in(&declared, component, provider));
+                let instance = instance.unwrap_or_else(|| provider.to_owned());
+                let settings = declared.settings_of(&instance);
+                (instance, settings)
+            };
             let found = match outside {
                 Some(outside) => outside.look_up(Arc::new(Asks::<L>(PhantomData)), args, &instance, settings).await,
                 None => Err("nobody is there to answer: the program is run without an engine".to_owned()),

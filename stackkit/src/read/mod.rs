@@ -40,6 +40,8 @@ pub struct DeclaredRead {
     /// Where in the program it was declared.
     pub at: &'static Location<'static>,
     pub(crate) subject: Subject,
+    /// The component that it is declared in.
+    pub(crate) component: Option<u32>,
     /// The provider instance; the provider's default one where unset.
     pub(crate) provider: Option<String>,
     /// What was found, once it has been read: it stays the same for the whole run.
@@ -57,8 +59,13 @@ pub(crate) enum Subject {
 }
 
 impl DeclaredRead {
-    pub(crate) fn new(urn: Urn, subject: Subject, at: &'static Location<'static>) -> Self {
-        Self { urn, at, subject, provider: None, found: OnceLock::new() }
+    pub(crate) fn new(urn: Urn, subject: Subject, component: Option<u32>, at: &'static Location<'static>) -> Self {
+        Self { urn, at, subject, component, provider: None, found: OnceLock::new() }
+    }
+
+    /// Name of the provider that is asked; none where a stack is.
+    pub(crate) fn asks(&self) -> Option<&'static str> {
+        self.schema().map(Schema::provider)
     }
 
     fn schema(&self) -> Option<&'static Schema> {

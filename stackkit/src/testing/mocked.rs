@@ -28,6 +28,11 @@ impl Mocked {
     }
 }
 
+/// The path of a resource as part of an id or name.
+fn flat(urn: &Urn) -> String {
+    urn.path().replace('/', "-")
+}
+
 /// The values of a thing: inputs as given, everything else made up, typed and stable.
 pub(super) fn made_up(schema: &'static Schema, urn: &Urn, id: &str, args: &[Value], version: u64) -> Values {
     schema
@@ -41,7 +46,7 @@ pub(super) fn made_up(schema: &'static Schema, urn: &Urn, id: &str, args: &[Valu
             if field.name == "id" {
                 return Value::text(id);
             }
-            let mut seed = format!("{}-{}", urn.name(), field.name.replace('_', "-"));
+            let mut seed = format!("{}-{}", flat(urn), field.name.replace('_', "-"));
             if version > 0 {
                 seed.push_str(&format!("-{version}"));
             }
@@ -104,11 +109,11 @@ impl Connection for Mocked {
                     return Err(Error::new(ErrorKind::Conflict, "something of this name is there already"));
                 }
                 // No cloud gives an id out twice.
-                let first = inner.born.insert(cx.urn().clone());
+                let short = schema.type_name.rsplit(':').next().unwrap_or("thing").to_lowercase();
+                let mut id = format!("{short}-{}", flat(cx.urn()));
+                let first = inner.born.insert(cx.urn().clone()) && !inner.things.contains_key(&id);
                 inner.made += u64::from(!first);
                 let version = if first { 0 } else { inner.made };
-                let short = schema.type_name.rsplit(':').next().unwrap_or("thing").to_lowercase();
-                let mut id = format!("{short}-{}", cx.urn().name());
                 if version > 0 {
                     id.push_str(&format!("-{version}"));
                 }

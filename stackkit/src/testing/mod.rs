@@ -62,6 +62,7 @@ pub struct Test {
     fail_fast: bool,
     refresh: bool,
     durations: Arc<dyn Durations>,
+    run_program: bool,
     cancel_after: Option<usize>,
     plan_file: Option<std::path::PathBuf>,
     references: Given,
@@ -94,6 +95,7 @@ impl Test {
             fail_fast: false,
             refresh: true,
             durations: Arc::new(Unknown),
+            run_program: false,
             cancel_after: None,
             plan_file: None,
             references: Given::default(),
@@ -167,6 +169,13 @@ impl Test {
     #[must_use]
     pub fn durations(mut self, durations: impl Durations + 'static) -> Self {
         self.durations = Arc::new(durations);
+        self
+    }
+
+    /// Runs the program in a destroy too, for its hooks.
+    #[must_use]
+    pub fn run_program(mut self) -> Self {
+        self.run_program = true;
         self
     }
 
@@ -296,6 +305,7 @@ impl Test {
             fail_fast: self.fail_fast,
             refresh: self.refresh,
             durations: Arc::clone(&self.durations),
+            run_program: self.run_program,
             cancel,
             listener: Arc::new(move |event: &Event| {
                 if let Event::StepStarted { .. } = event {

@@ -24,6 +24,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::event::{Event, Listener, Operation, Summary, Verb};
+use crate::hook::HookPoint;
 use crate::plan::{Plan, Step};
 use crate::urn::Urn;
 
@@ -88,8 +89,19 @@ enum Outcome {
 struct Mark {
     at: Duration,
     text: String,
-    /// How long the call waits before it is tried again, where it failed in passing.
-    retry: Option<Duration>,
+    /// How long it lasts: until the next attempt, or until a hook ends.
+    lasts: Option<Duration>,
+    kind: MarkKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MarkKind {
+    /// The call said something.
+    Said,
+    /// The call failed in passing, and is tried again after a while.
+    Retry,
+    /// A hook of the program.
+    Hook,
 }
 
 impl Default for Timeline {
@@ -158,10 +170,16 @@ impl Recording {
                 let track = &mut self.tracks[step];
                 (track.verb, track.started, track.outcome) = (Some(*verb), Some(at), Outcome::Running);
             }
-            Event::Progress { urn, message } => self.mark(urn, Mark { at, text: message.clone(), retry: None }),
+            Event::Progress { urn, message } => {
+                self.mark(urn, Mark { at, text: message.clone(), lasts: None, kind: MarkKind::Said })
+            }
             Event::Retrying { urn, attempt, delay, error } => {
                 let text = format!("attempt {attempt} failed: {error}");
-                self.mark(urn, Mark { at, text, retry: Some(*delay) });
+                self.mark(urn, Mark { at, text, lasts: Some(*delay), kind: MarkKind::Retry });
+            }
+            Event::HookDone { urn, point, elapsed } => self.hook(at, urn, *point, None, *elapsed),
+            Event::HookFailed { urn, point, elapsed, error } => {
+                self.hook(at, urn, *point, Some(error), *elapsed);
             }
             Event::StepDone { urn, verb, elapsed } => self.end(at, urn, *verb, *elapsed, Outcome::Done, None),
             Event::StepFailed { urn, verb, elapsed, error } => {
@@ -196,12 +214,28 @@ impl Recording {
     }
 
     fn mark(&mut self, urn: &Urn, mark: Mark) {
+        self.mark_on(urn, Verb::Create, mark);
+    }
+
+    fn mark_on(&mut self, urn: &Urn, verb: Verb, mark: Mark) {
         let running = self.running.get(urn).and_then(|running| running.last());
         // What is found out before a call belongs to the step that is to come.
-        let step = running.copied().or_else(|| self.step(urn, Verb::Create, Outcome::Quiet));
+        let step = running.copied().or_else(|| self.step(urn, verb, Outcome::Quiet));
         if let Some(track) = step.and_then(|step| self.tracks.get_mut(step)) {
             track.marks.push(mark);
         }
+    }
+
+    /// A hook that has ended now.
+    fn hook(&mut self, at: Duration, urn: &Urn, point: HookPoint, error: Option<&String>, took: Duration) {
+        let verb = match point {
+            HookPoint::BeforeDelete | HookPoint::AfterDelete => Verb::Delete,
+            _ => Verb::Update,
+        };
+        let why = error.map_or_else(String::new, |error| format!(" failed: {error}"));
+        let text = format!("hook {}{why}", point.name());
+        let mark = Mark { at: at.saturating_sub(took), text, lasts: Some(took), kind: MarkKind::Hook };
+        self.mark_on(urn, verb, mark);
     }
 
     fn end(&mut self, at: Duration, urn: &Urn, verb: Verb, took: Duration, outcome: Outcome, because: Option<&String>) {

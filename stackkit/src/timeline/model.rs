@@ -10,7 +10,7 @@ use petgraph::graph::NodeIndex;
 use petgraph::visit::EdgeRef;
 use serde::Serialize;
 
-use super::{Outcome, Recording, Track};
+use super::{MarkKind, Outcome, Recording, Track};
 use crate::event::Verb;
 use crate::plan::{Plan, PlanNode, Step, Why};
 
@@ -73,9 +73,9 @@ pub(super) struct StepView {
     pub(super) reasons: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) because: Option<String>,
-    /// When, what, and how long until the next attempt.
+    /// When, what, how long it lasts, and whether it is `said`, a `retry` or a `hook`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) marks: Vec<(f64, String, Option<f64>)>,
+    pub(super) marks: Vec<(f64, String, Option<f64>, &'static str)>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) critical: bool,
 }
@@ -157,7 +157,13 @@ impl Model {
                     .marks
                     .iter()
                     .map(|mark| {
-                        (millis(mark.at), mark.text.clone(), mark.retry.map(|delay| round(delay.as_secs_f64())))
+                        let kind = match mark.kind {
+                            MarkKind::Said => "said",
+                            MarkKind::Retry => "retry",
+                            MarkKind::Hook => "hook",
+                        };
+                        let lasts = mark.lasts.map(|lasts| round(lasts.as_secs_f64()));
+                        (millis(mark.at), mark.text.clone(), lasts, kind)
                     })
                     .collect(),
                 critical: false,

@@ -33,7 +33,8 @@
     step.short = step.type.split(":").pop();
     step.took = step.ended === undefined ? undefined : step.ended - step.began;
     step.waited = step.began === undefined ? 0 : step.began - step.ready;
-    step.retries = (step.marks || []).filter((mark) => mark[2] !== null);
+    step.retries = (step.marks || []).filter((mark) => mark[3] === "retry");
+    step.hooks = (step.marks || []).filter((mark) => mark[3] === "hook");
     step.text = `${step.urn} ${step.verb} ${step.outcome}`.toLowerCase();
   }
   const ran = steps.filter((step) => step.took !== undefined);
@@ -80,6 +81,7 @@
     for (const verb of new Set(steps.filter((step) => step.outcome !== "failed").map((step) => step.verb))) if (verb) sign(verb, `var(--${verb})`);
     if (failed) sign("failed", "var(--failed)");
     if (ran.some((step) => step.retries.length)) sign("waits to try again", "repeating-linear-gradient(135deg,var(--retry) 0 3px,transparent 3px 6px)");
+    if (ran.some((step) => step.hooks.length)) sign("hook of the program", "var(--hook)");
     if (ran.some((step) => step.waited > 5)) sign("waits for a slot", "repeating-linear-gradient(90deg,var(--wait) 0 3px,transparent 3px 6px) center/100% 3px no-repeat");
     if (path.length) sign("critical path", "linear-gradient(var(--accent),var(--accent)) bottom/100% 4px no-repeat");
   };
@@ -172,8 +174,12 @@
       const a = clamp(at), b = Math.max(clamp(Math.min(at + delay, step.ended)), a + 1.5);
       element("rect", { x: a, y, width: b - a, height, fill: "url(#hatch)" }, g);
     }
-    for (const [at, , delay] of step.marks || []) {
-      if (delay === null && at >= from && at <= to) element("line", { x1: clamp(at), x2: clamp(at), y1: y + height * 0.68, y2: y + height - 3, class: "mark" }, g);
+    for (const [at, , took] of step.hooks) {
+      const a = clamp(at), b = Math.max(clamp(Math.min(at + took, step.ended)), a + 1.5);
+      element("rect", { x: a, y: y + 2, width: b - a, height: height * 0.4, rx: 2, fill: "var(--hook)" }, g);
+    }
+    for (const [at, , , kind] of step.marks || []) {
+      if (kind === "said" && at >= from && at <= to) element("line", { x1: clamp(at), x2: clamp(at), y1: y + height * 0.68, y2: y + height - 3, class: "mark" }, g);
     }
     if (step.outcome === "failed" && end - begin > 14) element("text", { x: end - 11, y: y + height / 2 + 4, class: "in" }, g, "✕");
     if (step.outcome === "running" && end - begin > 14) element("text", { x: end - 12, y: y + height / 2 + 4, class: "in" }, g, "…");
@@ -296,7 +302,7 @@
     if (step.after) row("after", `${steps[step.after[0]].name} (${step.after[1]})`);
     for (const text of why(step)) row("why", text);
     const marks = step.marks || [];
-    for (const [at, text, delay] of marks.slice(0, 8)) row(`at ${span(at)}`, delay === null ? text : `${text}; again after ${span(delay)}`);
+    for (const [at, text, lasts, kind] of marks.slice(0, 8)) row(`at ${span(at)}`, kind === "retry" ? `${text}; again after ${span(lasts)}` : kind === "hook" ? `${text}: ${span(lasts)}` : text);
     if (marks.length > 8) row("", `… and ${marks.length - 8} more`);
     if (step.critical) row("", "on the critical path");
     tip.replaceChildren(html("h2", { textContent: step.urn }), html("dl", {}, ...rows));

@@ -109,6 +109,8 @@ fn failures_retries_and_what_was_left_out_are_told() {
     started(&mut run, 100, "c");
     let retrying = Event::Retrying { urn: urn("a"), attempt: 1, delay: at(40), error: "throttled".into() };
     run.note(at(110), &retrying);
+    let point = crate::hook::HookPoint::BeforeCreate;
+    run.note(at(118), &Event::HookDone { urn: urn("a"), point, elapsed: at(6) });
     run.note(at(150), &Event::Progress { urn: urn("a"), message: "pending".into() });
     run.note(at(200), &Event::StepFailed { urn: urn("a"), verb: Verb::Create, elapsed: at(100), error: "no".into() });
     run.note(at(200), &Event::StepSkipped { urn: urn("b"), verb: Verb::Create, because: "t:T::a failed".into() });
@@ -118,8 +120,9 @@ fn failures_retries_and_what_was_left_out_are_told() {
     assert_eq!(told, [("a", "failed", Some(100.0)), ("c", "running", Some(300.0)), ("b", "skipped", None)]);
     assert_eq!(model.steps[0].because.as_deref(), Some("no"));
     let marks = &model.steps[0].marks;
-    assert_eq!(marks[0], (10.0, "attempt 1 failed: throttled".into(), Some(40.0)));
-    assert_eq!(marks[1], (50.0, "pending".into(), None));
+    assert_eq!(marks[1], (12.0, "hook before_create".into(), Some(6.0), "hook"));
+    assert_eq!(marks[0], (10.0, "attempt 1 failed: throttled".into(), Some(40.0), "retry"));
+    assert_eq!(marks[2], (50.0, "pending".into(), None, "said"));
     assert_eq!(model.steps[2].because.as_deref(), Some("t:T::a failed"));
 }
 

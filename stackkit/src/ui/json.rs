@@ -148,6 +148,9 @@ fn name_resource(map: &mut Map<String, Json>, urn: &Urn) {
     map.insert("urn".into(), urn.as_str().into());
     map.insert("resource_type".into(), urn.type_name().into());
     map.insert("name".into(), urn.name().into());
+    if let Some((component, _)) = urn.path().rsplit_once('/') {
+        map.insert("component".into(), component.into());
+    }
 }
 
 /// One object for every resource and output that a plan changes, and one that sums it up.
@@ -272,6 +275,14 @@ impl<W: Write + Send> Listener for JsonLines<W> {
                 return;
             }
             Event::StepStarted { urn, verb } => about(urn, json!({ "type": "step_started", "verb": verb.name() })),
+            Event::HookStarted { urn, point } => about(urn, json!({ "type": "hook_started", "hook": point.name() })),
+            Event::HookDone { urn, point, elapsed } => {
+                about(urn, json!({ "type": "hook_done", "hook": point.name(), "elapsed_ms": millis(*elapsed) }))
+            }
+            Event::HookFailed { urn, point, elapsed, error } => about(
+                urn,
+                json!({ "type": "hook_failed", "hook": point.name(), "elapsed_ms": millis(*elapsed), "error": error }),
+            ),
             Event::Progress { urn, message } => about(urn, json!({ "type": "progress", "message": message })),
             Event::Retrying { urn, attempt, delay, error } => about(
                 urn,

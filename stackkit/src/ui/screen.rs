@@ -327,6 +327,26 @@ impl State {
                     self.progress.start(urn.clone(), *verb, now);
                 }
             }
+            Event::HookStarted { urn, point } => {
+                if self.progress.find(urn).is_none() {
+                    self.progress.start(urn.clone(), point.verb(), now);
+                }
+                if let Some(running) = self.progress.find(urn) {
+                    running.note = Some(format!("hook {}", point.name().replace('_', " ")));
+                }
+            }
+            Event::HookDone { urn, point, elapsed } => {
+                if point.is_before() {
+                    self.progress.end(urn, point.verb());
+                }
+                if !quiet && (verbose || self.progress.total <= MANY) {
+                    let time = duration(*elapsed);
+                    let point = point.name().replace('_', " ");
+                    self.say(paint.dim(format!("     hook {point}: {} ({time})", name(urn))));
+                }
+            }
+            // The step that fails with it tells why.
+            Event::HookFailed { urn, point, .. } => self.progress.end(urn, point.verb()),
             Event::Progress { urn, message } => {
                 if let Some(running) = self.progress.find(urn) {
                     running.note = Some(message.clone());

@@ -2,8 +2,10 @@
 
 mod ceiling;
 mod checks;
+mod components;
 mod diff;
 mod failure;
+mod hooks;
 mod imports;
 mod order;
 mod policies;
@@ -17,3 +19,4 @@ mod screens;
 mod secrets;
 mod timeline;
 mod toys;
+mod transforms;
