@@ -109,6 +109,7 @@ impl Sandbox {
             env: vec![
                 ("HOME".into(), home.display().to_string()),
                 ("XDG_CONFIG_HOME".into(), home.join("config").display().to_string()),
+                ("XDG_CACHE_HOME".into(), home.join(".cache").display().to_string()),
                 ("NO_COLOR".into(), "1".into()),
             ],
             folder,

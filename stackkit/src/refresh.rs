@@ -170,7 +170,16 @@ impl Reality<'_> {
                     continue;
                 }
             };
-            for chunk in instances.chunks(BATCH) {
+            queue.extend(instances.chunks(BATCH).map(|chunk| (Arc::clone(&connection), entry, chunk.to_vec())));
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let mut read: BTreeMap<Instance, Result<Option<Values>, Error>> = BTreeMap::new();
+        let mut queue = queue.into_iter();
+        loop {
+            while tasks.len() < self.parallel.max(1) && !self.cancel.is_cancelled() {
+                let Some((connection, entry, chunk)) = queue.next() else { break };
                 let items: Vec<(Instance, String, Values)> = chunk
                     .iter()
                     .filter_map(|instance| {
@@ -181,27 +190,23 @@ impl Reality<'_> {
                 for (_, _, values) in &items {
                     self.scrubber.learn_all(values);
                 }
-                queue.push((Arc::clone(&connection), entry.ty, entry.schema.type_name, items));
-            }
-        }
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        let mut read: BTreeMap<Instance, Result<Option<Values>, Error>> = BTreeMap::new();
-        let mut queue = queue.into_iter();
-        loop {
-            while tasks.len() < self.parallel.max(1) && !self.cancel.is_cancelled() {
-                let Some((connection, ty, type_name, items)) = queue.next() else { break };
-                let info = Arc::clone(&self.info);
+                let (info, ty, type_name) = (Arc::clone(&self.info), entry.ty, entry.schema.type_name);
                 tasks.spawn(async move { read_batch(connection, ty, type_name, items, info).await });
             }
             match tasks.join_next().await {
                 None => break,
-                Some(Ok(results)) => read.extend(results),
+                // What is as it was recorded needs no second look, and no room until all is read.
+                Some(Ok(results)) => {
+                    read.extend(
+                        results
+                            .into_iter()
+                            .filter(|(instance, result)| !self.as_recorded(state, *instance, retyped, result)),
+                    );
+                }
                 Some(Err(_)) => problems.push(Diagnostic::invalid("a provider panicked while it read")),
             }
         }
-        let unread = queue.map(|(_, _, _, items)| items.len()).sum();
+        let unread = queue.map(|(_, _, chunk)| chunk.len()).sum();
         for (instance, result) in &read {
             let (Err(error), Some(record)) = (result, state.resources.get(instance)) else { continue };
             let message = self.scrubber.scrub(error.message());
@@ -222,6 +227,19 @@ impl Reality<'_> {
             }
         }
         Ok((changes, unread))
+    }
+
+    /// Whether a read found exactly what is recorded.
+    fn as_recorded(
+        &self,
+        state: &State,
+        instance: Instance,
+        retyped: &plan::Retyped,
+        read: &Result<Option<Values>, Error>,
+    ) -> bool {
+        let (Some(record), Ok(Some(values))) = (state.resources.get(&instance), read) else { return false };
+        let entry = self.catalog.get(plan::type_of(record, retyped));
+        entry.is_some_and(|entry| plan::is_as_recorded(entry.schema, record, values))
     }
 
     fn compare(

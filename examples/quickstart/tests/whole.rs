@@ -53,7 +53,7 @@ fn secrets_are_nowhere_in_plain_text() {
     sandbox.run(&["up", "--yes", "--json"]).expect(0);
     sandbox.run(&["config", "set", "replicas", "3"]).expect(0);
     sandbox.run(&["preview", "--json"]).expect(0);
-    sandbox.run(&["up", "--yes", "-v"]).expect(0);
+    sandbox.run(&["up", "--yes", "-v", "--timeline", "run.html"]).expect(0);
     for command in [&["outputs"][..], &["outputs", "--json"], &["state", "list"], &["graph"], &["config", "list"]] {
         sandbox.run(command).expect(0);
     }

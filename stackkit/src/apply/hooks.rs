@@ -2,9 +2,9 @@
 //! result is. What is still to run after a create or update is recorded with that result.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use petgraph::graph::NodeIndex;
+use tokio::time::Instant;
 
 use crate::apply::call::{Ask, Call, DEFAULT_TIMEOUT};
 use crate::apply::{Executor, Prepared, Running};

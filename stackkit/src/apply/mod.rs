@@ -17,11 +17,11 @@ pub(crate) use settle::new_record;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Instant;
 
 use petgraph::graph::NodeIndex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::call::{Answer, Ask, Call, Message};
@@ -30,6 +30,7 @@ use crate::apply::schedule::Schedule;
 use crate::catalog::Catalog;
 use crate::connections::Connections;
 use crate::context::{BoxFuture, RunInfo};
+use crate::durations::{self, Durations};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Listener, Summary, Verb};
 use crate::hook::Hooked;
@@ -72,6 +73,7 @@ pub(crate) struct Apply<'a> {
     pub(crate) cancel: CancellationToken,
     pub(crate) limits: Limits,
     pub(crate) program: &'a str,
+    pub(crate) durations: &'a dyn Durations,
 }
 
 /// How an apply ended.
@@ -147,13 +149,8 @@ pub(crate) async fn apply(job: Apply<'_>) -> Applied {
         job.scrubber.learn_all(known);
     }
     let instances = job.plan.nodes.iter().map(|node| node.prior.filter(|_| node.declared.is_some())).collect();
-    let weight = |step: &Step| match step {
-        Step::Ensure(node) | Step::Delete(node, _) => {
-            u32::from(job.plan.nodes.get(*node).is_some_and(|node| node.action.calls()))
-        }
-    };
     let mut executor = Executor {
-        schedule: Schedule::new(&job.plan.steps, weight),
+        schedule: Schedule::new(&job.plan.steps, |step| durations::of_step(job.plan, step, job.durations)),
         reached: job.plan.nodes.iter().map(|node| node.action == Action::Same).collect(),
         values: job.plan.known.clone(),
         dependents,

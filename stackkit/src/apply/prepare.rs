@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use petgraph::graph::NodeIndex;
+use tokio::time::Instant;
 
 use crate::apply::call::{Ask, Call, DEFAULT_TIMEOUT, Prior};
 use crate::apply::{Executor, Prepared, Running};

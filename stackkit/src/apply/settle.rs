@@ -207,7 +207,7 @@ impl Executor<'_> {
         step: NodeIndex,
         node: usize,
         verb: Option<Verb>,
-        started: Option<std::time::Instant>,
+        started: Option<tokio::time::Instant>,
     ) {
         let planned = self.job.plan.nodes.get(node);
         match verb {

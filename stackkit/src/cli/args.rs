@@ -184,6 +184,9 @@ pub struct Applying {
     /// Stops everything at the first failure; otherwise what does not depend on it goes on
     #[arg(long)]
     pub fail_fast: bool,
+    /// Draws the run: what was done when, and what it waited for, as a page to open in a browser
+    #[arg(long, value_name = "FILE.html", value_hint = ValueHint::FilePath)]
+    pub timeline: Option<PathBuf>,
 }
 
 /// `preview`
@@ -461,13 +464,13 @@ mod tests {
     fn what_the_vocabulary_names_is_understood() {
         for line in [
             "preview --refresh=false --replace a --expect-no-changes --detailed-exit-code --no-destroy --config a=b",
-            "up -y --parallel 4 --fail-fast --refresh --max-deletes 3 --config a=b=c --config c=",
+            "up -y --parallel 4 --fail-fast --refresh --max-deletes 3 --config a=b=c --config c= --timeline run.html",
             "-s prod -C infra --backend file://x up --yes",
             "up --yes -s prod --json --color never -v",
             "preview --save-plan p --replace a",
             "up --plan p --no-destroy",
             "policy list --json",
-            "destroy -y",
+            "destroy -y --timeline run.html",
             "destroy --run-program -y",
             "refresh -y",
             "import aws:ec2:Vpc main vpc-1 -y --json --provider aws/frankfurt",

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::cli::args::{Applying, Dependents, Destroy, Guarding, Planning, Preview, Refresh, Selecting, Up};
 use crate::cli::error::Failure;
+use crate::cli::trace::Trace;
 use crate::cli::{App, note, print, prompt};
 use crate::diagnostic::DiagnosticKind;
 use crate::engine::{DeployOptions, Deployment, RunError};
@@ -17,6 +18,7 @@ use crate::value::Value;
 /// Passes events on to what shows them, and keeps what the command itself needs afterwards.
 struct Watch {
     shows: Shows,
+    trace: Trace,
     seen: Mutex<Seen>,
 }
 
@@ -40,6 +42,7 @@ impl Listener for Watch {
             _ => {}
         }
         drop(seen);
+        self.trace.event(event);
         match &self.shows {
             Shows::Screen(screen) => screen.event(event),
             Shows::Json(json) => json.event(event),
@@ -87,6 +90,18 @@ fn selected(selecting: &Selecting, dependents: Option<&Dependents>, guarding: Op
 
 impl App {
     fn watch(&self) -> Arc<Watch> {
+        self.watch_and(Trace::default())
+    }
+
+    /// A watch that keeps what the options ask for; or that cannot, and why.
+    fn traced(&self, applying: &Applying) -> (Arc<Watch>, Result<(), Failure>) {
+        match Trace::of(&self.dir, &self.stack, applying) {
+            Ok(trace) => (self.watch_and(trace), Ok(())),
+            Err(failure) => (self.watch(), Err(failure)),
+        }
+    }
+
+    fn watch_and(&self, trace: Trace) -> Arc<Watch> {
         let shows = if self.json {
             Shows::Json(self.json_lines())
         } else {
@@ -96,7 +111,7 @@ impl App {
             let rows = if terminal && !dumb { size } else { None };
             Shows::Screen(Screen::new(stream, ScreenOptions { style: self.style(paint), rows, plan: true }))
         };
-        Arc::new(Watch { shows, seen: Mutex::default() })
+        Arc::new(Watch { shows, trace, seen: Mutex::default() })
     }
 
     fn deploy(
@@ -123,6 +138,9 @@ impl App {
             options.fail_fast = applying.fail_fast;
             if let Some(parallel) = applying.parallel {
                 options.parallel = usize::from(parallel);
+            }
+            if let Some(durations) = watch.trace.durations() {
+                options.durations = durations;
             }
         }
         Ok(options)
@@ -163,8 +181,9 @@ impl App {
     }
 
     pub(super) async fn up(&self, up: &Up) -> u8 {
-        let watch = self.watch();
+        let (watch, traced) = self.traced(&up.applying);
         let result = async {
+            traced?;
             self.require_program("up")?;
             if let Some(file) = &up.plan {
                 return self.up_saved(&watch, up, file).await;
@@ -206,8 +225,9 @@ impl App {
     }
 
     pub(super) async fn destroy(&self, destroy: &Destroy) -> u8 {
-        let watch = self.watch();
+        let (watch, traced) = self.traced(&destroy.applying);
         let result = async {
+            traced?;
             self.require_consent(destroy.applying.yes, "delete everything")?;
             self.require_stack()?;
             if destroy.run_program {
@@ -275,6 +295,8 @@ impl App {
             Ok(()) => 0,
             Err(failure) => failure.status(),
         };
+        watch.pause();
+        watch.trace.end();
         match (&watch.shows, &result) {
             (Shows::Json(json), result) => {
                 if let Err(failure) = result {

@@ -12,6 +12,7 @@ mod show;
 mod signal;
 mod stack;
 mod state;
+mod trace;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};

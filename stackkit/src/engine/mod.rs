@@ -21,6 +21,7 @@ use crate::catalog::Catalog;
 use crate::connections::{Connections, Connector, RealConnector};
 use crate::context::RunInfo;
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::durations::{Durations, Unknown};
 use crate::engine::session::{Missing, Session, Source};
 use crate::event::{Event, Listener, Operation, Summary};
 use crate::ids::Ids;
@@ -62,6 +63,9 @@ pub struct DeployOptions {
     pub fail_fast: bool,
     /// Whether reality is read before planning.
     pub refresh: bool,
+    /// How long calls are thought to take: of what is ready, the longest path goes first. Where nothing is known, every
+    /// call counts the same.
+    pub durations: Arc<dyn Durations>,
     /// Whether [`Deployment::destroy`] runs the program, for the hooks around its deletions.
     pub run_program: bool,
 }
@@ -79,6 +83,7 @@ impl Default for DeployOptions {
             parallel: DEFAULT_PARALLEL,
             fail_fast: false,
             refresh: true,
+            durations: Arc::new(Unknown),
             run_program: false,
         }
     }
@@ -705,6 +710,7 @@ impl<'a> Run<'a> {
             cancel: options.cancel.clone(),
             limits: Limits { parallel: options.parallel.max(1), fail_fast: options.fail_fast },
             program: self.deployment.program.map_or("", |program| program.name()),
+            durations: &*options.durations,
         })
         .await
     }

@@ -130,8 +130,8 @@ pub(crate) fn local_folder(dir: &Path, backend: Option<&str>) -> Result<PathBuf,
 impl Session {
     /// Takes the lock for an operation, and reads again what changed meanwhile.
     pub(crate) async fn lock(&mut self, operation: &str) -> Result<(), RunError> {
-        if self.store.lock(holder(operation)).await? {
-            self.state = self.store.state().clone();
+        if let Some(state) = self.store.lock(holder(operation)).await? {
+            self.state = state;
         }
         Ok(())
     }

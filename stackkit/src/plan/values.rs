@@ -42,6 +42,20 @@ pub(crate) fn state_values(schema: &Schema, record: &ResourceRecord) -> Values {
         .collect()
 }
 
+/// Whether what a provider returned is, field by field, what is recorded, so that there is nothing to [`absorb`].
+pub(crate) fn is_as_recorded(schema: &Schema, record: &ResourceRecord, returned: &[Value]) -> bool {
+    record.drifted.is_empty()
+        && returned.len() == schema.fields.len()
+        && schema.fields.iter().zip(returned).all(|(field, now)| {
+            let was = match field.role {
+                Role::Input if field.write_only => return true,
+                Role::Input => record.seen.get(field.name).or_else(|| record.inputs.get(field.name)),
+                Role::Output => record.outputs.get(field.name),
+            };
+            was.unwrap_or(&Value::Null) == now || (was.is_none() && field.role == Role::Input && !field.computed)
+        })
+}
+
 /// The fields of a record as references see them: inputs as they were given, computed ones as seen, and outputs.
 pub(crate) fn record_values(schema: &Schema, record: &ResourceRecord) -> Values {
     schema.fields.iter().map(|field| field_value(field, record)).collect()

@@ -35,6 +35,7 @@ pub use failure::Failure;
 pub use run::TestRun;
 
 use crate::context::BoxFuture;
+use crate::durations::{Durations, Unknown};
 use crate::engine::session::Source;
 use crate::engine::{Adoption, DeployOptions, Deployment, ImportOptions, RunError};
 use crate::event::{Event, Operation};
@@ -61,6 +62,7 @@ pub struct Test {
     parallel: usize,
     fail_fast: bool,
     refresh: bool,
+    durations: Arc<dyn Durations>,
     run_program: bool,
     cancel_after: Option<usize>,
     plan_file: Option<std::path::PathBuf>,
@@ -93,6 +95,7 @@ impl Test {
             parallel: 4,
             fail_fast: false,
             refresh: true,
+            durations: Arc::new(Unknown),
             run_program: false,
             cancel_after: None,
             plan_file: None,
@@ -159,6 +162,14 @@ impl Test {
     #[must_use]
     pub fn without_refresh(mut self) -> Self {
         self.refresh = false;
+        self
+    }
+
+    /// How long calls are thought to take, such as `|urn: &Urn, verb: Verb| Some(Duration::from_secs(3))`: of what is
+    /// ready, the longest path goes first.
+    #[must_use]
+    pub fn durations(mut self, durations: impl Durations + 'static) -> Self {
+        self.durations = Arc::new(durations);
         self
     }
 
@@ -304,6 +315,7 @@ impl Test {
             parallel: self.parallel,
             fail_fast: self.fail_fast,
             refresh: self.refresh,
+            durations: Arc::clone(&self.durations),
             run_program: self.run_program,
             cancel,
             listener: Arc::new(move |event: &Event| {

@@ -21,5 +21,6 @@ mod scale;
 mod screens;
 mod secrets;
 mod select;
+mod timeline;
 mod toys;
 mod transforms;
