@@ -32,7 +32,7 @@ pub struct Global {
     /// Name of the stack [default: the selected one, else dev]
     #[arg(short, long, global = true, env = "STACKKIT_STACK", value_name = "NAME", hide_env_values = true)]
     pub stack: Option<String>,
-    /// Where the state is kept, such as file://DIR [default: file://.stackkit in the folder]
+    /// Where the state is kept, such as file://DIR or s3://BUCKET [default: what the stack's file or the program says, else file://.stackkit]
     #[arg(long, global = true, env = "STACKKIT_BACKEND", value_name = "URL", hide_env_values = true)]
     pub backend: Option<String>,
     /// The folder of stackkit.STACK.toml [default: the current one]

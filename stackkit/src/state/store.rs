@@ -106,6 +106,11 @@ impl Store {
         self.lease.as_deref().map(|lease| lease.holder())
     }
 
+    /// The lock, if this store holds it.
+    pub(crate) fn lease(&self) -> Option<Arc<dyn Lease>> {
+        self.lease.clone()
+    }
+
     /// The records.
     pub fn state(&self) -> &State {
         &self.set.state
@@ -216,7 +221,11 @@ impl Store {
             list.push(RescuedV1 { key: key.text(), was, put });
         }
         let text = format::write_rescue(&self.sealer, list)?;
-        super::local::write_private(path, text.as_bytes()).map_err(|source| file_error("write", path, source))
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+        folder
+            .map_or(Ok(()), super::local::prepare_folder)
+            .and_then(|()| super::local::write_private(path, text.as_bytes()))
+            .map_err(|source| file_error("write", path, source))
     }
 
     /// Commits what a rescue file holds, as one entry, and removes the file.
