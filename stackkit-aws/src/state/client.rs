@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
@@ -110,15 +110,15 @@ impl Client {
         if let Some(endpoint) = &options.endpoint {
             loader = loader.endpoint_url(endpoint);
         }
-        let config = loader.load().await;
-        let mut builder = aws_sdk_s3::config::Builder::from(&config);
-        // Whatever is not S3 itself rarely has names for its buckets.
-        builder.set_force_path_style(Some(config.endpoint_url().is_some()));
-        Self::new(url, options, builder)
+        Self::new(url, options, &loader.load().await)
     }
 
-    pub(super) fn new(url: &BackendUrl, options: Options, config: aws_sdk_s3::config::Builder) -> Self {
-        Self(Arc::new(Inner { s3: aws_sdk_s3::Client::from_conf(config.build()), place: url.to_string(), options }))
+    pub(super) fn new(url: &BackendUrl, options: Options, config: &SdkConfig) -> Self {
+        let mut builder = aws_sdk_s3::config::Builder::from(config);
+        // Whatever is not S3 itself rarely has names for its buckets.
+        builder.set_force_path_style(Some(config.endpoint_url().is_some()));
+        let s3 = aws_sdk_s3::Client::from_conf(builder.build());
+        Self(Arc::new(Inner { s3, place: url.to_string(), options }))
     }
 
     pub(super) fn place(&self) -> &str {

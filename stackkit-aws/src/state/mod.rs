@@ -48,11 +48,12 @@ impl BackendKind for S3State {
 }
 
 impl S3State {
-    /// The same with a client's configuration of one's own: credentials, endpoint, transport.
+    /// The same with a configuration of one's own: credentials, endpoint, transport. The URL's options for those count
+    /// for nothing then.
     ///
     /// # Errors
     /// When the URL is none of S3, or an option of it makes no sense.
-    pub fn with_config(url: &BackendUrl, config: aws_sdk_s3::config::Builder) -> Result<Arc<dyn Place>, BackendError> {
+    pub fn with_config(url: &BackendUrl, config: &aws_config::SdkConfig) -> Result<Arc<dyn Place>, BackendError> {
         let options = url::Options::read(url)?;
         Ok(Arc::new(Bucket(Client::new(url, options, config))))
     }

@@ -10,6 +10,7 @@ mod show;
 mod signal;
 mod stack;
 mod state;
+mod versions;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};

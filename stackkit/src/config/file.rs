@@ -101,6 +101,22 @@ pub(crate) fn backend(dir: &Path, stack: &str) -> Result<Option<String>, ConfigE
     }
 }
 
+/// Lets the stack's file name its backend. Says whether it does: a URL with a password in it does not belong there.
+///
+/// # Errors
+/// When the file cannot be read or written.
+pub(crate) fn set_backend(dir: &Path, stack: &str, url: &str) -> Result<bool, ConfigError> {
+    let mut file = ConfigFile::read(dir, stack)?;
+    if crate::state::place::redacted(url) != url {
+        return Ok(false);
+    }
+    let table = file.document.entry("state").or_insert_with(|| Item::Table(Table::new()));
+    let Some(table) = table.as_table_like_mut() else { return Err(file.invalid("state", "is not a table")) };
+    table.insert("backend", toml_edit::value(url));
+    file.write()?;
+    Ok(true)
+}
+
 /// A value of the command line: a truth value or number where writing it back gives the very same text, else text.
 /// So `1.10` and `007` stay what they are.
 pub(crate) fn scalar(text: &str) -> Value {

@@ -2,6 +2,7 @@
 
 mod error;
 pub(crate) mod session;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use error::RunError;
+pub use versions::{ConfirmDiff, StateDiff};
 
 use crate::apply::{Applied, Apply, Limits, apply};
 use crate::catalog::Catalog;
@@ -347,6 +349,11 @@ impl Deployment {
         }
         session.store.delete().await?;
         Ok(())
+    }
+
+    /// Name of the stack.
+    pub(crate) fn stack_name(&self) -> &str {
+        &self.options.stack
     }
 
     fn begin(&self, operation: Operation) {
