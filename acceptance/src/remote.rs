@@ -9,11 +9,11 @@ use crate::{Ran, Sandbox};
 const LEASE: Duration = Duration::from_secs(120);
 
 /// Runs the life of the stack `dev`. The program takes `generation` from its configuration, as its resources' content.
-/// `middle` looks at the place while the stack is up.
+/// `middle` looks at the place while the stack is up; `url` is that of the place, which the sandbox's environment names.
 ///
 /// # Panics
 /// When something in it is not as its user expects.
-pub fn whole_life(sandbox: &Sandbox, kill_after: Duration, middle: impl FnOnce(&Sandbox)) {
+pub fn whole_life(sandbox: &Sandbox, url: &str, kill_after: Duration, middle: impl FnOnce(&Sandbox)) {
     sandbox.run(&["stack", "list"]).expect(0);
     sandbox.kill_after(&["up", "--yes", "--json"], kill_after);
     when_free(sandbox, &["up", "--yes", "--json"]).expect(0);
@@ -39,6 +39,9 @@ pub fn whole_life(sandbox: &Sandbox, kill_after: Duration, middle: impl FnOnce(&
     let after: Vec<serde_json::Value> = serde_json::from_str(&after.stdout).unwrap_or_default();
     assert_eq!(after.len(), listed.len(), "two at once made something twice");
 
+    back_and_forth(sandbox);
+    there_and_back(sandbox, url);
+
     let wrong = sandbox.run(&["state", "unlock", "no-such-id"]).expect(1);
     assert!(wrong.stderr.contains("there is no lock with id `no-such-id`"), "{}", wrong.stderr);
     assert!(sandbox.run(&["stack", "list"]).expect(0).stdout.contains("dev"));
@@ -47,6 +50,44 @@ pub fn whole_life(sandbox: &Sandbox, kill_after: Duration, middle: impl FnOnce(&
     assert!(files.is_empty(), "the state is on this machine too: {files:?}");
     sandbox.run(&["destroy", "--yes", "--json"]).expect(0);
     sandbox.run(&["stack", "rm", "dev", "--yes"]).expect(0);
+}
+
+/// Rolls the state back to its first version, and imports what was exported before.
+fn back_and_forth(sandbox: &Sandbox) {
+    let versions = sandbox.run(&["state", "history", "--json"]).expect(0);
+    let versions: Vec<serde_json::Value> = serde_json::from_str(&versions.stdout).unwrap_or_default();
+    let first = versions.last().and_then(|version| version["id"].as_str()).unwrap_or_default();
+    assert!(versions.len() >= 2, "two runs that changed something left {} versions", versions.len());
+    let diff = sandbox.run(&["state", "diff", first, "--json"]).expect(0);
+    assert!(diff.stdout.contains("local:Command"), "{}", diff.stdout);
+    sandbox.run(&["state", "export", "backup.json"]).expect(0);
+    sandbox.run(&["state", "rollback", first, "--yes"]).expect(0);
+    assert!(sandbox.run(&["state", "diff", first]).expect(0).stderr.contains("same resources"));
+    sandbox.run(&["up", "--yes", "--refresh=false", "--expect-no-changes"]).expect(3);
+    sandbox.run(&["state", "import", "backup.json", "--yes"]).expect(0);
+    sandbox.run(&["up", "--yes", "--expect-no-changes"]).expect(0);
+    let unknown = sandbox.run(&["state", "rollback", "no-such-version", "--yes"]).expect(1);
+    assert!(unknown.stderr.contains("`no-such-version`"), "{}", unknown.stderr);
+}
+
+/// Moves the state into a folder and back.
+fn there_and_back(sandbox: &Sandbox, url: &str) {
+    let folder = [("STACKKIT_BACKEND", "file://moved")];
+    let count = |run: Ran| {
+        let list: Vec<serde_json::Value> = serde_json::from_str(&run.stdout).unwrap_or_default();
+        list.len()
+    };
+    let before = count(sandbox.run(&["state", "list", "--json"]).expect(0));
+    sandbox.run(&["state", "move", "file://moved", "--yes"]).expect(0);
+    assert_eq!(count(sandbox.run_with_env(&["state", "list", "--json"], &folder).expect(0)), before);
+    assert_eq!(count(sandbox.run(&["state", "list", "--json"]).expect(0)), 0, "the state is still in the old place");
+    sandbox.run_with_env(&["up", "--yes", "--expect-no-changes"], &folder).expect(0);
+    sandbox.run_with_env(&["state", "move", url, "--yes"], &folder).expect(0);
+    assert!(!sandbox.stack().join("moved/dev.state.json").exists(), "the state is still in the folder");
+    let file = std::fs::read_to_string(sandbox.stack().join("stackkit.dev.toml")).unwrap_or_default();
+    assert!(file.contains(&format!("backend = \"{url}\"")), "the stack's file does not name the place:\n{file}");
+    // The file alone leads there.
+    sandbox.run_without_env("STACKKIT_BACKEND", &["up", "--yes", "--expect-no-changes"]).expect(0);
 }
 
 /// Runs a command again until the lock of a dead process has ended.

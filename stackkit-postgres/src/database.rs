@@ -116,7 +116,7 @@ impl Database {
 
     /// The version of the tables; `None` where there are none.
     async fn version(&self) -> Result<Option<i32>, sqlx::Error> {
-        let mut tx = self.0.pool.begin().await?;
+        let mut tx = self.begin().await?;
         match self.query("SELECT version FROM stackkit.version").fetch_optional(&mut *tx).await {
             Ok(row) => row.map(|row| row.try_get(0)).transpose(),
             // Neither the table nor the schema is there.
@@ -126,19 +126,29 @@ impl Database {
     }
 
     async fn create(&self) -> Result<(), sqlx::Error> {
-        let mut tx = self.0.pool.begin().await?;
+        let mut tx = self.begin().await?;
         sqlx::raw_sql(AssertSqlSafe(within(&self.0.schema, schema::CREATE))).execute(&mut *tx).await?;
         tx.commit().await
     }
 
     /// A transaction that sees one moment.
     pub(crate) async fn snapshot(&self) -> Result<Tx, sqlx::Error> {
-        self.0.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+        self.start("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
     }
 
     /// A transaction that writes.
     pub(crate) async fn begin(&self) -> Result<Tx, sqlx::Error> {
-        self.0.pool.begin().await
+        self.start("BEGIN").await
+    }
+
+    /// Begins in a task of its own: cut off half-way, a connection would go back to the pool with a transaction open that
+    /// nobody knows of, and the next one would find itself within it.
+    async fn start(&self, sql: &'static str) -> Result<Tx, sqlx::Error> {
+        let pool = self.0.pool.clone();
+        match tokio::spawn(async move { pool.begin_with(sql).await }).await {
+            Ok(begun) => begun,
+            Err(_) => Err(sqlx::Error::WorkerCrashed),
+        }
     }
 
     /// Does something that may be repeated, again after failures that pass.

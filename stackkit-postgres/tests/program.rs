@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     let program = std::env::current_exe().unwrap_or_else(|error| panic!("{error}"));
     let url = format!("{}?ttl=2s", server.url());
     let sandbox = Sandbox::new(program).with_env([(PROGRAM, "1"), ("STACKKIT_BACKEND", &url)]);
-    remote::whole_life(&sandbox, Duration::from_millis(1500), |sandbox| {
+    remote::whole_life(&sandbox, &url, Duration::from_millis(1500), |sandbox| {
         let password = sandbox.run(&["outputs", "password", "--show-secrets"]).expect(0).stdout;
         let password = password.trim();
         assert!(password.len() >= 40, "`{password}` is not the password");

@@ -11,7 +11,7 @@ use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::primitives::{ByteStream, DateTime, DateTimeFormat};
 use aws_sdk_s3::types::{Delete, ObjectIdentifier, ServerSideEncryption};
-use stackkit::error::{ErrorKind, ProviderError as _};
+use stackkit::error::ErrorKind;
 use stackkit::state::backend::BackendError;
 use stackkit::state::place::BackendUrl;
 

@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::backend::{BackendError, Holder, Lease};
 use crate::context::BoxFuture;
@@ -75,16 +76,23 @@ impl Shared {
         result
     }
 
-    /// Renews three times a lifetime, more often after a failure, until the lease is lost.
-    async fn keep(&self) {
+    /// Renews three times a lifetime, more often after a failure, until the lease is lost or dropped; then gives it back.
+    /// One renewal ends before anything else begins: cut off, it could still be done after the lease was given back.
+    async fn keep(&self, dropped: CancellationToken) {
         let mut wait = self.ttl / 3;
         loop {
-            tokio::time::sleep(wait).await;
-            wait = match tokio::time::timeout(self.ttl / 3, self.renew()).await {
-                Ok(Ok(())) => self.ttl / 3,
-                Ok(Err(BackendError::Lost(_))) => return,
-                Ok(Err(_)) | Err(_) => self.ttl / 12,
+            tokio::select! {
+                () = dropped.cancelled() => break,
+                () = tokio::time::sleep(wait) => {}
+            }
+            wait = match self.renew().await {
+                Ok(()) => self.ttl / 3,
+                Err(BackendError::Lost(_)) => return,
+                Err(_) => self.ttl / 12,
             };
+        }
+        if self.fresh().is_ok() {
+            self.keeper.release().await;
         }
     }
 }
@@ -92,7 +100,8 @@ impl Shared {
 /// A lease that is renewed in the background as long as this lives.
 pub struct KeptLease {
     shared: Arc<Shared>,
-    task: AbortHandle,
+    dropped: CancellationToken,
+    task: Option<JoinHandle<()>>,
 }
 
 impl KeptLease {
@@ -100,9 +109,10 @@ impl KeptLease {
     /// count began later than that, so that this side always gives up first.
     pub fn new(holder: Holder, ttl: Duration, asked: Asked, keeper: impl Keeper) -> Self {
         let shared = Arc::new(Shared { holder, ttl, keeper: Box::new(keeper), fresh: Mutex::new(Ok(asked.0)) });
-        let kept = Arc::clone(&shared);
-        let task = tokio::spawn(async move { kept.keep().await }).abort_handle();
-        Self { shared, task }
+        let (kept, dropped) = (Arc::clone(&shared), CancellationToken::new());
+        let told = dropped.clone();
+        let task = Some(tokio::spawn(async move { kept.keep(told).await }));
+        Self { shared, dropped, task }
     }
 }
 
@@ -143,15 +153,8 @@ impl Lease for KeptLease {
 
 impl Drop for KeptLease {
     fn drop(&mut self) {
-        self.task.abort();
-        if self.shared.fresh().is_err() {
-            return;
-        }
-        // Without a runtime there is nobody to tell the store; the lease ends by itself.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let shared = Arc::clone(&self.shared);
-        let release = runtime.spawn(async move { shared.keeper.release().await });
-        releases().push(release);
+        self.dropped.cancel();
+        releases().extend(self.task.take());
     }
 }
 

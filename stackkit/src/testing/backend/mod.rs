@@ -30,6 +30,7 @@
 //! provider would have begun without the lock, and no lock needed a hand.
 
 mod checks;
+mod measure;
 mod rounds;
 mod worker;
 
@@ -37,6 +38,7 @@ use std::ffi::OsString;
 use std::future::Future;
 use std::sync::Arc;
 
+pub use measure::{Measured, measure};
 pub use rounds::{Report, Trial};
 pub use worker::worker;
 
@@ -72,3 +74,85 @@ impl Tried {
 
 /// A variable of the environment for the processes of a trial.
 type Variable = (OsString, OsString);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::checks;
+    use super::worker::{Append, appends, entry, snapshot};
+    use crate::state::MemoryPlace;
+    use crate::state::backend::{BackendError, Holder, Position};
+    use crate::state::place::Place;
+
+    #[tokio::test]
+    async fn memory_holds_to_everything() {
+        let result = checks::all(&MemoryPlace::default(), false).await;
+        assert_eq!(result, Ok(()));
+    }
+
+    /// Two writers contend for one log in memory; in every tenth round the lock is ended under its holder's hands and
+    /// taken by another, whose append comes first.
+    ///
+    /// Rules: 35.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn two_writers_of_one_memory_lose_nothing() {
+        let place = MemoryPlace::default();
+        let mut writers = tokio::task::JoinSet::new();
+        for writer in 0..2 {
+            let place = place.clone();
+            writers.spawn(async move { write(&place, writer, 1000).await });
+        }
+        let (mut acknowledged, mut refused) = (Vec::new(), Vec::new());
+        while let Some(result) = writers.join_next().await {
+            let (mut kept, mut out) = result.unwrap_or_else(|error| panic!("{error}"));
+            acknowledged.append(&mut kept);
+            refused.append(&mut out);
+        }
+        let backend = place.stack("contended").unwrap_or_else(|error| panic!("{error}"));
+        let there = appends(&backend.load().await.unwrap_or_else(|error| panic!("{error}")));
+        let mut there = there.unwrap_or_else(|error| panic!("{error}"));
+        assert!(refused.iter().all(|append| !there.contains(append)), "a fenced writer wrote");
+        assert!(refused.len() >= 190, "{} rounds lost their lock", refused.len());
+        there.sort();
+        acknowledged.sort();
+        assert!(there == acknowledged, "{} acknowledged, {} there", acknowledged.len(), there.len());
+    }
+
+    async fn write(place: &MemoryPlace, writer: u32, rounds: u64) -> (Vec<Append>, Vec<Append>) {
+        let backend: Arc<_> = place.stack("contended").unwrap_or_else(|error| panic!("{error}"));
+        let (mut acknowledged, mut refused) = (Vec::new(), Vec::new());
+        for round in 0..rounds {
+            let holder = Holder::new("up").unwrap_or_else(|error| panic!("{error}"));
+            let lease = loop {
+                match backend.acquire(holder.clone()).await {
+                    Ok(lease) => break lease,
+                    Err(error) if error.is_locked() => tokio::task::yield_now().await,
+                    Err(error) => panic!("{error}"),
+                }
+            };
+            let append = Append { writer, round, holder: holder.id.clone() };
+            let loaded = backend.load().await.unwrap_or_else(|error| panic!("{error}"));
+            if round % 10 == 5 {
+                backend.unlock(&holder.id).await.unwrap_or_else(|error| panic!("{error}"));
+            }
+            let position = loaded.position;
+            match backend.append(&*lease, position, &entry(position.0 + 1, &append)).await {
+                Ok(_) => acknowledged.push(append.clone()),
+                Err(BackendError::Lost(_) | BackendError::Moved { .. }) => {
+                    refused.push(append);
+                    continue;
+                }
+                Err(error) => panic!("{error}"),
+            }
+            if round % 16 == 15 {
+                let mut all = appends(&loaded).unwrap_or_else(|error| panic!("{error}"));
+                all.push(append);
+                let position = Position(position.0 + 1);
+                let folded = backend.compact(&*lease, position, &snapshot(position.0, &all)).await;
+                folded.unwrap_or_else(|error| panic!("{error}"));
+            }
+        }
+        (acknowledged, refused)
+    }
+}
