@@ -76,7 +76,7 @@ pub fn expand(args: TokenStream, item: TokenStream, entry: Entry) -> TokenStream
     let main = (entry == Entry::Main).then(|| {
         quote! {
             fn main() -> ::std::process::ExitCode {
-                #root::cli::main(#ident)
+                #root::cli::main(#ident())
             }
         }
     });
@@ -90,27 +90,32 @@ pub fn expand(args: TokenStream, item: TokenStream, entry: Entry) -> TokenStream
     let providers = &options.providers;
     let linked =
         providers.iter().map(|provider| quote_spanned! { provider.span() => #private::Linked::of::<#provider>() });
-    let backends = (!options.backends.is_empty()).then(|| {
+    let (backends_list, backends) = if options.backends.is_empty() {
+        Default::default()
+    } else {
         let kinds = options
             .backends
             .iter()
             .map(|kind| quote_spanned! { kind.span() => #private::LinkedBackend::of::<#kind>() });
-        quote! { .with_backends(&[#(#kinds),*]) }
-    });
+        let list = quote! { const BACKENDS: &[#private::LinkedBackend] = &[#(#kinds),*]; };
+        (list, quote! { .with_backends(BACKENDS) })
+    };
     let backend = options.backend.map(|url| quote! { .with_backend(#url) });
     let future = quote_spanned! { here(ident.span()) => ::std::boxed::Box::pin(#ident(stack)) };
     quote! {
+        // A function and no constant: `let orders = …` in the same module would match against a constant.
         #(#attrs)*
-        #[allow(non_upper_case_globals, reason = "a program is named like the function that declares it")]
-        #vis const #ident: #root::Program = {
+        #vis fn #ident() -> #root::Program {
             #sig #block
 
             fn run<'a>(stack: &'a mut #root::Stack) -> #private::BoxFuture<'a, #root::Result<()>> {
                 #future
             }
 
-            #root::Program::new(#name, run, &[#(#linked),*]) #backends #backend
-        };
+            const LINKED: &[#private::Linked] = &[#(#linked),*];
+            #backends_list
+            #root::Program::new(#name, run, LINKED) #backends #backend
+        }
         #main
     }
 }

@@ -37,7 +37,7 @@ const PROGRAM: &str = "STACKKIT_TEST_PROGRAM";
 
 fn main() -> ExitCode {
     if std::env::var_os(PROGRAM).is_some() {
-        return stackkit::cli::main(slow);
+        return stackkit::cli::main(slow());
     }
     let server = Server::start().unwrap_or_else(|error| panic!("{error}"));
     let program = std::env::current_exe().unwrap_or_else(|error| panic!("{error}"));
