@@ -46,7 +46,8 @@ pub fn whole_life(sandbox: &Sandbox, url: &str, kill_after: Duration, middle: im
     assert!(wrong.stderr.contains("there is no lock with id `no-such-id`"), "{}", wrong.stderr);
     assert!(sandbox.run(&["stack", "list"]).expect(0).stdout.contains("dev"));
     let local = std::fs::read_dir(sandbox.stack().join(".stackkit")).into_iter().flatten().flatten();
-    let files: Vec<_> = local.map(|file| file.file_name()).filter(|name| name.to_string_lossy().contains("state")).collect();
+    let files: Vec<_> =
+        local.map(|file| file.file_name()).filter(|name| name.to_string_lossy().contains("state")).collect();
     assert!(files.is_empty(), "the state is on this machine too: {files:?}");
     sandbox.run(&["destroy", "--yes", "--json"]).expect(0);
     sandbox.run(&["stack", "rm", "dev", "--yes"]).expect(0);

@@ -86,9 +86,12 @@ async fn a_step_is_three_statements_however_large_the_stack_is() {
         let before = server.statements().len();
         commit(&mut store, &[resource(0, i64::try_from(size).unwrap_or_default())]).await;
         let statements = server.statements().split_off(before);
-        let renewals = statements.iter().filter(|sql| sql.contains("SET expires")  && !sql.contains("WITH held")).count();
+        let renewals =
+            statements.iter().filter(|sql| sql.contains("SET expires") && !sql.contains("WITH held")).count();
         assert_eq!(renewals, 0, "a renewal came between: {statements:?}");
-        seen.push(statements.iter().map(|sql| sql.split(' ').next().unwrap_or_default().to_owned()).collect::<Vec<_>>());
+        seen.push(
+            statements.iter().map(|sql| sql.split(' ').next().unwrap_or_default().to_owned()).collect::<Vec<_>>(),
+        );
         fold(&mut store).await;
     }
     assert!(seen.iter().all(|step| *step == ["BEGIN", "WITH", "COMMIT"]), "{seen:?}");
@@ -196,6 +199,7 @@ async fn nothing_stays_in_the_session() {
     fold(&mut store).await;
     // Whatever a session remembers would be missing behind a pooler: a lock, a prepared statement, a setting.
     let locks = sql(server, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'");
-    let open = sql(server, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pooled' AND state <> 'idle'");
+    let open =
+        sql(server, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pooled' AND state <> 'idle'");
     assert_eq!((locks, open), ("0".into(), "0".into()));
 }

@@ -48,11 +48,15 @@ fn main() -> ExitCode {
         let password = password.trim();
         assert!(password.len() >= 40, "`{password}` is not the password");
         let holding = |table: &str| {
-            let sql = format!("SELECT count(*) FROM stackkit.{table} WHERE position(convert_to('{password}', 'UTF8') IN body) > 0");
+            let sql = format!(
+                "SELECT count(*) FROM stackkit.{table} WHERE position(convert_to('{password}', 'UTF8') IN body) > 0"
+            );
             server.run(&sql).unwrap_or_else(|error| panic!("{error}"))
         };
         assert_eq!((holding("chunk"), holding("entry")), ("0".into(), "0".into()), "a secret is in the database");
-        let records = server.run("SELECT count(*) FROM stackkit.chunk WHERE position('local:RandomPassword' IN encode(body, 'escape')) > 0");
+        let records = server.run(
+            "SELECT count(*) FROM stackkit.chunk WHERE position('local:RandomPassword' IN encode(body, 'escape')) > 0",
+        );
         assert_ne!(records.unwrap_or_default(), "0", "the state is elsewhere");
     });
     let left = server.run("SELECT count(*) FROM stackkit.stack").unwrap_or_else(|error| panic!("{error}"));

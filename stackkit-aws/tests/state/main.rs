@@ -98,15 +98,18 @@ async fn a_step_is_one_request_however_large_the_stack_is() {
 #[tokio::test]
 async fn a_bucket_that_was_made_by_hand_is_refused_until_it_is_fit() {
     let moto = start();
-    let s3 = aws_sdk_s3::Client::from_conf(
-        aws_sdk_s3::config::Builder::from(&config(&moto)).force_path_style(true).build(),
-    );
+    let s3 =
+        aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(&config(&moto)).force_path_style(true).build());
     let place_of = aws_sdk_s3::types::CreateBucketConfiguration::builder()
         .location_constraint(aws_sdk_s3::types::BucketLocationConstraint::EuCentral1)
         .build();
-    s3.create_bucket().bucket("by-hand").create_bucket_configuration(place_of).send().await.map(drop).unwrap_or_else(
-        |error| panic!("{error:?}"),
-    );
+    s3.create_bucket()
+        .bucket("by-hand")
+        .create_bucket_configuration(place_of)
+        .send()
+        .await
+        .map(drop)
+        .unwrap_or_else(|error| panic!("{error:?}"));
     let refusal = async |url: &str| match stack(&moto, url).acquire(holder()).await {
         Err(BackendError::Unfit(text)) => text,
         Err(other) => panic!("{other}"),
@@ -170,10 +173,13 @@ async fn a_write_whose_answer_is_lost_is_recognised() {
     let backend = stack(&moto, "s3://acme-infra?create=true&ttl=3600s");
     let lease = backend.acquire(holder()).await.unwrap_or_else(|error| panic!("{error}"));
     let mut position = Default::default();
-    for (n, mode) in [(1, FaultMode::DropAfter), (2, FaultMode::DropBefore), (3, FaultMode::Status500), (4, FaultMode::Status503)] {
+    for (n, mode) in
+        [(1, FaultMode::DropAfter), (2, FaultMode::DropBefore), (3, FaultMode::Status500), (4, FaultMode::Status503)]
+    {
         moto.inject(&[Fault::on("s3:PutObject", mode).times(3)]).unwrap_or_else(|error| panic!("{error}"));
         let entry = format!(r#"{{"stackkit":1,"n":{n}}}"#);
-        position = backend.append(&*lease, position, entry.as_bytes()).await.unwrap_or_else(|error| panic!("{n}: {error}"));
+        position =
+            backend.append(&*lease, position, entry.as_bytes()).await.unwrap_or_else(|error| panic!("{n}: {error}"));
         assert_eq!(position.0, n);
         moto.clear_faults().unwrap_or_else(|error| panic!("{error}"));
     }

@@ -42,9 +42,7 @@ fn main() -> ExitCode {
     let server = Localstack::start().unwrap_or_else(|error| panic!("{error}"));
     let program = std::env::current_exe().unwrap_or_else(|error| panic!("{error}"));
     let url = "s3://acme-infra/states?create=true&ttl=2s";
-    let sandbox = Sandbox::new(program)
-        .with_env(server.env())
-        .with_env([(PROGRAM, "1"), ("STACKKIT_BACKEND", url)]);
+    let sandbox = Sandbox::new(program).with_env(server.env()).with_env([(PROGRAM, "1"), ("STACKKIT_BACKEND", url)]);
     remote::whole_life(&sandbox, url, Duration::from_millis(2500), |sandbox| {
         // A bucket that is there is used as it is, and one that is not is not made by itself.
         let other = [("STACKKIT_BACKEND", "s3://acme-other")];

@@ -18,7 +18,8 @@ impl App {
     pub(super) async fn history(&self, deployment: &Deployment) -> Result<(), Failure> {
         let versions = deployment.history().await?;
         let time = |at: Option<u64>| {
-            let at = at.and_then(|at| i64::try_from(at).ok()).and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
+            let at =
+                at.and_then(|at| i64::try_from(at).ok()).and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
             at.and_then(|at| at.format(&Rfc3339).ok())
         };
         if self.json {

@@ -24,7 +24,8 @@ pub struct StateDiff {
 
 impl StateDiff {
     fn between(from: &State, to: &State) -> Self {
-        let urns = |state: &State| -> BTreeSet<Urn> { state.resources.values().map(|record| record.urn.clone()).collect() };
+        let urns =
+            |state: &State| -> BTreeSet<Urn> { state.resources.values().map(|record| record.urn.clone()).collect() };
         let (before, after) = (urns(from), urns(to));
         let records = |state: &State, urn: &Urn| -> Vec<_> {
             state.resources.values().filter(|record| record.urn == *urn).cloned().collect()
@@ -155,8 +156,8 @@ impl Deployment {
             )))
             .into());
         }
-        let named = crate::config::file::set_backend(dir, stack, url)
-            .map_err(|error| RunError::Config(error.to_string()))?;
+        let named =
+            crate::config::file::set_backend(dir, stack, url).map_err(|error| RunError::Config(error.to_string()))?;
         session.store.delete().await?;
         Ok((target.describe(), named))
     }
@@ -194,7 +195,8 @@ async fn version(session: &Session, id: &str) -> Result<(Position, State), RunEr
 
 /// What turns one state into another.
 fn changes(from: &State, to: &State) -> Vec<Change> {
-    let mut changes: Vec<Change> = to.records().into_iter().filter(|record| !from.holds(record)).map(Change::Put).collect();
+    let mut changes: Vec<Change> =
+        to.records().into_iter().filter(|record| !from.holds(record)).map(Change::Put).collect();
     let wanted: BTreeSet<_> = to.records().iter().map(|record| record.key()).collect();
     changes.extend(
         from.records().iter().map(|record| record.key()).filter(|key| !wanted.contains(key)).map(Change::Remove),

@@ -384,9 +384,10 @@ impl Store {
 impl State {
     /// All records.
     pub fn records(&self) -> Vec<Record> {
-        let outputs = self.outputs.iter().map(|(name, value)| {
-            Record::Output(OutputRecord { name: name.clone(), value: value.clone() })
-        });
+        let outputs = self
+            .outputs
+            .iter()
+            .map(|(name, value)| Record::Output(OutputRecord { name: name.clone(), value: value.clone() }));
         let mut all: Vec<Record> = self.stack.iter().cloned().map(Record::Stack).collect();
         all.extend(self.providers.values().cloned().map(Record::Provider));
         all.extend(self.resources.values().cloned().map(|record| Record::Resource(Box::new(record))));
