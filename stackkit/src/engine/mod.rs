@@ -224,7 +224,7 @@ impl Deployment {
         self.begin(Operation::Destroy);
         let mut session = self.source.open(&self.options.stack, Missing::Refuse).await?;
         let declared = match self.options.run_program {
-            true => self.declarations(&session).await?.for_hooks_only(),
+            true => self.declarations(&mut session).await?.for_hooks_only(),
             false => Declarations::default(),
         };
         session.lock("destroy").await?;
