@@ -256,11 +256,7 @@ impl Worker {
         let backend = self.backend()?;
         let mut seen = 0;
         let mut reads: u64 = 0;
-        loop {
-            match self.lines.try_recv() {
-                Err(mpsc::error::TryRecvError::Empty) => {}
-                _ => break,
-            }
+        while let Err(mpsc::error::TryRecvError::Empty) = self.lines.try_recv() {
             let loaded = backend.load().await.map_err(|error| format!("a reader failed: {error}"))?;
             let all = appends(&loaded).map_err(|error| format!("a reader saw no one moment: {error}"))?;
             if all.len() < seen {
