@@ -2,6 +2,7 @@
 //! for traces of secrets in everything that they wrote, printed, or showed in the arguments of a process.
 
 mod canary;
+pub mod remote;
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -32,6 +33,7 @@ pub struct Sandbox {
 struct Extra<'a> {
     input: Option<&'a str>,
     env: &'a [(&'a str, &'a str)],
+    without: Option<&'a str>,
 }
 
 /// A command that ended.
@@ -151,7 +153,7 @@ impl Sandbox {
         command
             .args(args)
             .current_dir(self.stack())
-            .envs(self.env.iter().map(|(key, value)| (key, value)))
+            .envs(self.env.iter().filter(|(key, _)| extra.without != Some(key)).map(|(key, value)| (key, value)))
             .envs(extra.env.iter().copied())
             .stdin(if extra.input.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
@@ -181,7 +183,7 @@ impl Sandbox {
     /// # Panics
     /// As [`Sandbox::run`].
     pub fn run_with_input(&self, args: &[&str], input: &str) -> Ran {
-        self.follow(args, Extra { input: Some(input), env: &[] }, None)
+        self.follow(args, Extra { input: Some(input), ..Extra::default() }, None)
     }
 
     /// Runs a command with other environment variables than those of the sandbox.
@@ -189,7 +191,15 @@ impl Sandbox {
     /// # Panics
     /// As [`Sandbox::run`].
     pub fn run_with_env(&self, args: &[&str], env: &[(&str, &str)]) -> Ran {
-        self.follow(args, Extra { input: None, env }, None)
+        self.follow(args, Extra { env, ..Extra::default() }, None)
+    }
+
+    /// Runs a command without one of the sandbox's environment variables.
+    ///
+    /// # Panics
+    /// As [`Sandbox::run`].
+    pub fn run_without_env(&self, name: &str, args: &[&str]) -> Ran {
+        self.follow(args, Extra { without: Some(name), ..Extra::default() }, None)
     }
 
     /// Runs a command and kills it (SIGKILL) after a while, unless it has ended by then.

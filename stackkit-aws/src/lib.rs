@@ -19,7 +19,7 @@
 //! |---|---|---|
 //! | `ec2` | [`ec2::Vpc`], [`ec2::Subnet`], [`ec2::InternetGateway`], [`ec2::RouteTable`], [`ec2::SecurityGroup`] | no: its client takes minutes to compile |
 //! | `rds` | [`rds::Instance`], [`rds::SubnetGroup`] | no |
-//! | `s3` | [`s3::Bucket`] | no |
+//! | `s3` | [`s3::Bucket`]; [`S3State`], which keeps the state of stacks in a bucket | no |
 //!
 //! Credentials come from the AWS SDK's default chain alone: environment, profile, SSO, a role of the machine, of the
 //! container or of the CI job. No setting takes them, so none can end up in a file.
@@ -42,9 +42,13 @@ pub mod ec2;
 pub mod rds;
 #[cfg(feature = "s3")]
 pub mod s3;
+#[cfg(feature = "s3")]
+pub mod state;
 
 pub use connect::{Aws, Settings};
 pub use error::Error;
+#[cfg(feature = "s3")]
+pub use state::S3State;
 
 /// The program on the project's first page compiles.
 #[cfg(all(doctest, feature = "ec2", feature = "rds"))]

@@ -97,6 +97,9 @@ pub fn properties(item: TokenStream) -> TokenStream {
 /// It emits `fn orders() -> Program` in the function's place, so that tests can say `Test::of(orders)`, and `fn main`.
 /// `providers(Aws, Kubernetes)` names the providers that are linked; the local one always is. `name = "…"` names the
 /// program; unless given, it has the name of the package.
+///
+/// `backends(S3State, Postgres)` names the kinds of places that its state may be kept in, besides folders;
+/// `backend = "s3://…"` is the one where neither the command line nor the stack's file names another.
 #[proc_macro_attribute]
 pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
     program::expand(args.into(), item.into(), program::Entry::Main).into()

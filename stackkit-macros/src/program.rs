@@ -19,16 +19,26 @@ pub enum Entry {
 
 struct Options {
     providers: Vec<Type>,
+    backends: Vec<Type>,
+    backend: Option<LitStr>,
     name: Option<LitStr>,
     root: Path,
 }
 
 impl Options {
     fn parse(tokens: TokenStream, known: &[&str], errors: &mut Errors) -> Self {
-        let mut options = Self { providers: Vec::new(), name: None, root: parse_quote!(::stackkit) };
+        let mut options = Self {
+            providers: Vec::new(),
+            backends: Vec::new(),
+            backend: None,
+            name: None,
+            root: parse_quote!(::stackkit),
+        };
         for arg in parse_arg_tokens(tokens, errors) {
             match arg.name.to_string().as_str() {
                 "providers" if known.contains(&"providers") => options.providers = arg.list(errors),
+                "backends" if known.contains(&"backends") => options.backends = arg.list(errors),
+                "backend" if known.contains(&"backend") => options.backend = arg.text(errors),
                 "name" if known.contains(&"name") => options.name = arg.text(errors),
                 "crate" => options.root = arg.path(errors).unwrap_or(options.root),
                 _ => arg.unknown(known, errors),
@@ -41,7 +51,7 @@ impl Options {
 /// What `#[main(args)]` or `#[program(args)]` makes of a function.
 pub fn expand(args: TokenStream, item: TokenStream, entry: Entry) -> TokenStream {
     let mut errors = Errors::default();
-    let options = Options::parse(args, &["providers", "name", "crate"], &mut errors);
+    let options = Options::parse(args, &["providers", "backends", "backend", "name", "crate"], &mut errors);
     let Some(function) = function(item.clone(), &mut errors) else {
         let errors = errors.into_tokens();
         return quote! { #item #errors };
@@ -80,6 +90,17 @@ pub fn expand(args: TokenStream, item: TokenStream, entry: Entry) -> TokenStream
     let providers = &options.providers;
     let linked =
         providers.iter().map(|provider| quote_spanned! { provider.span() => #private::Linked::of::<#provider>() });
+    let (backends_list, backends) = if options.backends.is_empty() {
+        Default::default()
+    } else {
+        let kinds = options
+            .backends
+            .iter()
+            .map(|kind| quote_spanned! { kind.span() => #private::LinkedBackend::of::<#kind>() });
+        let list = quote! { const BACKENDS: &[#private::LinkedBackend] = &[#(#kinds),*]; };
+        (list, quote! { .with_backends(BACKENDS) })
+    };
+    let backend = options.backend.map(|url| quote! { .with_backend(#url) });
     let future = quote_spanned! { here(ident.span()) => ::std::boxed::Box::pin(#ident(stack)) };
     quote! {
         // A function and no constant: `let orders = …` in the same module would match against a constant.
@@ -92,7 +113,8 @@ pub fn expand(args: TokenStream, item: TokenStream, entry: Entry) -> TokenStream
             }
 
             const LINKED: &[#private::Linked] = &[#(#linked),*];
-            #root::Program::new(#name, run, LINKED)
+            #backends_list
+            #root::Program::new(#name, run, LINKED) #backends #backend
         }
         #main
     }

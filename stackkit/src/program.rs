@@ -11,6 +11,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::provider::Linked;
 use crate::read::Outside;
 use crate::stack::{Declarations, Stack};
+use crate::state::place::LinkedBackend;
 use crate::value::Value;
 
 /// What a program returns.
@@ -68,6 +69,10 @@ pub struct Program {
     name: &'static str,
     run: Run,
     providers: &'static [Linked],
+    /// What else is linked stands in lists like this one: one list a kind of thing, filled by the macro's argument of the
+    /// same name and read by a method of the same name.
+    backends: &'static [LinkedBackend],
+    backend: Option<&'static str>,
 }
 
 impl fmt::Debug for Program {
@@ -86,7 +91,31 @@ impl<F: Fn() -> Program> From<F> for Program {
 impl Program {
     /// From a name, a function and the linked providers. The local provider is always linked.
     pub const fn new(name: &'static str, run: Run, providers: &'static [Linked]) -> Self {
-        Self { name, run, providers }
+        Self { name, run, providers, backends: &[], backend: None }
+    }
+
+    /// With these kinds of backends linked: `#[stackkit::main(backends(…))]`.
+    #[must_use]
+    pub const fn with_backends(mut self, backends: &'static [LinkedBackend]) -> Self {
+        self.backends = backends;
+        self
+    }
+
+    /// With its state at this URL where nothing else is said: `#[stackkit::main(backend = "…")]`.
+    #[must_use]
+    pub const fn with_backend(mut self, url: &'static str) -> Self {
+        self.backend = Some(url);
+        self
+    }
+
+    /// The kinds of backends that are linked. Folders always are, and are not among them.
+    pub fn backends(&self) -> &'static [LinkedBackend] {
+        self.backends
+    }
+
+    /// URL of the backend where nothing else is said.
+    pub fn backend(&self) -> Option<&'static str> {
+        self.backend
     }
 
     /// Name of the package that the program is in: a stack belongs to one program.

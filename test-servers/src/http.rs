@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{Ipv4Addr, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     time::Duration,
 };
 
@@ -17,12 +17,23 @@ pub(crate) struct Answer {
 
 /// Sends one request to 127.0.0.1 and reads the whole answer.
 pub(crate) fn request(port: u16, method: &str, path: &str, content_type: &str, body: &str) -> io::Result<Answer> {
-    let mut stream = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, port).into(), PATIENCE)?;
+    request_to((Ipv4Addr::LOCALHOST, port).into(), method, path, content_type, body)
+}
+
+/// Sends one request to an address and reads the whole answer.
+pub(crate) fn request_to(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    content_type: &str,
+    body: &str,
+) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     write!(
         stream,
-        "{method} {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{body}",
+        "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )?;
     // HTTP/1.0: the server closes the connection after the answer, and never sends it in chunks.

@@ -1,4 +1,5 @@
-//! Real servers for tests: moto in AWS's place, and a genuine Kubernetes control plane.
+//! Real servers for tests: moto in AWS's place, localstack for S3's conditional writes, PostgreSQL, and a genuine
+//! Kubernetes control plane.
 //!
 //! A fixture owns its servers. It starts them on free ports of 127.0.0.1, in process groups of their own, and ends them
 //! when it is dropped, when the test panics, and when the process is killed. What a fixture needs and does not find in
@@ -9,6 +10,9 @@
 //! |---|---|
 //! | `moto` | [`Moto`], its log of calls, [`Fault`]s |
 //! | `kubernetes` | [`Kubernetes`], its binaries, certificates and start |
+//! | `localstack` | [`Localstack`] |
+//! | `postgres` | [`Postgres`], its statements |
+//! | `lossy` | [`Lossy`], a way on which answers get lost |
 //! | `cache` | the cache folder, its locks, installing commands |
 //! | `python` | virtual environments |
 //! | `process` | one server process and the shell that ends it when its owner is gone |
@@ -29,14 +33,20 @@ mod cache;
 mod error;
 mod http;
 mod kubernetes;
+mod localstack;
+mod lossy;
 mod moto;
+mod postgres;
 mod process;
 mod python;
 
 pub use cache::cache_folder;
 pub use error::Error;
 pub use kubernetes::{Kubernetes, Request};
+pub use localstack::Localstack;
+pub use lossy::Lossy;
 pub use moto::{Call, Fault, FaultMode, Moto};
+pub use postgres::Postgres;
 
 /// One of the servers that can be installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,17 +56,23 @@ pub enum Server {
     Moto,
     /// A Kubernetes control plane, with kwok for its node.
     Kubernetes,
+    /// localstack, for S3 with conditional writes.
+    Localstack,
+    /// PostgreSQL, which the operating system's package brings: it is only looked for.
+    Postgres,
 }
 
 impl Server {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Moto, Self::Kubernetes];
+    pub const ALL: [Self; 4] = [Self::Moto, Self::Kubernetes, Self::Localstack, Self::Postgres];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Moto => "moto",
             Self::Kubernetes => "kubernetes",
+            Self::Localstack => "localstack",
+            Self::Postgres => "postgres",
         }
     }
 }
@@ -72,5 +88,7 @@ pub fn install(server: Server) -> Result<(), Error> {
     match server {
         Server::Moto => moto::install().map(drop),
         Server::Kubernetes => kubernetes::install().map(drop),
+        Server::Localstack => localstack::install().map(drop),
+        Server::Postgres => postgres::install(),
     }
 }

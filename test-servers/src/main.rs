@@ -9,16 +9,18 @@ use std::{
     time::Instant,
 };
 
-use test_servers::{Error, Kubernetes, Moto, Server, cache_folder, install};
+use test_servers::{Error, Kubernetes, Localstack, Moto, Postgres, Server, cache_folder, install};
 
 const USAGE: &str = "\
 Real servers for StackKit's tests and for trying its examples.
 
-  cargo run -p test-servers -- install [moto|kubernetes|all]   fill the cache (default: all)
+  cargo run -p test-servers -- install [SERVER|all]            fill the cache (default: all)
   cargo run -p test-servers -- moto [--port N]                 run moto until Ctrl-C
   cargo run -p test-servers -- kubernetes                      run a Kubernetes control plane until Ctrl-C
+  cargo run -p test-servers -- localstack                      run localstack (S3, KMS) until Ctrl-C
+  cargo run -p test-servers -- postgres                        run PostgreSQL until Ctrl-C
   cargo run -p test-servers -- moto -- COMMAND...              run COMMAND against a fresh moto, with its exit status
-  cargo run -p test-servers -- kubernetes -- COMMAND...        the same with Kubernetes
+  cargo run -p test-servers -- kubernetes -- COMMAND...        the same with Kubernetes, localstack, postgres
 
 The cache is ~/.cache/stackkit/servers, or the folder that STACKKIT_SERVERS_CACHE names.
 ";
@@ -45,6 +47,8 @@ fn main() -> ExitCode {
         }
         Task::Install(servers) => install_all(&servers),
         Task::Run { server: Server::Kubernetes, command, .. } => run_kubernetes(&command),
+        Task::Run { server: Server::Localstack, command, .. } => run_localstack(&command),
+        Task::Run { server: Server::Postgres, command, .. } => run_postgres(&command),
         Task::Run { port, command, .. } => run_moto(port, &command),
     };
     outcome.unwrap_or_else(|error| {
@@ -133,6 +137,34 @@ fn run_kubernetes(command: &[OsString]) -> Result<ExitCode, Error> {
     eprintln!("test-servers: its kubectl is {}", kubernetes.kubectl_path().display());
     let status = kubernetes.wait()?;
     eprintln!("test-servers: kube-apiserver ended: {status}");
+    Ok(ExitCode::FAILURE)
+}
+
+fn run_localstack(command: &[OsString]) -> Result<ExitCode, Error> {
+    let start = Instant::now();
+    let localstack = Localstack::start()?;
+    if !command.is_empty() {
+        return Ok(run(command, &localstack.env()));
+    }
+    announce("localstack", &[localstack.pid()], start);
+    export(&localstack.env());
+    let status = localstack.wait()?;
+    eprintln!("test-servers: localstack ended: {status}");
+    Ok(ExitCode::FAILURE)
+}
+
+fn run_postgres(command: &[OsString]) -> Result<ExitCode, Error> {
+    let start = Instant::now();
+    let postgres = Postgres::start()?;
+    let mut variables = postgres.env();
+    variables.push(("STACKKIT_BACKEND", postgres.url()));
+    if !command.is_empty() {
+        return Ok(run(command, &variables));
+    }
+    announce("postgres", &[postgres.pid()], start);
+    export(&variables);
+    let status = postgres.wait()?;
+    eprintln!("test-servers: postgres ended: {status}");
     Ok(ExitCode::FAILURE)
 }
 

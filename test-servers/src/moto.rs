@@ -106,18 +106,7 @@ impl Moto {
     ///
     /// The configuration files of whoever runs the test are shut out, so that no test reaches a real account.
     pub fn env(&self) -> Vec<(&'static str, String)> {
-        [
-            ("AWS_ENDPOINT_URL", self.endpoint()),
-            ("AWS_ACCESS_KEY_ID", "test"),
-            ("AWS_SECRET_ACCESS_KEY", "test"),
-            ("AWS_REGION", "eu-central-1"),
-            ("AWS_DEFAULT_REGION", "eu-central-1"),
-            ("AWS_EC2_METADATA_DISABLED", "true"),
-            ("AWS_CONFIG_FILE", "/dev/null"),
-            ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
-        ]
-        .map(|(name, value)| (name, value.to_owned()))
-        .into()
+        environment(self.endpoint())
     }
 
     /// Names of the calls that the server received, oldest first, such as `ec2:CreateVpc` or `s3:PutObject`.
@@ -245,6 +234,22 @@ impl Moto {
             detail: detail.to_owned(),
         }
     }
+}
+
+/// Environment for a server in AWS's place.
+pub(crate) fn environment(endpoint: &str) -> Vec<(&'static str, String)> {
+    [
+        ("AWS_ENDPOINT_URL", endpoint),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_DEFAULT_REGION", "eu-central-1"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("AWS_CONFIG_FILE", "/dev/null"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
+    ]
+    .map(|(name, value)| (name, value.to_owned()))
+    .into()
 }
 
 /// A call that the server received.

@@ -27,9 +27,10 @@ pub(crate) fn virtual_environment(
     })?;
     let list = folder.join("constraints.txt");
     fs::write(&list, constraints).map_err(Error::file(&list, "write"))?;
+    let names = if packages.len() > 3 { format!("{} packages", packages.len()) } else { packages.join(" ") };
     recipe
         .step(
-            &format!("installing {} with pip", packages.join(" ")),
+            &format!("installing {names} with pip"),
             Command::new(interpreter(folder))
                 .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint"])
                 .arg(&list)

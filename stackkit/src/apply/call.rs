@@ -1,8 +1,8 @@
 //! One provider call as a task of its own: retried while that helps, bounded in time, and told apart by outcome. Hooks of
 //! the program around it run in the same way.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -15,6 +15,7 @@ use crate::hook::{HookPoint, Hooked, Occasion};
 use crate::provider::Connection;
 use crate::resource::{FoundValues, IntentValues, Values};
 use crate::schema::Schema;
+use crate::state::backend::{BackendError, Lease};
 use crate::state::model::Instance;
 use crate::urn::Urn;
 use crate::value::Value;
@@ -97,6 +98,8 @@ pub(crate) struct Call {
     pub(crate) timeout: Duration,
     pub(crate) info: Arc<RunInfo>,
     pub(crate) messages: mpsc::UnboundedSender<Message>,
+    /// The run's lock: no attempt starts unless it is still held. A call that outlives its run must not keep it.
+    pub(crate) lease: Option<Weak<dyn Lease>>,
 }
 
 struct Channel {
@@ -214,6 +217,11 @@ impl Call {
         let (channel, cx) = self.context();
         let mut attempt = 1;
         loop {
+            if let Some(lease) = &self.lease {
+                let lost = |error: BackendError| Error::new(ErrorKind::UnknownOutcome, error.to_string());
+                let lease = lease.upgrade().ok_or_else(|| lost(BackendError::Lost(None)))?;
+                lease.confirm().await.map_err(lost)?;
+            }
             let started = Instant::now();
             let error = match self.once(&cx, &ask).await {
                 Ok(answer) => return Ok(answer),

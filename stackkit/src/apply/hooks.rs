@@ -149,6 +149,7 @@ impl Executor<'_> {
             timeout: limit.unwrap_or(DEFAULT_TIMEOUT),
             info: Arc::clone(&self.job.info),
             messages: self.messages.clone(),
+            lease: self.job.durable.lease().map(|lease| Arc::downgrade(&lease)),
         };
         let running = Running {
             step,

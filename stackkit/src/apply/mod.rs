@@ -39,6 +39,7 @@ use crate::plan::{Action, Known, Plan, Step};
 use crate::resource::Values;
 use crate::scrub::Scrubber;
 use crate::stack::Declarations;
+use crate::state::backend::Lease;
 use crate::state::model::{Change, Instance, IntentRecord, Record, ResourceRecord, State, Status};
 use crate::urn::Urn;
 
@@ -46,6 +47,11 @@ use crate::urn::Urn;
 pub(crate) trait Durable: Send {
     /// Durable as a whole on return, or not at all.
     fn commit<'a>(&'a mut self, changes: &'a [Change]) -> BoxFuture<'a, Result<(), String>>;
+
+    /// The lock that a call of a provider needs, where there is one that can be lost.
+    fn lease(&self) -> Option<Arc<dyn Lease>> {
+        None
+    }
 }
 
 /// Limits of an apply.

@@ -379,6 +379,7 @@ impl Executor<'_> {
             timeout: record.options.delete_timeout.or(entry.schema.delete_timeout).unwrap_or(DEFAULT_TIMEOUT),
             info: Arc::clone(&self.job.info),
             messages: self.messages.clone(),
+            lease: self.job.durable.lease().map(|lease| Arc::downgrade(&lease)),
         };
         let mut running = Box::new(Running {
             step,
@@ -432,6 +433,7 @@ impl Executor<'_> {
             timeout: limit.unwrap_or(DEFAULT_TIMEOUT),
             info: Arc::clone(&self.job.info),
             messages: self.messages.clone(),
+            lease: self.job.durable.lease().map(|lease| Arc::downgrade(&lease)),
         }
     }
 

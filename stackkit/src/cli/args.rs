@@ -32,7 +32,7 @@ pub struct Global {
     /// Name of the stack [default: the selected one, else dev]
     #[arg(short, long, global = true, env = "STACKKIT_STACK", value_name = "NAME", hide_env_values = true)]
     pub stack: Option<String>,
-    /// Where the state is kept, such as file://DIR [default: file://.stackkit in the folder]
+    /// Where the state is kept, such as file://DIR or s3://BUCKET [default: what the stack's file or the program says, else file://.stackkit]
     #[arg(long, global = true, env = "STACKKIT_BACKEND", value_name = "URL", hide_env_values = true)]
     pub backend: Option<String>,
     /// The folder of stackkit.STACK.toml [default: the current one]
@@ -318,6 +318,44 @@ pub enum StateCommand {
     },
     /// Merges back what an earlier run could not write to the state
     Repair,
+    /// Lists the versions that the backend has kept
+    History,
+    /// Shows what is recorded otherwise than in a kept version
+    Diff {
+        /// The id of the version, as `state history` lists it
+        id: String,
+    },
+    /// Makes the recorded state what it was in a kept version, without touching anything real
+    Rollback {
+        /// The id of the version, as `state history` lists it
+        id: String,
+        /// Does not ask before the state is changed
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Writes the recorded state, sealed, to a file
+    Export {
+        /// The file; standard output where it is left out
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: Option<PathBuf>,
+    },
+    /// Makes the recorded state what was exported from this stack
+    Import {
+        /// The file
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        /// Does not ask before the state is changed
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Takes the state to another backend, and lets the stack's file name it
+    Move {
+        /// URL of the other backend, such as s3://BUCKET/PREFIX
+        url: String,
+        /// Does not ask before it is moved
+        #[arg(short, long)]
+        yes: bool,
+    },
     /// Ends the lock of a run that is dead
     Unlock {
         /// The id that the message of the locked stack names
@@ -479,6 +517,12 @@ mod tests {
             "state show web",
             "state rm web -y",
             "state unlock 0190",
+            "state history --json",
+            "state diff 12",
+            "state rollback 12 --yes",
+            "state export backup.json",
+            "state import backup.json -y",
+            "state move s3://bucket/prefix --yes",
             "config set a.b -5",
             "config set token - --secret",
             "config set token --secret",

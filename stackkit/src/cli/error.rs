@@ -114,9 +114,9 @@ impl From<ConfigError> for Failure {
 /// Errors of keys and states are one sentence: what is wrong, a colon, and the way out. The way out begins with what to
 /// do, by which it is found, so that it stands apart on the screen.
 fn split_help(message: &str) -> Diagnostic {
-    const BEGINNINGS: [&str; 14] = [
-        "bring ", "check ", "choose ", "commit ", "copy ", "make ", "put ", "restore ", "run ", "set ", "upgrade ",
-        "use ", "wait ", "write ",
+    const BEGINNINGS: [&str; 15] = [
+        "add ", "bring ", "check ", "choose ", "commit ", "copy ", "make ", "put ", "restore ", "run ", "set ",
+        "upgrade ", "use ", "wait ", "write ",
     ];
     let mut splits = message.match_indices([':', ';']).filter_map(|(at, _)| {
         let rest = message.get(at + 1..)?.strip_prefix(' ')?;

@@ -13,6 +13,7 @@ mod signal;
 mod stack;
 mod state;
 mod trace;
+mod versions;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -81,6 +82,12 @@ fn start(program: Option<Program>) -> ExitCode {
 /// flatten [`Args`] into it; must be called within a multi-threaded tokio runtime.
 pub async fn run(program: Option<Program>, args: Args) -> u8 {
     choose_color(args.global.color);
+    let status = execute(program, args).await;
+    crate::state::lease::settled().await;
+    status
+}
+
+async fn execute(program: Option<Program>, args: Args) -> u8 {
     let signals = Signals::listen(CancellationToken::new());
     let app = match App::new(program, &args.global, signals) {
         Ok(app) => app,
@@ -213,6 +220,18 @@ impl App {
     fn deployment(&self) -> Result<Deployment, Failure> {
         self.require_stack()?;
         Ok(Deployment::new(self.program, self.options(Arc::new(|_: &Event| {}))?))
+    }
+
+    /// A deployment for what is not about one stack.
+    fn any_deployment(&self) -> Result<Deployment, Failure> {
+        let listener: Arc<dyn Listener> = Arc::new(|_: &Event| {});
+        let options = DeployOptions {
+            dir: self.dir.clone(),
+            backend: self.backend.clone(),
+            listener,
+            ..DeployOptions::default()
+        };
+        Ok(Deployment::new(self.program, options))
     }
 
     fn keys(&self) -> Result<KeyOptions, Failure> {

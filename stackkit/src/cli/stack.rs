@@ -90,13 +90,24 @@ impl App {
         match command {
             StackCommand::List => {
                 let names = self.stacks()?;
+                let (place, held) = match self.any_deployment()?.stacks().await {
+                    Ok(found) => found,
+                    Err(error) => {
+                        note(&format!("What the backend holds is not listed: {}", clean(&error.to_string())));
+                        Default::default()
+                    }
+                };
+                let strays: Vec<_> = held.into_iter().filter(|name| !names.contains(name)).collect();
                 if self.json {
-                    let list: Vec<_> =
-                        names.iter().map(|name| json!({ "name": name, "selected": *name == self.stack })).collect();
-                    print(&format!("{}\n", serde_json::Value::Array(list)));
+                    let here = names.iter().map(|name| json!({ "name": name, "selected": *name == self.stack }));
+                    let there = strays.iter().map(|name| json!({ "name": name, "selected": false, "file": false }));
+                    print(&format!("{}\n", serde_json::Value::Array(here.chain(there).collect())));
                 } else {
                     for name in &names {
                         print(&format!("{} {name}\n", if *name == self.stack { "*" } else { " " }));
+                    }
+                    for name in &strays {
+                        note(&format!("  {} has a state in {place}, and no file in this folder", clean(name)));
                     }
                     if names.is_empty() {
                         note(&format!("There are no stacks in `{}`: `up` makes one", self.dir.display()));

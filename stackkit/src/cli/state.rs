@@ -78,6 +78,12 @@ impl App {
                 }
                 Ok(())
             }
+            StateCommand::History => self.history(&deployment).await,
+            StateCommand::Diff { id } => self.diff(&deployment, id).await,
+            StateCommand::Rollback { id, yes } => self.rollback(&deployment, id, *yes).await,
+            StateCommand::Export { file } => self.export(&deployment, file.as_deref()).await,
+            StateCommand::Import { file, yes } => self.import_state(&deployment, file, *yes).await,
+            StateCommand::Move { url, yes } => self.move_state(&deployment, url, *yes).await,
             StateCommand::Unlock { id } => {
                 deployment.unlock(id).await?;
                 note(&format!("The stack `{}` is unlocked", self.stack));

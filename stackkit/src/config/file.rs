@@ -86,6 +86,46 @@ pub(crate) fn set(values: &mut BTreeMap<String, Value>, overrides: &[(String, St
     Ok(())
 }
 
+/// The URL of the stack's own backend: `backend` in the `[state]` table. The file is committed and shown around, so a URL
+/// with a password in it is refused.
+///
+/// # Errors
+/// When the file cannot be read, or what stands there is no such URL.
+pub(crate) fn backend(dir: &Path, stack: &str) -> Result<Option<String>, ConfigError> {
+    let file = ConfigFile::read(dir, stack)?;
+    let Some(item) = file.document.get("state") else { return Ok(None) };
+    let invalid = |key: &str, message: &str| Err(file.invalid(key, message));
+    let Some(table) = item.as_table_like() else { return invalid("state", "is not a table") };
+    if let Some((other, _)) = table.iter().find(|(name, _)| *name != "backend") {
+        return invalid(&format!("state.{other}"), "is not known: `backend` is all that [state] has");
+    }
+    let Some(item) = table.get("backend") else { return Ok(None) };
+    match item.as_str() {
+        Some(url) if crate::state::place::redacted(url) != url => invalid(
+            "state.backend",
+            "has a password in it: leave it out, and give it by the environment (PGPASSWORD) or in STACKKIT_BACKEND",
+        ),
+        Some(url) => Ok(Some(url.to_owned())),
+        None => invalid("state.backend", "is not text"),
+    }
+}
+
+/// Lets the stack's file name its backend. Says whether it does: a URL with a password in it does not belong there.
+///
+/// # Errors
+/// When the file cannot be read or written.
+pub(crate) fn set_backend(dir: &Path, stack: &str, url: &str) -> Result<bool, ConfigError> {
+    let mut file = ConfigFile::read(dir, stack)?;
+    if crate::state::place::redacted(url) != url {
+        return Ok(false);
+    }
+    let table = file.document.entry("state").or_insert_with(|| Item::Table(Table::new()));
+    let Some(table) = table.as_table_like_mut() else { return Err(file.invalid("state", "is not a table")) };
+    table.insert("backend", toml_edit::value(url));
+    file.write()?;
+    Ok(true)
+}
+
 /// A value of the command line: a truth value or number where writing it back gives the very same text, else text.
 /// So `1.10` and `007` stay what they are.
 pub(crate) fn scalar(text: &str) -> Value {

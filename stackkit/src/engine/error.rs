@@ -4,7 +4,6 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::event::Summary;
 use crate::seal::SealError;
 use crate::state::StateError;
-use crate::state::backend::BackendError;
 
 /// Why a run did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +64,7 @@ impl RunError {
     pub fn exit_code(&self) -> u8 {
         match self {
             RunError::Diagnostics(diagnostics) if diagnostics.refused() => 3,
-            RunError::State(StateError::Backend(BackendError::Locked(_))) => 3,
+            RunError::State(StateError::Backend(error)) if error.is_locked() => 3,
             RunError::Cancelled(_) => 130,
             _ => 1,
         }

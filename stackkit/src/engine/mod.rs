@@ -5,6 +5,7 @@ mod import;
 mod reads;
 mod saved;
 pub(crate) mod session;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::RunError;
 pub use import::{Adoption, ImportOptions};
+pub use versions::{ConfirmDiff, StateDiff};
 
 use crate::apply::{Applied, Apply, Limits, apply};
 use crate::catalog::Catalog;
@@ -22,7 +24,7 @@ use crate::connections::{Connections, Connector, RealConnector};
 use crate::context::RunInfo;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::durations::{Durations, Unknown};
-use crate::engine::session::{Missing, Session, Source};
+use crate::engine::session::{Missing, Session, Source, States};
 use crate::event::{Event, Listener, Operation, Summary};
 use crate::ids::Ids;
 use crate::options::Guard;
@@ -34,7 +36,9 @@ use crate::saved::Saved;
 use crate::scrub::Scrubber;
 use crate::seal::KeyOptions;
 use crate::stack::Declarations;
+use crate::state::lease;
 use crate::state::model::{Change, Key, Record, StackRecord, State};
+use crate::state::place::LinkedBackend;
 use crate::urn::Urn;
 
 /// How many provider calls run at once where nothing else is said.
@@ -47,8 +51,11 @@ pub struct DeployOptions {
     pub stack: String,
     /// The folder where `stackkit.<stack>.toml` stands.
     pub dir: PathBuf,
-    /// URL of the state's backend; `file://.stackkit` beside the stack's file where unset.
+    /// URL of the state's backend. Where unset: that of the stack's file (`backend` in its `[state]` table), then the
+    /// program's, then `file://.stackkit` beside the stack's file.
     pub backend: Option<String>,
+    /// Kinds of backends that are linked, besides those of the program.
+    pub backends: Vec<LinkedBackend>,
     /// Keys at hand.
     pub keys: KeyOptions,
     /// Config values that override those of the stack's file, for this run.
@@ -76,6 +83,7 @@ impl Default for DeployOptions {
             stack: "dev".into(),
             dir: ".".into(),
             backend: None,
+            backends: Vec::new(),
             keys: KeyOptions::from_env(),
             config: Vec::new(),
             listener: Arc::new(|_: &Event| {}),
@@ -123,9 +131,15 @@ impl std::fmt::Debug for Deployment {
 impl Deployment {
     /// A deployment of a program (none for what needs only the state).
     pub fn new(program: Option<Program>, options: DeployOptions) -> Self {
+        let mut linked = options.backends.clone();
+        linked.extend(program.map(|program| program.backends()).unwrap_or_default());
         let source = Source::Files {
             dir: options.dir.clone(),
-            backend: options.backend.clone(),
+            states: States {
+                asked: options.backend.clone(),
+                usual: program.and_then(|program| program.backend()),
+                linked,
+            },
             keys: options.keys.clone(),
             overrides: options.config.clone(),
         };
@@ -201,7 +215,9 @@ impl Deployment {
         self.tell_of_key(&session);
         let declared = self.declarations(&mut session).await?;
         session.lock("up").await?;
-        self.change(session, declared, options, confirm, Operation::Up, started, None).await
+        let result = self.change(session, declared, options, confirm, Operation::Up, started, None).await;
+        lease::settled().await;
+        result
     }
 
     /// Deletes everything in the state. The program is not run, except for its hooks where
@@ -218,7 +234,9 @@ impl Deployment {
             false => Declarations::default(),
         };
         session.lock("destroy").await?;
-        self.change(session, declared, options, confirm, Operation::Destroy, started, None).await
+        let result = self.change(session, declared, options, confirm, Operation::Destroy, started, None).await;
+        lease::settled().await;
+        result
     }
 
     /// Lets the state follow reality: all of it, or what the targets and excludes of the options select.
@@ -286,6 +304,18 @@ impl Deployment {
     /// When there is no such stack, or its keys or state cannot be read.
     pub async fn state(&self) -> Result<State, RunError> {
         Ok(self.source.open(&self.options.stack, Missing::Refuse).await?.state)
+    }
+
+    /// Names of the stacks that the backend holds something of, and where that is. Stacks whose files name a backend of
+    /// their own are not among them.
+    ///
+    /// # Errors
+    /// When the backend is not linked or cannot be read.
+    pub async fn stacks(&self) -> Result<(String, Vec<String>), RunError> {
+        let Source::Files { dir, states, .. } = &self.source else { return Ok(("memory".into(), Vec::new())) };
+        let place = states.place(dir, None).await?;
+        let names = place.list().await.map_err(crate::state::StateError::from)?;
+        Ok((place.describe(), names))
     }
 
     /// Drops a resource (or an open call on one) from the state. What it stands for is left alone.
@@ -383,6 +413,11 @@ impl Deployment {
         }
         session.store.delete().await?;
         Ok(())
+    }
+
+    /// Name of the stack.
+    pub(crate) fn stack_name(&self) -> &str {
+        &self.options.stack
     }
 
     fn begin(&self, operation: Operation) {

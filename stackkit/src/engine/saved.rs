@@ -9,6 +9,7 @@ use crate::engine::{DeployOptions, Deployment, RunError};
 use crate::event::{Operation, Summary};
 use crate::plan::{Plan, PlanOptions};
 use crate::saved::{FileError, Made, Saved};
+use crate::state::lease;
 
 impl From<FileError> for RunError {
     fn from(error: FileError) -> Self {
@@ -50,7 +51,9 @@ impl Deployment {
         origin(&session)?;
         saved.check_declared(&declared).map_err(RunError::one)?;
         let planning = saved.options.clone().guarded(options);
-        this.change(session, declared, &planning, &|_| true, Operation::Up, started, Some(&saved)).await
+        let result = this.change(session, declared, &planning, &|_| true, Operation::Up, started, Some(&saved)).await;
+        lease::settled().await;
+        result
     }
 
     /// Seals a plan that was just made.

@@ -13,20 +13,46 @@ use crate::plan::{Retyped, type_of};
 use crate::read::Outside;
 use crate::schema::Role;
 use crate::seal::{self, Header, KeyOptions, Sealer, config_path};
-use crate::state::Store;
-use crate::state::backend::{Backend, Holder, Loaded};
+use crate::state::backend::{Backend, Holder, Lease, Loaded};
+use crate::state::lease;
 use crate::state::local::LocalBackend;
 use crate::state::memory::MemoryBackend;
 use crate::state::model::{Change, State};
+use crate::state::place::{self, LinkedBackend, Place};
+use crate::state::{StateError, Store};
 use crate::value::Value;
 
 /// Where a stack's files, keys and state come from.
 #[derive(Clone)]
 pub(crate) enum Source {
     /// Files in a folder, keys from the environment.
-    Files { dir: PathBuf, backend: Option<String>, keys: KeyOptions, overrides: Vec<(String, String)> },
+    Files { dir: PathBuf, states: States, keys: KeyOptions, overrides: Vec<(String, String)> },
     /// All of it given, as tests do.
     Given { backend: Arc<dyn Backend>, sealer: Arc<Sealer>, config: BTreeMap<String, Value> },
+}
+
+/// Where states may be kept, and where they are if nothing else is said.
+#[derive(Clone)]
+pub(crate) struct States {
+    /// What this run was told.
+    pub(crate) asked: Option<String>,
+    /// What the program says.
+    pub(crate) usual: Option<&'static str>,
+    pub(crate) linked: Vec<LinkedBackend>,
+}
+
+impl States {
+    /// The place of a stack's state; without a stack, where those are that say nothing of their own.
+    pub(crate) async fn place(&self, dir: &Path, stack: Option<&str>) -> Result<Arc<dyn Place>, RunError> {
+        let own = match (&self.asked, stack) {
+            (None, Some(stack)) => {
+                crate::config::file::backend(dir, stack).map_err(|error| RunError::Config(error.to_string()))?
+            }
+            _ => None,
+        };
+        let url = self.asked.as_deref().or(own.as_deref()).or(self.usual).unwrap_or("file://.stackkit");
+        Ok(place::open(url, dir, &self.linked).await.map_err(StateError::from)?)
+    }
 }
 
 /// Whether a stack that does not exist yet is made.
@@ -61,14 +87,17 @@ impl Source {
                 let rescue = std::env::temp_dir().join(format!("stackkit-{}.rescue", sealer.lineage()));
                 Ok(Session { store, state, config: config.clone(), new_key_file: None, rescue, outside: None })
             }
-            Source::Files { dir, backend, keys, overrides } => {
-                let (sealer, new_key_file, made_up) = self.unlock(dir, stack, keys, missing).await?;
-                let local = local_folder(dir, backend.as_deref())?;
-                let rescue = LocalBackend::new(&local, stack).rescue_path();
-                let backend: Arc<dyn Backend> = if made_up {
-                    Arc::new(MemoryBackend::with(Loaded::default()))
+            Source::Files { dir, states, keys, overrides } => {
+                let place = states.place(dir, Some(stack)).await?;
+                let backend = place.stack(stack).map_err(StateError::from)?;
+                let (sealer, new_key_file, made_up) = unlock(dir, stack, &*backend, keys, missing).await?;
+                let rescue = backend
+                    .rescue_path()
+                    .unwrap_or_else(|| LocalBackend::new(dir.join(".stackkit"), stack).rescue_path());
+                let backend = if made_up {
+                    Arc::new(MemoryBackend::with(Loaded::default())) as Arc<dyn Backend>
                 } else {
-                    Arc::new(LocalBackend::new(&local, stack))
+                    backend
                 };
                 let sealer = Arc::new(sealer);
                 let config = crate::config::file::load(dir, stack, &sealer, overrides)
@@ -78,58 +107,47 @@ impl Source {
             }
         }
     }
-
-    async fn unlock(
-        &self,
-        dir: &Path,
-        stack: &str,
-        keys: &KeyOptions,
-        missing: Missing,
-    ) -> Result<(Sealer, Option<PathBuf>, bool), RunError> {
-        let path = config_path(dir, stack);
-        if let Some(header) = Header::read(&path)? {
-            return Ok((seal::unlock(&header, keys).await?, None, false));
-        }
-        if let Source::Files { backend, .. } = self {
-            let local = LocalBackend::new(local_folder(dir, backend.as_deref())?, stack);
-            if local.snapshot_path().exists() || local.journal_path().exists() {
-                return Err(RunError::one(
-                    Diagnostic::invalid(format!(
-                        "there is a state of the stack `{stack}`, but {} has no [seal] header to open it with",
-                        path.display()
-                    ))
-                    .help("restore that file from version control or a backup"),
-                ));
-            }
-        }
-        match missing {
-            Missing::Refuse => Err(RunError::NoStack { stack: stack.to_owned(), dir: dir.display().to_string() }),
-            Missing::Imagine => Ok((Sealer::ephemeral()?, None, true)),
-            Missing::Make => {
-                let created = seal::create(keys).await?;
-                created.header.write(&path)?;
-                Ok((created.sealer, created.new_key_file, false))
-            }
-        }
-    }
 }
 
-/// The folder of a local backend.
-pub(crate) fn local_folder(dir: &Path, backend: Option<&str>) -> Result<PathBuf, RunError> {
-    match backend {
-        None => Ok(dir.join(".stackkit")),
-        Some(url) => match url.strip_prefix("file://") {
-            Some(path) if !path.is_empty() => Ok(dir.join(path)),
-            _ => Err(RunError::one(
-                Diagnostic::invalid(format!("`{url}` is no backend that this program knows")).help("use `file://DIR`"),
-            )),
-        },
+/// Opens the keys of a stack, or makes them where it is new. Says which key file was made, and whether all of it is made up.
+async fn unlock(
+    dir: &Path,
+    stack: &str,
+    backend: &dyn Backend,
+    keys: &KeyOptions,
+    missing: Missing,
+) -> Result<(Sealer, Option<PathBuf>, bool), RunError> {
+    let path = config_path(dir, stack);
+    if let Some(header) = Header::read(&path)? {
+        return Ok((seal::unlock(&header, keys).await?, None, false));
+    }
+    let there = backend.load().await.map_err(StateError::from)?;
+    if there.snapshot.is_some() || !there.entries.is_empty() {
+        return Err(RunError::one(
+            Diagnostic::invalid(format!(
+                "there is a state of the stack `{stack}` in {}, but {} has no [seal] header to open it with",
+                backend.describe(),
+                path.display()
+            ))
+            .help("restore that file from version control or a backup, or choose another name for the stack"),
+        ));
+    }
+    match missing {
+        Missing::Refuse => Err(RunError::NoStack { stack: stack.to_owned(), dir: dir.display().to_string() }),
+        Missing::Imagine => Ok((Sealer::ephemeral()?, None, true)),
+        Missing::Make => {
+            let created = seal::create(keys).await?;
+            created.header.write(&path)?;
+            Ok((created.sealer, created.new_key_file, false))
+        }
     }
 }
 
 impl Session {
     /// Takes the lock for an operation, and reads again what changed meanwhile.
     pub(crate) async fn lock(&mut self, operation: &str) -> Result<(), RunError> {
+        // What an earlier run of this process dropped may still be on its way back.
+        lease::settled().await;
         if let Some(state) = self.store.lock(holder(operation)).await? {
             self.state = state;
         }
@@ -217,5 +235,9 @@ impl Durable for Store {
             }
             Ok(())
         })
+    }
+
+    fn lease(&self) -> Option<Arc<dyn Lease>> {
+        Store::lease(self)
     }
 }

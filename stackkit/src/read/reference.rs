@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::diagnostic::Diagnostic;
 use crate::engine::RunError;
-use crate::engine::session::{Missing, Source};
+use crate::engine::session::{Missing, Source, States};
 use crate::output::Output;
 use crate::property::{Property, TypeInfo};
 use crate::read::{DeclaredRead, Subject};
@@ -144,7 +144,7 @@ impl Neighbours<'_> {
         if let Some(outputs) = self.given.get(name) {
             return Ok(outputs.clone());
         }
-        let Source::Files { dir, backend, keys, .. } = self.source else {
+        let Source::Files { dir, states, keys, .. } = self.source else {
             return Err(Diagnostic::invalid(format!("the outputs of the stack `{name}` are not given to this test"))
                 .help(format!("give them: `.reference(\"{name}\", \"OUTPUT\", VALUE)`")));
         };
@@ -154,8 +154,12 @@ impl Neighbours<'_> {
         }
         let source = Source::Files {
             dir: other.dir.as_ref().map_or_else(|| dir.clone(), |other| self.dir.join(other)),
-            // Without a word about it, a stack of another folder has its state there.
-            backend: other.backend.clone().or_else(|| backend.clone().filter(|_| other.dir.is_none())),
+            // Without a word about it, a stack of another folder has its state where its own file says, or there.
+            states: States {
+                asked: other.backend.clone().or_else(|| states.asked.clone().filter(|_| other.dir.is_none())),
+                usual: states.usual.filter(|_| other.dir.is_none()),
+                linked: states.linked.clone(),
+            },
             keys: keys.clone(),
             overrides: Vec::new(),
         };

@@ -6,9 +6,10 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::backend::{Backend, BackendError, Holder, Lease, Loaded, Position};
+use super::backend::{Backend, BackendError, Holder, Lease, Loaded, Position, check_stack_name, snapshot_position};
 use super::lock::{self, FileLock};
 use super::memory::position;
+use super::place::Place;
 use crate::context::BoxFuture;
 use crate::seal::{private_folder, sync_folder};
 
@@ -112,14 +113,7 @@ pub(crate) fn prepare_folder(dir: &Path) -> io::Result<()> {
 impl Inner {
     /// The stack's name becomes part of file names, so it must not lead anywhere else.
     fn check_name(&self) -> Result<(), BackendError> {
-        let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
-        if self.stack.is_empty() || self.stack.starts_with('.') || !self.stack.chars().all(plain) {
-            return Err(BackendError::Corrupt(format!(
-                "`{}` cannot be the name of a stack: use letters, digits, `-`, `_` and `.`, and no `.` in front",
-                self.stack.escape_debug()
-            )));
-        }
-        Ok(())
+        check_stack_name(&self.stack)
     }
 
     fn path(&self, extension: &str) -> PathBuf {
@@ -269,6 +263,8 @@ impl Inner {
         // A crash here is harmless: entries that the snapshot holds are passed over when they are read.
         let emptied = journal.file.set_len(0).and_then(|()| journal.file.sync_data());
         journal.length = 0;
+        journal.position =
+            snapshot_position(snapshot).map_or(journal.position, |position| position.0.max(journal.position));
         emptied.map_err(|source| self.error("empty", "journal", source))
     }
 
@@ -339,10 +335,57 @@ impl Backend for LocalBackend {
     fn delete<'a>(&'a self, lease: &'a dyn Lease) -> BoxFuture<'a, Result<(), BackendError>> {
         Box::pin(async move { self.0.delete(lease) })
     }
+
+    fn rescue_path(&self) -> Option<PathBuf> {
+        Some(LocalBackend::rescue_path(self))
+    }
 }
 
 fn lost() -> BackendError {
-    BackendError::Corrupt("the lock is gone: nothing is written without it".into())
+    BackendError::Lost(None)
+}
+
+/// A folder with the states of stacks: `file://DIR`.
+#[derive(Debug, Clone)]
+pub struct LocalPlace {
+    dir: PathBuf,
+}
+
+impl LocalPlace {
+    /// The states in a folder.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+}
+
+impl Place for LocalPlace {
+    fn describe(&self) -> String {
+        format!("file://{}", std::path::absolute(&self.dir).unwrap_or_else(|_| self.dir.clone()).display())
+    }
+
+    fn stack(&self, name: &str) -> Result<Arc<dyn Backend>, BackendError> {
+        check_stack_name(name)?;
+        Ok(Arc::new(LocalBackend::new(&self.dir, name)))
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<String>, BackendError>> {
+        Box::pin(async move {
+            let failed = |source| BackendError::Io { what: "read", place: format!("`{}`", self.dir.display()), source };
+            let files = match fs::read_dir(&self.dir) {
+                Ok(files) => files,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                Err(error) => return Err(failed(error)),
+            };
+            let mut names = std::collections::BTreeSet::new();
+            for file in files {
+                let file = file.map_err(failed)?.file_name();
+                let Some(file) = file.to_str() else { continue };
+                let name = [".state.json", ".journal"].iter().find_map(|end| file.strip_suffix(end));
+                names.extend(name.filter(|name| check_stack_name(name).is_ok()).map(str::to_owned));
+            }
+            Ok(names.into_iter().collect())
+        })
+    }
 }
 
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {

@@ -1,10 +1,12 @@
 //! `MemoryBackend`: a log in memory, for mocks, simulations and tests, with a hook that can fail or cut an append.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::backend::{Backend, BackendError, Holder, Lease, Loaded, Position};
+use super::backend::{Backend, BackendError, Holder, Lease, Loaded, Position, check_stack_name, snapshot_position};
 use super::format;
+use super::place::Place;
 use crate::context::BoxFuture;
 
 /// Called with every entry before it is kept; an error is what the append returns.
@@ -89,8 +91,8 @@ impl Inner {
     fn check(&self, lease: &dyn Lease, expected: Position) -> Result<(), BackendError> {
         match &self.holder {
             Some(holder) if holder.id == lease.holder().id => {}
-            Some(holder) => return Err(BackendError::Locked(Box::new(holder.clone()))),
-            None => return Err(BackendError::Corrupt("the lock is gone: nothing is written without it".into())),
+            Some(holder) => return Err(BackendError::Lost(Some(Box::new(holder.clone())))),
+            None => return Err(BackendError::Lost(None)),
         }
         if self.log.position != expected {
             return Err(BackendError::Moved { expected, found: self.log.position });
@@ -152,6 +154,7 @@ impl Backend for MemoryBackend {
         Box::pin(async move {
             let mut inner = self.inner();
             inner.check(lease, expected)?;
+            inner.log.position = snapshot_position(snapshot).map_or(expected, |position| position.max(expected));
             inner.log.snapshot = Some(snapshot.to_vec());
             inner.log.entries.clear();
             Ok(())
@@ -177,6 +180,33 @@ impl Backend for MemoryBackend {
             inner.check(lease, inner.log.position)?;
             inner.log = Loaded::default();
             Ok(())
+        })
+    }
+}
+
+/// Logs in memory, by the names of their stacks. Its clones are the same place, as two processes would see it.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryPlace(Arc<Mutex<BTreeMap<String, MemoryBackend>>>);
+
+impl Place for MemoryPlace {
+    fn describe(&self) -> String {
+        "memory".into()
+    }
+
+    fn stack(&self, name: &str) -> Result<Arc<dyn Backend>, BackendError> {
+        check_stack_name(name)?;
+        let mut stacks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Arc::new(stacks.entry(name.to_owned()).or_default().clone()))
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<String>, BackendError>> {
+        Box::pin(async move {
+            let stacks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let held = |backend: &MemoryBackend| {
+                let inner = backend.inner();
+                inner.log.snapshot.is_some() || !inner.log.entries.is_empty()
+            };
+            Ok(stacks.iter().filter(|(_, backend)| held(backend)).map(|(name, _)| name.clone()).collect())
         })
     }
 }

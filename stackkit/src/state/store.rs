@@ -13,7 +13,7 @@ use super::backend::{Backend, BackendError, Holder, Lease, Loaded, Position};
 use super::codec::Codec;
 use super::error::StateError;
 use super::format::{self, Digest, EntryOut, Head, RescuedV1};
-use super::model::{Change, Key, Record, State};
+use super::model::{Change, Key, OutputRecord, Record, State};
 use super::records;
 use crate::seal::{Code, Sealer, base64, hex, random};
 
@@ -107,6 +107,11 @@ impl Store {
         self.lease.as_deref().map(|lease| lease.holder())
     }
 
+    /// The lock, if this store holds it.
+    pub(crate) fn lease(&self) -> Option<Arc<dyn Lease>> {
+        self.lease.clone()
+    }
+
     /// The records, made anew of their texts: for checks, and for who has no copy of what [`Store::open`] gave.
     ///
     /// # Errors
@@ -174,12 +179,45 @@ impl Store {
             return Ok(());
         }
         let lease = self.lease.as_deref().ok_or(StateError::NotLocked)?;
+        let text = self.snapshot();
+        self.backend.compact(lease, Position(self.set.position), text.as_bytes()).await?;
+        (self.set.size, self.set.entries, self.set.journal) = (text.len(), 0, 0);
+        Ok(())
+    }
+
+    /// The records as a snapshot, sealed as they are kept.
+    pub fn snapshot(&self) -> String {
         let set = &self.set;
         let head = Head { position: set.position, chain: set.chain, count: set.texts.len() as u64, digest: set.digest };
         let size = set.texts.values().map(|text| text.len() + 2).sum();
-        let text = format::write_snapshot(&self.sealer, &head, size, set.texts.values().map(|text| &**text));
-        self.backend.compact(lease, Position(set.position), text.as_bytes()).await?;
-        (self.set.size, self.set.entries, self.set.journal) = (text.len(), 0, 0);
+        format::write_snapshot(&self.sealer, &head, size, set.texts.values().map(|text| &**text))
+    }
+
+    /// Reads another snapshot of the same stack, and checks all of it. `place` names it in errors.
+    ///
+    /// # Errors
+    /// When it is not what this stack's writers wrote.
+    pub fn read_snapshot(&self, snapshot: &[u8], place: &str) -> Result<State, StateError> {
+        let position = Position(format::snapshot_position(snapshot).unwrap_or_default());
+        let loaded = Loaded { snapshot: Some(snapshot.to_vec()), entries: Vec::new(), torn: 0, position };
+        Ok(Set::read(&loaded, &self.sealer, place)?.1)
+    }
+
+    /// Puts a snapshot into an empty log, which goes on from its position.
+    ///
+    /// # Errors
+    /// When the lock is not held, when something is in the log, or when the backend fails.
+    pub async fn move_in(&mut self, snapshot: &[u8]) -> Result<(), StateError> {
+        let lease = self.lease.as_deref().ok_or(StateError::NotLocked)?;
+        if self.set.position != 0 {
+            let (expected, found) = (Position(0), Position(self.set.position));
+            return Err(BackendError::Moved { expected, found }.into());
+        }
+        let position = Position(format::snapshot_position(snapshot).unwrap_or_default());
+        let loaded = Loaded { snapshot: Some(snapshot.to_vec()), entries: Vec::new(), torn: 0, position };
+        let (set, _) = Set::read(&loaded, &self.sealer, "what is moved in")?;
+        self.backend.compact(lease, Position(0), snapshot).await?;
+        self.set = set;
         Ok(())
     }
 
@@ -226,7 +264,11 @@ impl Store {
             list.push(RescuedV1 { key: key.text(), was, put });
         }
         let text = format::write_rescue(&self.sealer, list)?;
-        super::local::write_private(path, text.as_bytes()).map_err(|source| file_error("write", path, source))
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+        folder
+            .map_or(Ok(()), super::local::prepare_folder)
+            .and_then(|()| super::local::write_private(path, text.as_bytes()))
+            .map_err(|source| file_error("write", path, source))
     }
 
     /// Commits what a rescue file holds, as one entry, and removes the file.
@@ -340,6 +382,33 @@ impl Store {
             };
         }
         Ok(())
+    }
+}
+
+impl State {
+    /// All records.
+    pub fn records(&self) -> Vec<Record> {
+        let outputs = self
+            .outputs
+            .iter()
+            .map(|(name, value)| Record::Output(OutputRecord { name: name.clone(), value: value.clone() }));
+        let mut all: Vec<Record> = self.stack.iter().cloned().map(Record::Stack).collect();
+        all.extend(self.providers.values().cloned().map(Record::Provider));
+        all.extend(self.resources.values().cloned().map(|record| Record::Resource(Box::new(record))));
+        all.extend(self.intents.values().cloned().map(|record| Record::Intent(Box::new(record))));
+        all.extend(outputs);
+        all
+    }
+
+    /// Whether exactly this record is there.
+    pub fn holds(&self, record: &Record) -> bool {
+        match record {
+            Record::Stack(stack) => self.stack.as_ref() == Some(stack),
+            Record::Provider(provider) => self.providers.get(&provider.name) == Some(provider),
+            Record::Resource(resource) => self.resources.get(&resource.instance) == Some(&**resource),
+            Record::Intent(intent) => self.intents.get(&intent.instance) == Some(&**intent),
+            Record::Output(output) => self.outputs.get(&output.name) == Some(&output.value),
+        }
     }
 }
 

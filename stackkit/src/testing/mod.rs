@@ -18,6 +18,7 @@
 //! }
 //! ```
 
+pub mod backend;
 mod cloud;
 mod crash;
 mod failure;
