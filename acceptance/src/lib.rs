@@ -6,25 +6,28 @@
 //! | `canary` | [`Canary`], a secret that is recognised in every spelling |
 //! | `draw` | [`Draw`], what a program that is to be killed declares |
 //! | `instant` | [`Course`] and [`Instants`]: when to kill |
+//! | `running` | [`Running`], a command that runs |
 //! | `random` | [`Random`], numbers that follow from a seed |
 
 mod canary;
 mod draw;
 mod instant;
 mod random;
+mod running;
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::io::Write;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 pub use canary::Canary;
 pub use draw::Draw;
 pub use instant::{Course, Instants, Moment};
 pub use random::Random;
+pub use running::{Running, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -40,8 +43,8 @@ pub struct Sandbox {
     program: PathBuf,
     folder: TempDir,
     env: Vec<(String, String)>,
-    printed: Arc<Mutex<Vec<u8>>>,
-    arguments: Arc<Mutex<BTreeSet<Vec<u8>>>>,
+    printed: Mutex<Vec<u8>>,
+    arguments: Mutex<BTreeSet<Vec<u8>>>,
 }
 
 /// What a command gets beside its arguments.
@@ -49,6 +52,7 @@ pub struct Sandbox {
 struct Extra<'a> {
     input: Option<&'a str>,
     env: &'a [(&'a str, &'a str)],
+    shell: Option<&'a str>,
 }
 
 /// A command that ended.
@@ -135,8 +139,8 @@ impl Sandbox {
                 ("NO_COLOR".into(), "1".into()),
             ],
             folder,
-            printed: Arc::default(),
-            arguments: Arc::default(),
+            printed: Mutex::default(),
+            arguments: Mutex::default(),
         };
         if let Err(error) = std::fs::create_dir_all(sandbox.stack()) {
             panic!("no folder for the stack: {error}");
@@ -166,8 +170,15 @@ impl Sandbox {
         self.folder.path()
     }
 
-    fn start(&self, args: &[&str], extra: Extra<'_>) -> Child {
-        let mut command = Command::new(&self.program);
+    fn start(&self, args: &[&str], extra: Extra<'_>) -> Running<'_> {
+        let mut command = match extra.shell {
+            None => Command::new(&self.program),
+            Some(script) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", script]).arg(&self.program);
+                shell
+            }
+        };
         command
             .args(args)
             .current_dir(self.stack())
@@ -186,7 +197,24 @@ impl Sandbox {
         {
             panic!("{} does not read its input: {error}", self.program.display());
         }
-        child
+        Running::new(self, child, args.join(" "))
+    }
+
+    /// Starts a command and leaves it running.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn begin(&self, args: &[&str]) -> Running<'_> {
+        self.start(args, Extra::default())
+    }
+
+    /// Runs a command to its end in a shell, where `$0` is the program and `$@` are its arguments: what limits or
+    /// connects it comes before or after `"$0" "$@"`.
+    ///
+    /// # Panics
+    /// As [`Sandbox::run`].
+    pub fn run_in_shell(&self, script: &str, args: &[&str]) -> Ran {
+        self.follow(args, Extra { shell: Some(script), ..Extra::default() }, None)
     }
 
     /// Runs a command of the program to its end.
@@ -202,7 +230,7 @@ impl Sandbox {
     /// # Panics
     /// As [`Sandbox::run`].
     pub fn run_with_input(&self, args: &[&str], input: &str) -> Ran {
-        self.follow(args, Extra { input: Some(input), env: &[] }, None)
+        self.follow(args, Extra { input: Some(input), ..Extra::default() }, None)
     }
 
     /// Runs a command with other environment variables than those of the sandbox.
@@ -210,7 +238,7 @@ impl Sandbox {
     /// # Panics
     /// As [`Sandbox::run`].
     pub fn run_with_env(&self, args: &[&str], env: &[(&str, &str)]) -> Ran {
-        self.follow(args, Extra { input: None, env }, None)
+        self.follow(args, Extra { env, ..Extra::default() }, None)
     }
 
     /// Runs a command and kills it (SIGKILL), and what it started, at a moment of its course, unless it has ended by then.
@@ -222,57 +250,20 @@ impl Sandbox {
     }
 
     fn follow(&self, args: &[&str], extra: Extra<'_>, kill: Option<Moment>) -> Ran {
-        let started = Instant::now();
-        let mut child = self.start(args, extra);
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let stdout = drain(child.stdout.take(), started, &lines);
-        let stderr = drain(child.stderr.take(), started, &lines);
+        let mut running = self.start(args, extra);
         let mut due = None;
-        let code = loop {
-            self.note_arguments(child.id());
-            match child.try_wait() {
-                Ok(Some(status)) => break status.code(),
-                Ok(None) => {}
-                Err(error) => panic!("cannot wait for {}: {error}", self.program.display()),
-            }
+        while !running.has_ended() {
             if let (Some(moment), None) = (kill, due) {
-                let seen = lines.lock().unwrap_or_else(PoisonError::into_inner);
-                let since = match moment.line.checked_sub(1) {
-                    None => Some(Duration::ZERO),
-                    Some(before) => seen.get(before).copied(),
-                };
-                due = since.map(|since| since + moment.then);
+                due = running.reached(moment.line).map(|since| since + moment.then);
             }
-            let elapsed = started.elapsed();
-            let overdue = elapsed >= LIMIT;
-            if overdue || due.is_some_and(|due| elapsed >= due) {
-                // A process that ended meanwhile cannot be killed; what it ended with tells which it was.
-                end_group(&child);
-                let status = child.wait();
-                assert!(!overdue, "`{}` took longer than {} s", args.join(" "), LIMIT.as_secs());
-                break match status {
-                    Ok(status) if status.signal().is_some() => None,
-                    Ok(status) => status.code(),
-                    Err(error) => panic!("cannot wait for {}: {error}", self.program.display()),
-                };
+            let elapsed = running.elapsed();
+            if due.is_some_and(|due| elapsed >= due) {
+                running.kill();
+                break;
             }
-            let pause = due.map_or(POLL, |due| due.saturating_sub(elapsed).min(POLL));
-            std::thread::sleep(pause);
-        };
-        let took = started.elapsed();
-        let (stdout, stderr) = (stdout.join().unwrap_or_default(), stderr.join().unwrap_or_default());
-        let mut printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
-        printed.extend_from_slice(&stdout);
-        printed.extend_from_slice(&stderr);
-        let lines = std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
-        Ran {
-            code,
-            stdout: String::from_utf8_lossy(&stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&stderr).into_owned(),
-            took,
-            course: Course::new(lines, took),
-            command: args.join(" "),
+            std::thread::sleep(due.map_or(POLL, |due| due.saturating_sub(elapsed).min(POLL)));
         }
+        running.end()
     }
 
     /// Keeps the arguments of the process and of its children, which every user of the machine can read.
@@ -351,35 +342,4 @@ impl Sandbox {
         }
         assert!(instants.next().is_none(), "STACKKIT_KILL_SEED={seed}: the command is too short to be killed so often");
     }
-}
-
-/// Kills a process and what it started: nothing of a run survives the loss of its machine.
-fn end_group(child: &Child) {
-    let group = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
-    if let Some(group) = group {
-        // None of them may be there any more.
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-    }
-}
-
-fn drain(
-    pipe: Option<impl Read + Send + 'static>,
-    started: Instant,
-    lines: &Arc<Mutex<Vec<Duration>>>,
-) -> std::thread::JoinHandle<Vec<u8>> {
-    let lines = Arc::clone(lines);
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let Some(mut pipe) = pipe else { return bytes };
-        let mut chunk = vec![0; 64 * 1024];
-        // What could not be read any more was not printed for anybody.
-        while let Ok(count @ 1..) = pipe.read(&mut chunk) {
-            let now = started.elapsed();
-            let chunk = chunk.get(..count).unwrap_or_default();
-            let ends = chunk.iter().filter(|byte| **byte == b'\n').count();
-            lines.lock().unwrap_or_else(PoisonError::into_inner).extend(std::iter::repeat_n(now, ends));
-            bytes.extend_from_slice(chunk);
-        }
-        bytes
-    })
 }

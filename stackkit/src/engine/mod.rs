@@ -149,9 +149,9 @@ impl Deployment {
         let declared = self.declarations(&session).await?;
         let mut run = Run::new(self, &mut session)?;
         run.owner_check()?;
-        run.resolve_open(&declared, false).await?;
+        self.looking(run.resolve_open(&declared, false)).await?;
         if self.options.refresh {
-            run.refresh(&declared).await?;
+            self.looking(run.refresh(&declared)).await?;
         }
         let (plan, _) = run.plan(&declared, options, Operation::Preview).await?;
         let mut summary = plan.summary();
@@ -325,6 +325,20 @@ impl Deployment {
         self.options.listener.event(&Event::Started { operation, stack: self.options.stack.clone() });
     }
 
+    /// Looks at what is there, and gives that up at once when the run is cancelled: nothing has been touched yet.
+    async fn looking<T>(&self, look: impl Future<Output = Result<T, RunError>>) -> Result<T, RunError> {
+        tokio::select! {
+            biased;
+            result = look => result,
+            () = self.options.cancel.cancelled() => {
+                let summary = Summary { cancelled: true, ..Summary::default() };
+                self.options.listener.event(&Event::Cancelling { running: 0 });
+                self.options.listener.event(&Event::Finished { summary: summary.clone() });
+                Err(RunError::Cancelled(summary))
+            }
+        }
+    }
+
     fn tell_of_key(&self, session: &Session) {
         if let Some(path) = &session.new_key_file {
             let message = format!(
@@ -353,9 +367,9 @@ impl Deployment {
         let mut run = Run::new(self, &mut session)?;
         run.owner_check()?;
         run.rescue_check()?;
-        run.resolve_open(&declared, true).await?;
+        self.looking(run.resolve_open(&declared, true)).await?;
         if self.options.refresh && operation == Operation::Up {
-            run.refresh(&declared).await?;
+            self.looking(run.refresh(&declared)).await?;
         }
         let (plan, imports) = run.plan(&declared, options, operation).await?;
         let nothing = plan.steps.node_count() == 0 && !plan.has_changes();
