@@ -69,7 +69,9 @@ impl Moto {
         let mut found = BTreeSet::new();
         for (kind, service, body, element) in QUERIES {
             let answer = self.ask(service, body)?;
-            found.extend(elements(&answer, element).map(|id| Thing::new(kind, id)));
+            // Snapshots with this beginning are a database's own backups, and go with it.
+            let ids = elements(&answer, element).filter(|id| !id.starts_with("rds:"));
+            found.extend(ids.map(|id| Thing::new(kind, id)));
         }
         for (kind, body, element) in OF_NETWORKS {
             for id in elements(&self.ask("ec2", body)?, element) {

@@ -63,8 +63,8 @@ fn log(cx: &Context, verb: &str) -> Result<(), Error> {
     file.and_then(|mut file| writeln!(file, "{verb} {}", cx.name())).map_err(failed)
 }
 
-async fn pass(cx: &Context, door: &str) {
-    let shut: PathBuf = cloud(cx).join(door).join(cx.name());
+async fn pass(cx: &Context, door: &str, name: &str) {
+    let shut: PathBuf = cloud(cx).join(door).join(name);
     while shut.exists() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -94,7 +94,7 @@ impl Managed for Thing {
 
     async fn create(_: &Doors, cx: &Context, args: &ThingArgs) -> Result<Created<Self>, Error> {
         log(cx, "create")?;
-        pass(cx, "before").await;
+        pass(cx, "before", cx.name()).await;
         let state = ThingState::of(args);
         if args.bytes > 0 {
             cx.progress(state.text.clone());
@@ -105,29 +105,29 @@ impl Managed for Thing {
         // Named after its token: what is made twice is there twice.
         let id = format!("{}-{}", cx.name(), cx.token());
         std::fs::write(thing(cx, &id), &args.label).map_err(failed)?;
-        pass(cx, "after").await;
+        pass(cx, "after", cx.name()).await;
         Ok(Created::new(id, state))
     }
 
     async fn read(_: &Doors, cx: &Context, id: &str, prior: Option<&ThingState>) -> Result<Option<ThingState>, Error> {
-        pass(cx, "read").await;
+        pass(cx, "read", id.rsplit_once('-').map_or(id, |(name, _)| name)).await;
         let Some(label) = text(&thing(cx, id))? else { return Ok(None) };
         Ok(prior.map(|prior| ThingState { args: ThingArgs { label, ..prior.args.clone() }, text: prior.text.clone() }))
     }
 
     async fn update(_: &Doors, cx: &Context, id: &str, _: &ThingState, args: &ThingArgs) -> Result<ThingState, Error> {
         log(cx, "update")?;
-        pass(cx, "before").await;
+        pass(cx, "before", cx.name()).await;
         std::fs::write(thing(cx, id), &args.label).map_err(failed)?;
-        pass(cx, "after").await;
+        pass(cx, "after", cx.name()).await;
         Ok(ThingState::of(args))
     }
 
     async fn delete(_: &Doors, cx: &Context, id: &str, _: &ThingState) -> Result<(), Error> {
         log(cx, "delete")?;
-        pass(cx, "before").await;
+        pass(cx, "before", cx.name()).await;
         std::fs::remove_file(thing(cx, id)).map_err(failed)?;
-        pass(cx, "after").await;
+        pass(cx, "after", cx.name()).await;
         Ok(())
     }
 
