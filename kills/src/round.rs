@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use acceptance::{Course, Random, Ran, Sandbox};
+use acceptance::{Course, Ran, Random, Sandbox};
 use serde_json::Value;
 
 use crate::tally::{Operation, Outcome, Tally};

@@ -157,11 +157,8 @@ mod tests {
         let mut tally = Tally::new("one", 2, Instant::now());
         tally.count(Operation::Up, &Outcome { open: true, ..Outcome::default() });
         assert_eq!((tally.findings(), tally.is_enough()), (0, false));
-        let difference = Difference {
-            orphans: vec!["a".into(), "b".into()],
-            duplicates: vec!["c".into()],
-            lost: vec!["d".into()],
-        };
+        let difference =
+            Difference { orphans: vec!["a".into(), "b".into()], duplicates: vec!["c".into()], lost: vec!["d".into()] };
         let outcome = Outcome { difference, hand: Some("no".into()), restless: Some("b".into()), open: false };
         assert!(!outcome.is_fine());
         tally.count(Operation::Destroy, &outcome);

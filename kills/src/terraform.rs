@@ -36,7 +36,8 @@ impl Terraform {
     /// Finds it, or says what is missing.
     pub(crate) fn find() -> Result<Self, String> {
         let folders = std::env::var_os("PATH").unwrap_or_default();
-        let program = std::env::split_paths(&folders).map(|folder| folder.join("terraform")).find(|path| path.is_file());
+        let program =
+            std::env::split_paths(&folders).map(|folder| folder.join("terraform")).find(|path| path.is_file());
         let program = program.ok_or("there is no `terraform` on PATH")?;
         let mirror = std::env::var_os("TERRAFORM_MIRROR").map_or_else(|| MIRROR.into(), PathBuf::from);
         if !mirror.join("registry.terraform.io/hashicorp/aws").is_dir() {

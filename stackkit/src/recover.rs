@@ -160,7 +160,8 @@ impl Look<'_> {
             return false;
         }
         if *looks == 0 && left > PAUSE {
-            let message = format!("waiting {} s: what an earlier run asked for may still appear", left.as_secs().max(1));
+            let message =
+                format!("waiting {} s: what an earlier run asked for may still appear", left.as_secs().max(1));
             self.listener.event(&Event::Progress { urn: self.cx.urn().clone(), message });
         }
         *looks += 1;

@@ -113,8 +113,9 @@ async fn absence_counts_only_after_the_settle_time_whatever_the_clock_says() {
         CLOUD.lock().expect("the cloud").clear();
         *CALLED.lock().expect("the call") = None;
         let dir = tempfile::tempdir().expect("a folder");
+        let (deployment, options) = (deployment(dir.path()), PlanOptions::default());
         tokio::select! {
-            ended = deployment(dir.path()).up(&PlanOptions::default(), &|_| true) => panic!("{ended:?}"),
+            ended = deployment.up(&options, &|_| true) => panic!("{ended:?}"),
             () = BEGUN.notified() => {}
         }
         set_clock(dir.path(), at).await;
@@ -122,9 +123,7 @@ async fn absence_counts_only_after_the_settle_time_whatever_the_clock_says() {
             *looks = lands_at_look;
         }
         // With a clock that has a say, it would wait until the year of the open call.
-        let next = tokio::time::timeout(Duration::from_secs(120), async {
-            deployment(dir.path()).up(&PlanOptions::default(), &|_| true).await
-        });
+        let next = tokio::time::timeout(Duration::from_secs(120), deployment.up(&options, &|_| true));
         let summary = next.await.expect("it waits no longer than its settle time").expect("it converges");
         assert_eq!(CLOUD.lock().expect("the cloud").len(), 1, "made once: {at}");
         assert_eq!(summary.create, usize::from(lands_at_look == NEVER), "adopted where it landed: {at}");

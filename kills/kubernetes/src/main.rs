@@ -58,7 +58,8 @@ async fn kills_kubernetes(stack: &mut Stack) -> Result<()> {
         // A selector cannot change in place.
         let app = format!("{name}-{}", draw.version(&name, 12));
         let labels = [("app", app.as_str())];
-        let container = core::Container::new("web").image(format!("web:{}", draw.version(&format!("{name}-image"), 15)));
+        let container =
+            core::Container::new("web").image(format!("web:{}", draw.version(&format!("{name}-image"), 15)));
         let pods = core::PodTemplateSpec::new()
             .metadata(meta::ObjectMeta::new().labels(labels))
             .spec(core::PodSpec::new([container]));

@@ -49,7 +49,8 @@ impl Stack {
 
     /// Names of what the state has.
     pub fn recorded(&self) -> Vec<String> {
-        let rows: Value = serde_json::from_str(&self.0.run(&["state", "list", "--json"]).expect(0).stdout).expect("JSON");
+        let rows: Value =
+            serde_json::from_str(&self.0.run(&["state", "list", "--json"]).expect(0).stdout).expect("JSON");
         let names = rows.as_array().expect("rows").iter().map(|row| row["name"].as_str().expect("a name").to_owned());
         let mut names: Vec<_> = names.collect();
         names.sort();
