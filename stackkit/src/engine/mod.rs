@@ -221,9 +221,11 @@ impl Deployment {
                 Some(_) => summary.same += 1,
             }
         }
+        let asked = Instant::now();
         if !touched.is_empty() && !confirm(&touched) {
             return Err(RunError::Declined);
         }
+        let started = started + asked.elapsed();
         run.commit_unsaved().await?;
         session.store.fold().await?;
         summary.duration = started.elapsed();
@@ -374,9 +376,12 @@ impl Deployment {
         let (plan, imports) = run.plan(&declared, options, operation).await?;
         let nothing = plan.steps.node_count() == 0 && !plan.has_changes();
         run.check_connections(&declared, &plan).await?;
+        // A run is not slow because a person thought about it.
+        let asked = Instant::now();
         if plan.has_changes() && !confirm(&plan) {
             return Err(RunError::Declined);
         }
+        let started = started + asked.elapsed();
         run.commit_unsaved().await?;
         let mut summary = plan.summary();
         let mut unsaved = None;

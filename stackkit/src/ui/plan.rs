@@ -91,9 +91,9 @@ pub fn planned_line(plan: &Plan, operation: Operation, paint: Paint) -> String {
     part(summary.create, "to create", &Action::Create);
     part(summary.import, "to import", &Action::Import { id: String::new() });
     part(summary.update - may_update, "to update", &Action::Update);
-    part(may_update, "that may update", &Action::Update);
+    part(may_update, "may be updated", &Action::Update);
     part(summary.replace - may_replace, "to replace", &Action::Replace { delete_first: false });
-    part(may_replace, "that may be replaced", &Action::Replace { delete_first: false });
+    part(may_replace, "may be replaced", &Action::Replace { delete_first: false });
     part(summary.delete, "to delete", &Action::Delete);
     part(summary.forget, "to forget", &Action::Forget);
     if parts.is_empty() {

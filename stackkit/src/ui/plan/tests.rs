@@ -85,7 +85,7 @@ fn a_plan_is_a_tree_with_reasons_and_fields() {
  +   url    known after apply
  ~   token  [secret] changed
 
-1 to create, 1 to update, 1 that may be replaced, 1 to delete, 1 unchanged
+1 to create, 1 to update, 1 may be replaced, 1 to delete, 1 unchanged
 "#,
     );
 }
