@@ -44,6 +44,9 @@ struct Thing {
     /// Whether making it fails.
     #[resource(default = false)]
     fails: bool,
+    /// Whether its calls keep the thread that they run on while they wait, as no provider should.
+    #[resource(default = false, write_only)]
+    blocks: bool,
     /// A text of that length.
     #[resource(output)]
     text: String,
@@ -94,6 +97,9 @@ impl Managed for Thing {
 
     async fn create(_: &Doors, cx: &Context, args: &ThingArgs) -> Result<Created<Self>, Error> {
         log(cx, "create")?;
+        while args.blocks && cloud(cx).join("before").join(cx.name()).exists() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         pass(cx, "before", cx.name()).await;
         let state = ThingState::of(args);
         if args.bytes > 0 {
@@ -154,6 +160,9 @@ struct Config {
     /// Whether making `b` fails.
     #[property(default = false)]
     fails: bool,
+    /// Whether calls block their threads.
+    #[property(default = false)]
+    blocks: bool,
     /// How long a call on `a` may take, in milliseconds.
     patience: Option<u64>,
 }
@@ -161,7 +170,7 @@ struct Config {
 #[stackkit::main(providers(Doors))]
 async fn surroundings(stack: &mut Stack) -> Result<()> {
     let config: Config = stack.config()?;
-    let draft = || Thing::new().label(&config.label).bytes(config.bytes);
+    let draft = || Thing::new().label(&config.label).bytes(config.bytes).blocks(config.blocks);
     let a = stack.add("a", draft());
     let a = match config.patience {
         Some(patience) => a.timeout(Duration::from_millis(patience)),

@@ -79,3 +79,22 @@ fn what_only_looks_stops_at_the_first_signal() {
     stack.open("read/a");
     stack.converges(&[]);
 }
+
+/// Rules: 15, 16.
+#[test]
+fn providers_that_block_every_thread_can_be_stopped() {
+    let stack = Stack::new();
+    let args = ["--config", "blocks=true", "--config", "more=40"];
+    let names: Vec<String> = (0..40).map(|number| format!("more-{number}")).chain(["a".to_owned()]).collect();
+    names.iter().for_each(|name| stack.shut(&format!("before/{name}")));
+    // At most as many begin as there are threads, and all of these are blocked.
+    let mut running = stack.0.begin(&[&["up", "--yes", "--json"], &args[..]].concat());
+    running.wait_until("a call begins", |_| !stack.log().is_empty());
+    running.signal(Signal::INT);
+    running.wait_for(r#""type":"cancelling""#);
+    running.signal(Signal::INT);
+    running.end().expect(130);
+    names.iter().for_each(|name| stack.open(&format!("before/{name}")));
+    stack.converges(&args);
+    assert_eq!(stack.things().len(), 42);
+}
