@@ -66,12 +66,14 @@ pub(crate) struct Tally {
     started: Instant,
     rows: [Row; 3],
     missed: u32,
+    /// Lanes that did not get to their end.
+    pub(crate) broken: usize,
     pub(crate) took: Duration,
 }
 
 impl Tally {
     pub(crate) fn new(name: &'static str, wanted: u32, started: Instant) -> Self {
-        Self { name, wanted, started, rows: [Row::default(); 3], missed: 0, took: Duration::ZERO }
+        Self { name, wanted, started, rows: [Row::default(); 3], missed: 0, broken: 0, took: Duration::ZERO }
     }
 
     fn kills(&self) -> u32 {
@@ -85,7 +87,8 @@ impl Tally {
 
     /// How often something was found.
     pub(crate) fn findings(&self) -> usize {
-        self.rows.iter().map(|row| row.orphans + row.duplicates + row.lost + row.hands + row.restless).sum()
+        let of = |row: &Row| row.orphans + row.duplicates + row.lost + row.hands + row.restless;
+        self.broken + self.rows.iter().map(of).sum::<usize>()
     }
 
     /// A run ended before its kill.

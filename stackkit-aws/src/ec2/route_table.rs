@@ -255,7 +255,7 @@ async fn converge(aws: &Aws, cx: &Context, id: &str, now: &Wire, args: &RouteTab
     let served: HashMap<&str, &str> = associations(now).collect();
     let missing: Vec<&str> =
         args.subnet_ids.iter().map(|subnet| subnet.as_str()).filter(|subnet| !served.contains_key(subnet)).collect();
-    let elsewhere = served_by_others(aws, id, &missing).await?;
+    let elsewhere = served_by_others(aws, args.vpc_id.as_str(), id, &missing).await?;
     for subnet in missing {
         match elsewhere.get(subnet) {
             Some(association) => take_over(aws, cx, id, subnet, association).await?,
@@ -315,22 +315,27 @@ async fn associate(aws: &Aws, cx: &Context, id: &str, subnet: &str) -> Result<()
     .await;
     match associated {
         Err(error) if error.is("Resource.AlreadyAssociated") => {
-            let Some(association) = served_by_others(aws, id, &[subnet]).await?.remove(subnet) else {
-                return Err(error);
-            };
-            replace_association(aws, cx, id, &association).await
+            let tables = describe(aws, vec![filter("association.subnet-id", [subnet])]).await?;
+            let present = tables.iter().flat_map(associations).find(|(of, _)| *of == subnet);
+            let Some((_, association)) = present else { return Err(error) };
+            replace_association(aws, cx, id, association).await
         }
         other => other.map(drop),
     }
 }
 
-/// Subnets that other tables serve, and the ids of those associations. To associate them anew is refused by EC2, and
-/// by others that speak its language accepted without effect.
-async fn served_by_others(aws: &Aws, id: &str, subnets: &[&str]) -> Result<HashMap<String, String>, Error> {
+/// Those of the subnets that other tables of the network serve, and the ids of those associations. To associate them
+/// anew is refused by EC2, and by others that speak its language accepted without effect.
+async fn served_by_others(
+    aws: &Aws,
+    vpc: &str,
+    id: &str,
+    subnets: &[&str],
+) -> Result<HashMap<String, String>, Error> {
     if subnets.is_empty() {
         return Ok(HashMap::new());
     }
-    let tables = describe(aws, vec![filter("association.subnet-id", subnets.iter().copied())]).await?;
+    let tables = describe(aws, vec![filter("vpc-id", [vpc])]).await?;
     let others = tables.iter().filter(|table| table.route_table_id() != Some(id)).flat_map(associations);
     let asked = others.filter(|(subnet, _)| subnets.contains(subnet));
     Ok(asked.map(|(subnet, association)| (subnet.to_owned(), association.to_owned())).collect())
