@@ -120,9 +120,11 @@ fn kill(args: &Args) -> Result<usize, String> {
     let kills = args.terraform.unwrap_or(args.kills.div_ceil(10));
     if args.target == Target::Moto && kills > 0 {
         match terraform::Terraform::find() {
-            Ok(terraform) => columns.push(run("Terraform", kills, lanes.min(3), |number, tally| {
-                terraform.run(Random::new(seed).part(u64::from(number)), tally)
-            })),
+            Ok(terraform) => {
+                columns.push(run("Terraform", kills, args.lanes.clamp(1, 3).min(kills), |number, tally| {
+                    terraform.run(Random::new(seed).part(u64::from(number)), tally)
+                }))
+            }
             Err(why) => println!("without Terraform: {why}"),
         }
     }

@@ -88,7 +88,7 @@ async fn one_thing(stack: &mut Stack) -> Result<()> {
 
 fn deployment(dir: &std::path::Path) -> Deployment {
     let keys = KeyOptions::default().key_file(dir.join("key"));
-    let program: Program = one_thing;
+    let program: Program = one_thing();
     Deployment::new(Some(program), DeployOptions { dir: dir.to_owned(), keys, ..DeployOptions::default() })
 }
 

@@ -326,12 +326,7 @@ async fn associate(aws: &Aws, cx: &Context, id: &str, subnet: &str) -> Result<()
 
 /// Those of the subnets that other tables of the network serve, and the ids of those associations. To associate them
 /// anew is refused by EC2, and by others that speak its language accepted without effect.
-async fn served_by_others(
-    aws: &Aws,
-    vpc: &str,
-    id: &str,
-    subnets: &[&str],
-) -> Result<HashMap<String, String>, Error> {
+async fn served_by_others(aws: &Aws, vpc: &str, id: &str, subnets: &[&str]) -> Result<HashMap<String, String>, Error> {
     if subnets.is_empty() {
         return Ok(HashMap::new());
     }
