@@ -99,7 +99,8 @@ impl Connection for Mocked {
                 if version > 0 {
                     id.push_str(&format!("-{version}"));
                 }
-                let values = made_up(schema, cx.urn(), &id, args, version);
+                let mut values = made_up(schema, cx.urn(), &id, args, version);
+                inner.answered(schema, cx.urn(), &mut values);
                 let thing = Thing {
                     type_name: schema.type_name,
                     urn: cx.urn().clone(),
@@ -167,10 +168,10 @@ impl Connection for Mocked {
                 inner.made += 1;
                 let version = inner.made;
                 let fresh = made_up(schema, cx.urn(), id, args, version);
-                let Some(thing) = inner.things.get_mut(id) else {
+                let Some(thing) = inner.things.get(id) else {
                     return Err(Error::not_found(format!("there is no `{id}`")));
                 };
-                let values: Values = schema
+                let mut values: Values = schema
                     .fields
                     .iter()
                     .enumerate()
@@ -182,8 +183,11 @@ impl Connection for Mocked {
                         _ => fresh.get(index).cloned().unwrap_or_default(),
                     })
                     .collect();
-                thing.values.clone_from(&values);
-                thing.urn = cx.urn().clone();
+                inner.answered(schema, cx.urn(), &mut values);
+                if let Some(thing) = inner.things.get_mut(id) {
+                    thing.values.clone_from(&values);
+                    thing.urn = cx.urn().clone();
+                }
                 values
             };
             self.cloud.called(Verb::Update, cx.urn(), id, Vec::new());
