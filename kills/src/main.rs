@@ -44,7 +44,7 @@ use crate::world::World;
 struct Args {
     /// Where the program's resources live.
     target: Target,
-    /// How many kills must land while the program runs.
+    /// How many kills must land while the program runs; with 0 Terraform alone is killed.
     #[arg(long, default_value_t = 100)]
     kills: u32,
     /// How many programs run side by side, each in a world of its own: most of a round is waiting.
@@ -100,23 +100,11 @@ fn main() -> ExitCode {
 fn kill(args: &Args) -> Result<usize, String> {
     let seed = args.seed.or_else(|| getrandom::u64().ok().map(|seed| seed >> 32)).unwrap_or_default();
     println!("seed {seed}");
-    let program = build::build(args.target.package())?;
-    let cluster = match args.target {
-        Target::Kubernetes => Some(test_servers::Kubernetes::start().map_err(|error| error.to_string())?),
-        _ => None,
-    };
-    let lanes = args.lanes.clamp(1, args.kills.max(1));
-    let ours = run("StackKit", args.kills, lanes, |number, tally| {
-        let world: Box<dyn World> = match (args.target, &cluster) {
-            (Target::Moto, _) => Box::new(moto::Moto::start()?),
-            (_, Some(cluster)) => Box::new(kubernetes::Cluster::new(cluster)),
-            _ => Box::new(local::Folder),
-        };
-        let random = Random::new(seed).part(u64::from(number));
-        Lane { program: &program, world, random, tally, keep: args.keep }.run()
-    });
-    let findings = ours.findings();
-    let mut columns = vec![ours];
+    let mut columns = Vec::new();
+    if args.kills > 0 {
+        columns.push(kill_ours(args, seed)?);
+    }
+    let findings = columns.iter().map(Tally::findings).sum();
     let kills = args.terraform.unwrap_or(args.kills.div_ceil(10));
     if args.target == Target::Moto && kills > 0 {
         match terraform::Terraform::find() {
@@ -130,6 +118,24 @@ fn kill(args: &Args) -> Result<usize, String> {
     }
     println!("\n{}", tally::table(&columns));
     Ok(findings)
+}
+
+fn kill_ours(args: &Args, seed: u64) -> Result<Tally, String> {
+    let program = build::build(args.target.package())?;
+    let cluster = match args.target {
+        Target::Kubernetes => Some(test_servers::Kubernetes::start().map_err(|error| error.to_string())?),
+        _ => None,
+    };
+    let lanes = args.lanes.clamp(1, args.kills);
+    Ok(run("StackKit", args.kills, lanes, |number, tally| {
+        let world: Box<dyn World> = match (args.target, &cluster) {
+            (Target::Moto, _) => Box::new(moto::Moto::start()?),
+            (_, Some(cluster)) => Box::new(kubernetes::Cluster::new(cluster)),
+            _ => Box::new(local::Folder),
+        };
+        let random = Random::new(seed).part(u64::from(number));
+        Lane { program: &program, world, random, tally, keep: args.keep }.run()
+    }))
 }
 
 /// Runs lanes side by side until there were enough kills.

@@ -110,7 +110,7 @@ impl Tally {
         row.hands += usize::from(outcome.hand.is_some());
         row.restless += usize::from(outcome.restless.is_some());
         let kills = self.kills();
-        if kills.is_multiple_of(10) || self.is_enough() {
+        if kills.is_multiple_of(10) || self.is_enough() || !outcome.is_fine() {
             let seconds = self.started.elapsed().as_secs();
             println!("{}: {kills} of {} kills, {} findings, {seconds} s", self.name, self.wanted, self.findings());
         }
