@@ -36,12 +36,15 @@ pub use run::TestRun;
 
 use crate::context::BoxFuture;
 use crate::engine::session::Source;
-use crate::engine::{DeployOptions, Deployment, RunError};
+use crate::engine::{Adoption, DeployOptions, Deployment, ImportOptions, RunError};
 use crate::event::{Event, Operation};
 use crate::ids::Ids;
 use crate::plan::PlanOptions;
 use crate::program::Program;
+use crate::property::Property;
+use crate::read::Given;
 use crate::seal::Sealer;
+use crate::stack::IntoOutput;
 use crate::state::Store;
 use crate::state::backend::{Backend, BackendError, Holder, Lease, Loaded, Position};
 use crate::state::memory::MemoryBackend;
@@ -57,8 +60,10 @@ pub struct Test {
     parallel: usize,
     fail_fast: bool,
     refresh: bool,
+    run_program: bool,
     cancel_after: Option<usize>,
     plan_file: Option<std::path::PathBuf>,
+    references: Given,
     world: World,
 }
 
@@ -87,8 +92,10 @@ impl Test {
             parallel: 4,
             fail_fast: false,
             refresh: true,
+            run_program: false,
             cancel_after: None,
             plan_file: None,
+            references: Given::default(),
             world: World {
                 cloud: Cloud::default(),
                 backend: MemoryBackend::default(),
@@ -109,6 +116,13 @@ impl Test {
     #[must_use]
     pub fn secret(mut self, key: &str, value: &str) -> Self {
         self.config.insert(key.to_owned(), Value::text(value).into_secret());
+        self
+    }
+
+    /// Gives an output of another stack that the program refers to.
+    #[must_use]
+    pub fn reference<T: Property>(mut self, stack: &str, output: &str, value: impl IntoOutput<T>) -> Self {
+        self.references.entry(stack.to_owned()).or_default().insert(output.to_owned(), value.into_tree());
         self
     }
 
@@ -144,6 +158,13 @@ impl Test {
     #[must_use]
     pub fn without_refresh(mut self) -> Self {
         self.refresh = false;
+        self
+    }
+
+    /// Runs the program in a destroy too, for its hooks.
+    #[must_use]
+    pub fn run_program(mut self) -> Self {
+        self.run_program = true;
         self
     }
 
@@ -220,6 +241,16 @@ impl Test {
         crash::killed_at(self, point, what).await.ok()
     }
 
+    /// Adopts something that is in the mocked cloud; see [`Deployment::import`].
+    ///
+    /// # Errors
+    /// As [`Deployment::import`].
+    pub async fn import(&self, options: ImportOptions<'_>) -> Result<Adoption, RunError> {
+        let backend: Arc<dyn Backend> = Arc::new(self.world.backend.clone());
+        let deployment = self.deployment(&self.world, backend, DeployOptions { stack: self.stack.clone(), ..plain() });
+        deployment.import(options, &|_| true).await
+    }
+
     /// Merges what a run could not write to the state; see [`Deployment::repair`].
     ///
     /// # Errors
@@ -234,6 +265,7 @@ impl Test {
         deployment.source = Source::Given { backend, sealer: Arc::clone(&world.sealer), config: self.config.clone() };
         deployment.connector = Arc::new(world.cloud.clone());
         deployment.settles = false;
+        deployment.given = Arc::new(self.references.clone());
         deployment.ids = Arc::new(Ids::seeded(world.seed.wrapping_add(world.backend.appended() << 32)));
         deployment
     }
@@ -261,6 +293,7 @@ impl Test {
             parallel: self.parallel,
             fail_fast: self.fail_fast,
             refresh: self.refresh,
+            run_program: self.run_program,
             cancel,
             listener: Arc::new(move |event: &Event| {
                 if let Event::StepStarted { .. } = event {
