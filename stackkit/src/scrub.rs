@@ -13,6 +13,9 @@ use crate::value::Value;
 /// Shorter texts are not replaced: they would be found in every other word.
 const SHORTEST: usize = 4;
 
+/// Longer messages are cut, in bytes: some services answer an error with the whole page that they would have shown.
+const LONGEST: usize = 16 * 1024;
+
 /// The secrets that a run has seen, and their usual spellings.
 #[derive(Default)]
 pub(crate) struct Scrubber {
@@ -53,7 +56,7 @@ impl Scrubber {
         values.into_iter().for_each(|value| self.learn(value));
     }
 
-    /// The message without any secret in it.
+    /// The message without any secret in it, and without what of it nobody would read.
     pub(crate) fn scrub(&self, message: &str) -> String {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut clean = String::with_capacity(message.len());
@@ -78,8 +81,19 @@ impl Scrubber {
             clean.push_str("[secret]");
         }
         clean.push_str(&message[hidden.end.max(copied)..]);
-        clean
+        cut(clean)
     }
+}
+
+/// The beginning of what is too long to be read, and how much is left out.
+fn cut(mut message: String) -> String {
+    let whole = message.len();
+    if whole > LONGEST {
+        let end = (0..=LONGEST).rev().find(|end| message.is_char_boundary(*end)).unwrap_or_default();
+        message.truncate(end);
+        message.push_str(&format!(" … ({} more bytes)", whole - end));
+    }
+    message
 }
 
 impl Spellings {
@@ -214,5 +228,15 @@ mod tests {
             let kept: String = message.chars().zip(&hidden).filter(|(_, hidden)| !**hidden).map(|(c, _)| c).collect();
             assert_eq!(clean.replace("[secret]", ""), kept, "{message} without {secrets:?}");
         }
+    }
+
+    #[test]
+    fn what_nobody_would_read_is_cut() {
+        let scrubber = Scrubber::default();
+        let long = "ä".repeat(1024 * 1024);
+        let cut = scrubber.scrub(&long);
+        assert!(cut.len() < LONGEST + 40 && cut.ends_with("ä … (2080768 more bytes)"), "{}", cut.len());
+        let short = "b".repeat(LONGEST);
+        assert_eq!(scrubber.scrub(&short), short);
     }
 }

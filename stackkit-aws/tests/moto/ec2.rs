@@ -196,6 +196,17 @@ async fn a_route_table_follows_its_declaration() -> Outcome {
     assert!(same(&read.routes, &asked.routes), "{read:?}");
     assert_eq!(read, changed);
 
+    // Another table takes the subnet over; associating it anew would have no effect.
+    let other = context::<RouteTable>("rtb-other");
+    let taking = args("", draft().subnet_ids([subnets[1].as_str()]));
+    let taken = RouteTable::create(&aws, &other, &taking).await?;
+    assert_eq!(taken.state.args, taking);
+    let left = RouteTable::read(&aws, &cx, &made.id, Some(&changed)).await?.ok_or("gone")?;
+    assert!(left.subnet_ids.iter().next().is_none(), "{left:?}");
+    let changed = RouteTable::update(&aws, &cx, &made.id, &left, &asked).await?;
+    assert!(same(&changed.subnet_ids, &asked.subnet_ids), "and back again: {changed:?}");
+    RouteTable::delete(&aws, &other, &taken.id, &taken.state).await?;
+
     RouteTable::delete(&aws, &cx, &made.id, &changed).await?;
     assert_eq!(RouteTable::read(&aws, &cx, &made.id, None).await?, None);
     Ok(())

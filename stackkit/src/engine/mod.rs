@@ -188,10 +188,10 @@ impl Deployment {
         let declared = self.declarations(&mut session).await?;
         let mut run = Run::new(self, &mut session, &declared)?;
         run.owner_check()?;
-        run.read_ahead(&declared).await?;
-        run.resolve_open(&declared, false).await?;
+        self.looking(run.read_ahead(&declared)).await?;
+        self.looking(run.resolve_open(&declared, false)).await?;
         if self.options.refresh {
-            run.refresh_to_plan(&declared, options).await?;
+            self.looking(run.refresh_to_plan(&declared, options)).await?;
         }
         let (plan, _) = run.plan(&declared, options, Operation::Preview).await?;
         if let Some(file) = save {
@@ -424,6 +424,20 @@ impl Deployment {
         self.options.listener.event(&Event::Started { operation, stack: self.options.stack.clone() });
     }
 
+    /// Looks at what is there, and gives that up at once when the run is cancelled: nothing has been touched yet.
+    async fn looking<T>(&self, look: impl Future<Output = Result<T, RunError>>) -> Result<T, RunError> {
+        tokio::select! {
+            biased;
+            result = look => result,
+            () = self.options.cancel.cancelled() => {
+                let summary = Summary { cancelled: true, ..Summary::default() };
+                self.options.listener.event(&Event::Cancelling { running: 0 });
+                self.options.listener.event(&Event::Finished { summary: summary.clone() });
+                Err(RunError::Cancelled(summary))
+            }
+        }
+    }
+
     fn tell_of_key(&self, session: &Session) {
         if let Some(path) = &session.new_key_file {
             let message = format!(
@@ -472,10 +486,10 @@ impl Deployment {
         let mut run = Run::new(self, &mut session, &declared)?;
         run.owner_check()?;
         run.rescue_check()?;
-        run.read_ahead(&declared).await?;
-        run.resolve_open(&declared, true).await?;
+        self.looking(run.read_ahead(&declared)).await?;
+        self.looking(run.resolve_open(&declared, true)).await?;
         if self.options.refresh && operation == Operation::Up {
-            run.refresh_to_plan(&declared, options).await?;
+            self.looking(run.refresh_to_plan(&declared, options)).await?;
         }
         let (plan, imports) = run.plan(&declared, options, operation).await?;
         if let Some(saved) = saved {

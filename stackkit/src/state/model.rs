@@ -203,7 +203,8 @@ pub struct IntentRecord {
     pub id: Option<String>,
     /// Whether a look before the call found the physical name free; `None` where nobody looked.
     pub name_was_free: Option<bool>,
-    /// When the intent was written, in seconds since 1970: absence counts only after the type's settle time.
+    /// When the intent was written, in seconds since 1970, by the clock of the machine that wrote it. Nothing is decided
+    /// by it.
     pub at: u64,
     /// The instances that a new instance refers to.
     pub dependencies: BTreeSet<Instance>,
