@@ -8,6 +8,7 @@ extern crate self as stackkit;
 pub mod __private;
 mod apply;
 mod catalog;
+mod clock;
 pub mod cli;
 mod config;
 pub mod connections;

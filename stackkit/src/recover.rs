@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::apply::{new_record, now};
+use tokio::time::Instant;
+
+use crate::apply::call::{LONGEST_CALL, PAUSE, unfinished};
+use crate::apply::new_record;
 use crate::catalog::{Catalog, TypeEntry};
 use crate::context::Context;
 use crate::diagnostic::Diagnostic;
@@ -11,14 +14,11 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::plan;
 use crate::provider::Connection;
-use crate::refresh::{Reality, apart, read_one};
+use crate::refresh::{Reality, apart, patiently, read_one};
 use crate::resource::{FoundValues, IntentValues, Values};
 use crate::schema::Schema;
 use crate::state::model::{Change, IntentKind, IntentRecord, Key, Record, ResourceRecord, State, Status};
 use crate::value::Value;
-
-/// How long a look waits before the next one, while an effect may still be on its way.
-const PAUSE: Duration = Duration::from_millis(500);
 
 impl Reality<'_> {
     /// Resolves every open call. The changes are applied to `state` already.
@@ -30,8 +30,9 @@ impl Reality<'_> {
     pub(crate) async fn recover(&mut self, state: &mut State, wait: bool) -> Result<Vec<Change>, Vec<Diagnostic>> {
         let intents: Vec<IntentRecord> = state.intents.values().cloned().collect();
         let (mut all, mut problems) = (Vec::new(), Vec::new());
+        let began = Instant::now();
         for intent in intents {
-            match self.resolve(state, &intent, wait).await {
+            match self.resolve(state, &intent, wait.then_some(began)).await {
                 Ok((changes, message)) => {
                     for change in &changes {
                         state.apply(change.clone());
@@ -49,7 +50,7 @@ impl Reality<'_> {
         &mut self,
         state: &State,
         intent: &IntentRecord,
-        wait: bool,
+        began: Option<Instant>,
     ) -> Result<(Vec<Change>, String), Diagnostic> {
         let Some(entry) = self.catalog.get(intent.urn.type_name()).cloned() else {
             return Err(Diagnostic::invalid(Catalog::not_linked(intent.urn.type_name())).on(&intent.urn));
@@ -64,7 +65,7 @@ impl Reality<'_> {
             connection,
             entry,
             cx,
-            until: if wait { intent.at + self.info.settle(schema).as_secs() } else { 0 },
+            until: began.map(|began| self.settled(began, schema, intent)),
         };
         let closed = Change::Remove(Key::Intent(intent.instance));
         let failed = |scrubber: &crate::scrub::Scrubber, error: &Error| {
@@ -103,7 +104,12 @@ impl Reality<'_> {
                     return Ok((vec![closed], "it is not in the state any more".into()));
                 };
                 let prior = plan::state_values(schema, record);
-                match look.by_id(id.as_deref().unwrap_or(&record.id), Some(&prior)).await {
+                let id = id.as_deref().unwrap_or(&record.id);
+                // A request that is still on its way must not undo what this run does next.
+                let landed = |values: &Values| {
+                    unfinished(schema, &args, &prior) && !unfinished(schema, &args, values)
+                };
+                match look.until(id, &prior, |found| found.as_ref().is_some_and(landed)).await {
                     Ok(Some(values)) => {
                         let mut record = record.clone();
                         record.seen = plan::named_inputs(schema, &values);
@@ -122,7 +128,10 @@ impl Reality<'_> {
                     return Ok((vec![closed], "it is deleted".into()));
                 };
                 let prior = plan::state_values(schema, record);
-                match look.once(id.as_deref().unwrap_or(&record.id), Some(&prior)).await {
+                // What goes on to be deleted may go at any time. What is to stay must not go later on.
+                let stays = record.status != Status::PendingDelete && self.declared.index(&record.urn).is_some();
+                let id = id.as_deref().unwrap_or(&record.id);
+                match look.until(id, &prior, |found| !stays || found.is_none()).await {
                     Ok(Some(_)) => Ok((vec![closed], "an earlier run was cut short before it deleted it".into())),
                     Ok(None) => {
                         let mut changes = vec![closed, Change::Remove(Key::Resource(record.instance))];
@@ -136,13 +145,24 @@ impl Reality<'_> {
     }
 }
 
+impl Reality<'_> {
+    /// When nothing that a dead run asked for can happen any more: its type's settle time from now on, for it may have
+    /// died a moment ago, whenever it noted what it was about to do. Monotonic, so that no clock that jumps makes a run
+    /// wait for longer.
+    fn settled(&self, began: Instant, schema: &Schema, intent: &IntentRecord) -> Instant {
+        let settle = self.info.settle(schema);
+        let age = self.info.clock.now().saturating_sub(intent.at);
+        began + settle.min((LONGEST_CALL + settle).saturating_sub(Duration::from_secs(age)))
+    }
+}
+
 /// The look for one open call.
 struct Look {
     connection: Arc<dyn Connection>,
     entry: TypeEntry,
     cx: Context,
-    /// Until when absence proves nothing, in seconds since 1970.
-    until: u64,
+    /// Until when what is seen proves nothing, for it may still change; nothing to wait for in a preview.
+    until: Option<Instant>,
 }
 
 impl Look {
@@ -151,12 +171,33 @@ impl Look {
         read_one(connection, self.entry.ty, cx, id.to_owned(), prior.map(<[Value]>::to_vec)).await
     }
 
+    /// Whether it is too early to take what is seen for what will be.
+    fn too_early(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() < until)
+    }
+
     async fn by_id(&self, id: &str, prior: Option<&[Value]>) -> Result<Option<Values>, Error> {
         loop {
             match self.once(id, prior).await? {
-                None if now() < self.until => tokio::time::sleep(PAUSE).await,
+                None if self.too_early() => tokio::time::sleep(PAUSE).await,
                 found => return Ok(found),
             }
+        }
+    }
+
+    /// Looks until what is seen proves something, or nothing changes any more.
+    async fn until(
+        &self,
+        id: &str,
+        prior: &[Value],
+        proves: impl Fn(&Option<Values>) -> bool,
+    ) -> Result<Option<Values>, Error> {
+        loop {
+            let found = self.once(id, Some(prior)).await?;
+            if proves(&found) || !self.too_early() {
+                return Ok(found);
+            }
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
@@ -164,11 +205,13 @@ impl Look {
         let sought =
             IntentValues { args: args.clone(), token: intent.token.clone(), name_was_free: intent.name_was_free };
         loop {
-            let (connection, cx, ty) = (Arc::clone(&self.connection), self.cx.clone(), self.entry.ty);
-            let sought = sought.clone();
-            let find = async move { connection.find(ty, &cx, &sought).await };
-            match apart(find).await?? {
-                FoundValues::Nothing if now() < self.until => tokio::time::sleep(PAUSE).await,
+            let find = patiently(|| {
+                let (connection, cx, ty) = (Arc::clone(&self.connection), self.cx.clone(), self.entry.ty);
+                let sought = sought.clone();
+                apart(async move { connection.find(ty, &cx, &sought).await })
+            });
+            match find.await? {
+                FoundValues::Nothing if self.too_early() => tokio::time::sleep(PAUSE).await,
                 found => return Ok(found),
             }
         }
@@ -223,8 +266,8 @@ fn question(intent: &IntentRecord) -> Diagnostic {
     )
     .on(&intent.urn)
     .help(format!(
-        "if it may be made (again), run `state rm '{}'` and then `up`; if it was made and must not be made twice, undo \
-         it by hand first",
+        "run `state rm '{}'`, which forgets this attempt alone, and then `up`, which makes it (again); if it was made and \
+         must not be made twice, undo it by hand first",
         intent.urn
     ))
 }

@@ -9,7 +9,6 @@ mod prepare;
 mod schedule;
 mod settle;
 
-pub(crate) use prepare::now;
 pub(crate) use settle::new_record;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use petgraph::graph::NodeIndex;
 
@@ -185,7 +185,7 @@ impl Executor<'_> {
             schema_version: schema.version,
             id: None,
             name_was_free: by_engine.then_some(true),
-            at: now(),
+            at: self.job.info.clock.now(),
             dependencies: self.dependency_instances(index),
             options: plan::recorded_options(self.job.declared, declared),
             replaces: predecessor.map(|record| record.instance),
@@ -241,7 +241,7 @@ impl Executor<'_> {
             schema_version: declared.schema.version,
             id: Some(record.id.clone()),
             name_was_free: None,
-            at: now(),
+            at: self.job.info.clock.now(),
             dependencies: self.dependency_instances(index),
             options: plan::recorded_options(self.job.declared, declared),
             replaces: None,
@@ -323,7 +323,7 @@ impl Executor<'_> {
             schema_version: record.schema_version,
             id: Some(record.id.clone()),
             name_was_free: None,
-            at: now(),
+            at: self.job.info.clock.now(),
             dependencies: BTreeSet::new(),
             options: RecordedOptions::default(),
             replaces: None,
@@ -454,10 +454,6 @@ fn lacks_outputs(schema: &Schema, record: &ResourceRecord) -> bool {
     schema
         .outputs()
         .any(|(_, field)| !record.outputs.contains_key(field.name) && (field.ty.check)(&Value::Null).is_err())
-}
-
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map(|since| since.as_secs()).unwrap_or_default()
 }
 
 /// A name that no other instance has: stack, name and the instance's number, in the letters that most clouds take,

@@ -14,6 +14,7 @@ pub use error::RunError;
 
 use crate::apply::{Applied, Apply, Limits, apply};
 use crate::catalog::Catalog;
+use crate::clock::Clock;
 use crate::connections::{Connections, Connector, RealConnector};
 use crate::context::RunInfo;
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -26,7 +27,7 @@ use crate::refresh::Reality;
 use crate::scrub::Scrubber;
 use crate::seal::KeyOptions;
 use crate::stack::Declarations;
-use crate::state::model::{Change, Key, State};
+use crate::state::model::{Change, IntentKind, IntentRecord, Key, State};
 use crate::urn::Urn;
 
 /// How many provider calls run at once where nothing else is said.
@@ -92,6 +93,7 @@ pub struct Deployment {
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) ids: Arc<Ids>,
     pub(crate) settles: bool,
+    pub(crate) clock: Clock,
 }
 
 impl std::fmt::Debug for Deployment {
@@ -121,6 +123,7 @@ impl Deployment {
             connector: Arc::new(RealConnector),
             ids: Arc::new(Ids::random()),
             settles: true,
+            clock: Clock::System,
         }
     }
 
@@ -151,7 +154,7 @@ impl Deployment {
         run.owner_check()?;
         run.resolve_open(&declared, false).await?;
         if self.options.refresh {
-            run.refresh(&declared).await?;
+            run.refresh(&declared, false).await?;
         }
         let (plan, _) = run.plan(&declared, options, Operation::Preview).await?;
         let mut summary = plan.summary();
@@ -205,7 +208,7 @@ impl Deployment {
         run.rescue_check()?;
         run.resolve_open(&declared, true).await?;
         let before = run.session.state.clone();
-        run.refresh(&declared).await?;
+        run.refresh(&declared, true).await?;
         let mut summary = Summary::default();
         let mut touched = Vec::new();
         for (instance, record) in &before.resources {
@@ -241,7 +244,8 @@ impl Deployment {
         Ok(self.source.open(&self.options.stack, Missing::Refuse).await?.state)
     }
 
-    /// Drops a resource (or an open call on one) from the state. What it stands for is left alone.
+    /// Drops a resource from the state, or the open create of one: then what it was to replace stays. What it stands for
+    /// is left alone.
     ///
     /// # Errors
     /// When nothing has that URN, or other resources refer to it.
@@ -249,8 +253,15 @@ impl Deployment {
         let mut session = self.source.open(&self.options.stack, Missing::Refuse).await?;
         session.lock("state rm").await?;
         let state = &session.state;
-        let instances: Vec<_> =
-            state.resources.values().filter(|record| record.urn == *urn).map(|record| record.instance).collect();
+        let open: Vec<&IntentRecord> = state.intents.values().filter(|intent| intent.urn == *urn).collect();
+        // Where a create is open, it is the create that is in question. What it was to replace is there, and stays.
+        let in_question = open.iter().any(|intent| intent.kind == IntentKind::Create);
+        let instances: Vec<_> = state
+            .resources
+            .values()
+            .filter(|record| record.urn == *urn && !in_question)
+            .map(|record| record.instance)
+            .collect();
         let users: Vec<String> = state
             .resources
             .values()
@@ -265,7 +276,7 @@ impl Deployment {
             ));
         }
         let mut changes: Vec<Change> = instances.into_iter().map(|gone| Change::Remove(Key::Resource(gone))).collect();
-        let open = state.intents.values().filter(|intent| intent.urn == *urn);
+        let open = open.into_iter().filter(|intent| !in_question || intent.kind == IntentKind::Create);
         changes.extend(open.map(|intent| Change::Remove(Key::Intent(intent.instance))));
         if changes.is_empty() {
             return Err(RunError::one(
@@ -357,7 +368,7 @@ impl Deployment {
         run.rescue_check()?;
         run.resolve_open(&declared, true).await?;
         if self.options.refresh && operation == Operation::Up {
-            run.refresh(&declared).await?;
+            run.refresh(&declared, true).await?;
         }
         let (plan, imports) = run.plan(&declared, options, operation).await?;
         let nothing = plan.steps.node_count() == 0 && !plan.has_changes();
@@ -415,6 +426,7 @@ impl<'a> Run<'a> {
             lineage: session.store.lineage().to_owned(),
             dir: std::path::absolute(&options.dir).unwrap_or_else(|_| options.dir.clone()),
             settles: deployment.settles,
+            clock: deployment.clock,
         };
         Ok(Self {
             deployment,
@@ -484,12 +496,12 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    async fn refresh(&mut self, declared: &Declarations) -> Result<(), RunError> {
+    async fn refresh(&mut self, declared: &Declarations, waits: bool) -> Result<(), RunError> {
         if self.session.state.resources.is_empty() {
             return Ok(());
         }
         let (mut reality, state) = self.reality(declared);
-        let changes = reality.refresh(state).await.map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
+        let changes = reality.refresh(state, waits).await.map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
         self.unsaved.extend(changes);
         Ok(())
     }
