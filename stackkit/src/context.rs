@@ -68,7 +68,13 @@ impl Context {
             fn progress(&self, _: String) {}
         }
         Self {
-            shared: Arc::new(RunInfo { stack: "test".into(), lineage: "test".into(), dir: dir.into(), settles: true, clock: Clock::System }),
+            shared: Arc::new(RunInfo {
+                stack: "test".into(),
+                lineage: "test".into(),
+                dir: dir.into(),
+                settles: true,
+                clock: Clock::System,
+            }),
             urn,
             token: token.into(),
             timeout: Duration::from_secs(60),

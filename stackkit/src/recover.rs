@@ -61,12 +61,7 @@ impl Reality<'_> {
         self.scrubber.learn_all(&args);
         let mut cx = crate::refresh::read_context(&self.info, intent.urn.clone());
         cx.token = intent.token.as_str().into();
-        let look = Look {
-            connection,
-            entry,
-            cx,
-            until: began.map(|began| self.settled(began, schema, intent)),
-        };
+        let look = Look { connection, entry, cx, until: began.map(|began| self.settled(began, schema, intent)) };
         let closed = Change::Remove(Key::Intent(intent.instance));
         let failed = |scrubber: &crate::scrub::Scrubber, error: &Error| {
             let message = scrubber.scrub(error.message());
@@ -106,9 +101,7 @@ impl Reality<'_> {
                 let prior = plan::state_values(schema, record);
                 let id = id.as_deref().unwrap_or(&record.id);
                 // A request that is still on its way must not undo what this run does next.
-                let landed = |values: &Values| {
-                    unfinished(schema, &args, &prior) && !unfinished(schema, &args, values)
-                };
+                let landed = |values: &Values| unfinished(schema, &args, &prior) && !unfinished(schema, &args, values);
                 match look.until(id, &prior, |found| found.as_ref().is_some_and(landed)).await {
                     Ok(Some(values)) => {
                         let mut record = record.clone();

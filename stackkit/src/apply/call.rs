@@ -147,12 +147,10 @@ impl Call {
                 ErrorKind::Throttled | ErrorKind::Transient => true,
                 // Repeating an update or a delete has the same effect; a create is looked for first.
                 ErrorKind::UnknownOutcome => match &ask {
-                    Ask::Create { args, name_was_free } => {
-                        match self.look_for(&cx, args, *name_was_free).await? {
-                            Some(found) => return Ok(found),
-                            None => true,
-                        }
-                    }
+                    Ask::Create { args, name_was_free } => match self.look_for(&cx, args, *name_was_free).await? {
+                        Some(found) => return Ok(found),
+                        None => true,
+                    },
                     _ => true,
                 },
                 _ => false,

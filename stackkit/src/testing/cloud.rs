@@ -62,6 +62,7 @@ pub(super) struct Inner {
     /// References that led nowhere when they were asked for.
     pub(super) dangling: Vec<String>,
     takes: BTreeMap<String, Duration>,
+    spans: Vec<(Urn, Instant, Option<Instant>)>,
     pub(super) pause: Duration,
     pub(super) running: usize,
     pub(super) peak: usize,
@@ -178,6 +179,14 @@ impl Cloud {
         self.lock().peak
     }
 
+    /// When creates, updates and deletes ran, counted from the first one: from the call to its effect.
+    pub fn spans(&self) -> Vec<(Urn, Duration, Duration)> {
+        let inner = self.lock();
+        let Some(first) = inner.spans.first().map(|(_, began, _)| *began) else { return Vec::new() };
+        let ended = inner.spans.iter().filter_map(|(urn, began, ended)| Some((urn.clone(), *began, (*ended)?)));
+        ended.map(|(urn, began, ended)| (urn, began - first, ended - first)).collect()
+    }
+
     /// How often it was looked at so far.
     pub fn looks(&self) -> Looks {
         self.lock().looks
@@ -279,13 +288,15 @@ impl Cloud {
     /// Fails where a rule says so.
     pub(super) async fn trip(&self, verb: Verb, urn: &Urn, moment: Moment) -> Result<(), Error> {
         if moment == Moment::Before {
-            let pause = {
+            let (pause, span) = {
                 let mut inner = self.lock();
+                inner.spans.push((urn.clone(), Instant::now(), None));
+                let span = inner.spans.len() - 1;
                 inner.running += 1;
                 inner.peak = inner.peak.max(inner.running);
-                inner.takes.get(urn.name()).copied().unwrap_or(inner.pause)
+                (inner.takes.get(urn.name()).copied().unwrap_or(inner.pause), span)
             };
-            let _running = Running(self);
+            let _running = Running(self, span);
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }
@@ -356,11 +367,15 @@ impl Cloud {
 }
 
 /// A call that has not come to its effect yet.
-struct Running<'a>(&'a Cloud);
+struct Running<'a>(&'a Cloud, usize);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.0.lock().running -= 1;
+        let mut inner = self.0.lock();
+        inner.running -= 1;
+        if let Some((.., ended)) = inner.spans.get_mut(self.1) {
+            *ended = Some(Instant::now());
+        }
     }
 }
 

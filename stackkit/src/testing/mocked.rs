@@ -248,9 +248,8 @@ impl Connection for Mocked {
         _: &'a Context,
         args: &'a [Value],
     ) -> BoxFuture<'a, Result<Option<bool>, Error>> {
-        let free = self
-            .schema(ty)
-            .map(|schema| schema.name_field().map(|_| !self.cloud.lock().name_taken(schema, args)));
+        let free =
+            self.schema(ty).map(|schema| schema.name_field().map(|_| !self.cloud.lock().name_taken(schema, args)));
         Box::pin(std::future::ready(free))
     }
 }

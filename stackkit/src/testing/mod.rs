@@ -49,10 +49,10 @@ use crate::ids::Ids;
 use crate::plan::PlanOptions;
 use crate::program::Program;
 use crate::seal::Sealer;
-use crate::state::model::State;
-use crate::state::{StateError, Store, verify};
 use crate::state::backend::{Backend, BackendError, Holder, Lease, Loaded, Position};
 use crate::state::memory::MemoryBackend;
+use crate::state::model::State;
+use crate::state::{StateError, Store, verify};
 use crate::testing::simulate::Ended;
 use crate::urn::Urn;
 use crate::value::Value;
@@ -269,13 +269,7 @@ impl Test {
         self.deployment(&self.world, backend, self.world.cloud.clone(), options).repair().await
     }
 
-    fn deployment(
-        &self,
-        world: &World,
-        backend: Arc<dyn Backend>,
-        cloud: Cloud,
-        options: DeployOptions,
-    ) -> Deployment {
+    fn deployment(&self, world: &World, backend: Arc<dyn Backend>, cloud: Cloud, options: DeployOptions) -> Deployment {
         let mut deployment = Deployment::new(Some(self.program), options);
         deployment.source = Source::Given { backend, sealer: Arc::clone(&world.sealer), config: self.config.clone() };
         deployment.connector = Arc::new(cloud);

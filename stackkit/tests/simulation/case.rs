@@ -95,7 +95,8 @@ fn go() -> impl Strategy<Value = Go> {
 fn fault() -> impl Strategy<Value = Fault> {
     let verb = prop_oneof![Just(Verb::Create), Just(Verb::Update), Just(Verb::Delete)];
     let kind = prop::sample::select(
-        &[ErrorKind::Invalid, ErrorKind::Denied, ErrorKind::Conflict, ErrorKind::Throttled, ErrorKind::UnknownOutcome][..],
+        &[ErrorKind::Invalid, ErrorKind::Denied, ErrorKind::Conflict, ErrorKind::Throttled, ErrorKind::UnknownOutcome]
+            [..],
     );
     (verb, name(), kind, any::<bool>(), prop::bool::weighted(0.2), prop::bool::weighted(0.1))
         .prop_map(|(verb, name, kind, after, panics, hangs)| Fault { verb, name, kind, after, panics, hangs })
@@ -276,7 +277,23 @@ impl World {
         }
         let killed = test.killed_at(go.dies.unwrap_or(0), go.operation).await;
         test.backend().clear_before_append();
-        self.say(|| format!("   {:?} {:?}", killed.place, self.test.cloud().calls().iter().map(|call| format!("{} {}{}", call.verb.name(), call.id.as_deref().unwrap_or("?"), if call.late { " (late)" } else { "" })).collect::<Vec<_>>()));
+        self.say(|| {
+            format!(
+                "   {:?} {:?}",
+                killed.place,
+                self.test
+                    .cloud()
+                    .calls()
+                    .iter()
+                    .map(|call| format!(
+                        "{} {}{}",
+                        call.verb.name(),
+                        call.id.as_deref().unwrap_or("?"),
+                        if call.late { " (late)" } else { "" }
+                    ))
+                    .collect::<Vec<_>>()
+            )
+        });
         if let Some(problem) = killed.problems.first() {
             return Err(problem.clone());
         }
@@ -409,7 +426,17 @@ impl World {
         self.test.cloud().clear_calls();
         let run = self.test.up().await;
         let calls = self.test.cloud().calls();
-        self.say(|| format!("   up: {:?} {:?} {:?}", run.result().as_ref().err().map(ToString::to_string), run.failures(), calls.iter().map(|call| format!("{} {}", call.verb.name(), call.id.as_deref().unwrap_or("?"))).collect::<Vec<_>>()));
+        self.say(|| {
+            format!(
+                "   up: {:?} {:?} {:?}",
+                run.result().as_ref().err().map(ToString::to_string),
+                run.failures(),
+                calls
+                    .iter()
+                    .map(|call| format!("{} {}", call.verb.name(), call.id.as_deref().unwrap_or("?")))
+                    .collect::<Vec<_>>()
+            )
+        });
         Judge::new(&self.items, &self.loose).check(&before, &calls)?;
         self.sound().await?;
         self.nothing_is_lost().await?;
@@ -458,7 +485,9 @@ impl World {
         for record in state.resources.values().filter(|record| record.status != Status::PendingDelete) {
             let Some(ty) = Ty::of(&record.urn) else { continue };
             let spec = self.specs.get(&record.urn).cloned();
-            let Some(mut item) = spec.filter(|_| !items.iter().any(|item| item.name == record.urn.name())) else { continue };
+            let Some(mut item) = spec.filter(|_| !items.iter().any(|item| item.name == record.urn.name())) else {
+                continue;
+            };
             item.protect = Some(false);
             item.ty = ty;
             (item.with, item.alias, item.uses) = (None, None, Vec::new());
@@ -494,7 +523,12 @@ impl World {
         tokio::time::sleep(Duration::from_secs(60)).await;
         let again = self.up().await?;
         if again.result().is_err() || !again.steps().is_empty() || again.appended() > 0 {
-            return Err(format!("a second `up` is not empty: {:?}, {:?}, {} bytes", again.result(), again.steps(), again.appended()));
+            return Err(format!(
+                "a second `up` is not empty: {:?}, {:?}, {} bytes",
+                again.result(),
+                again.steps(),
+                again.appended()
+            ));
         }
         self.is_as_declared().await?;
         self.test.cloud().clear_calls();

@@ -8,6 +8,7 @@
 mod case;
 mod order;
 mod program;
+mod time;
 
 use std::sync::Mutex;
 

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use stackkit::Urn;
 use stackkit::event::Verb;
 use stackkit::state::model::{Instance, ResourceRecord, State};
 use stackkit::testing::CloudCall;
-use stackkit::Urn;
 
 use crate::program::{How, Item, Ty};
 
@@ -59,8 +59,12 @@ impl<'a> Judge<'a> {
 
     /// Judges a run by the calls that it made.
     pub fn check(&self, before: &State, calls: &[CloudCall]) -> Result<(), String> {
-        let ids: BTreeMap<&str, &ResourceRecord> =
-            before.resources.values().filter(|record| !record.id.is_empty()).map(|record| (record.id.as_str(), record)).collect();
+        let ids: BTreeMap<&str, &ResourceRecord> = before
+            .resources
+            .values()
+            .filter(|record| !record.id.is_empty())
+            .map(|record| (record.id.as_str(), record))
+            .collect();
         let mut users: BTreeMap<Instance, Vec<&ResourceRecord>> = BTreeMap::new();
         for record in before.resources.values() {
             for used in &record.dependencies {
@@ -123,7 +127,9 @@ impl<'a> Judge<'a> {
         let (protected, retained) = match item {
             Some(item) => (item.protect.unwrap_or(item.ty == Ty::Vault), item.retain),
             // An old instance was released when its successor was made.
-            None if record.status == stackkit::state::model::Status::PendingDelete => (false, record.options.retain_on_delete),
+            None if record.status == stackkit::state::model::Status::PendingDelete => {
+                (false, record.options.retain_on_delete)
+            }
             None => (record.options.protect, record.options.retain_on_delete),
         };
         match (protected, retained) {

@@ -152,7 +152,10 @@ pub fn name() -> impl Strategy<Value = &'static str> {
 }
 
 /// Mostly not.
-fn rarely<T: std::fmt::Debug + Clone + 'static>(percent: u32, value: impl Strategy<Value = T> + 'static) -> BoxedStrategy<Option<T>> {
+fn rarely<T: std::fmt::Debug + Clone + 'static>(
+    percent: u32,
+    value: impl Strategy<Value = T> + 'static,
+) -> BoxedStrategy<Option<T>> {
     prop_oneof![100 - percent => Just(None), percent => value.prop_map(Some)].boxed()
 }
 
@@ -181,7 +184,10 @@ pub fn item() -> impl Strategy<Value = Item> {
         rarely(5, Just(())),
     );
     (plain, options).prop_map(
-        |((name, ty, kind, size, uses, password), (fixed, delete_first, retain, protect, with, alias, on_size, ignore))| {
+        |(
+            (name, ty, kind, size, uses, password),
+            (fixed, delete_first, retain, protect, with, alias, on_size, ignore),
+        )| {
             Item {
                 name,
                 ty,
@@ -213,7 +219,10 @@ pub enum Edit {
 }
 
 pub fn edits() -> impl Strategy<Value = Vec<Edit>> {
-    vec(prop_oneof![8 => (0..7usize, item()).prop_map(|(at, item)| Edit::Put(at, item)), 3 => name().prop_map(Edit::Drop), 1 => Just(Edit::Turn)], 1..8)
+    vec(
+        prop_oneof![8 => (0..7usize, item()).prop_map(|(at, item)| Edit::Put(at, item)), 3 => name().prop_map(Edit::Drop), 1 => Just(Edit::Turn)],
+        1..8,
+    )
 }
 
 /// A program: what it declares, in order. What cannot be declared as drawn (a reference forwards, an alias of what is
