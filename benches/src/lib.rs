@@ -104,7 +104,7 @@ pub fn deployment(dir: &Path, shape: Shape) -> Deployment {
     let Shape { count, chain, secrets } = shape;
     let set = |key: &str, value: String| (key.to_owned(), value);
     Deployment::new(
-        Some(items),
+        Some(items()),
         DeployOptions {
             stack: "bench".into(),
             dir: dir.into(),

@@ -76,7 +76,7 @@ pub fn properties(item: TokenStream) -> TokenStream {
 
 /// Makes an `async fn(stack: &mut Stack) -> Result<()>` the program of a binary.
 ///
-/// It emits a constant of the function's name, so that tests can say `Test::of(orders)`, and `fn main`.
+/// It emits `fn orders() -> Program` in the function's place, so that tests can say `Test::of(orders)`, and `fn main`.
 /// `providers(Aws, Kubernetes)` names the providers that are linked; the local one always is. `name = "…"` names the
 /// program; unless given, it has the name of the package.
 #[proc_macro_attribute]

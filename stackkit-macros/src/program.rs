@@ -66,7 +66,7 @@ pub fn expand(args: TokenStream, item: TokenStream, entry: Entry) -> TokenStream
     let main = (entry == Entry::Main).then(|| {
         quote! {
             fn main() -> ::std::process::ExitCode {
-                #root::cli::main(#ident)
+                #root::cli::main(#ident())
             }
         }
     });
@@ -82,17 +82,18 @@ pub fn expand(args: TokenStream, item: TokenStream, entry: Entry) -> TokenStream
         providers.iter().map(|provider| quote_spanned! { provider.span() => #private::Linked::of::<#provider>() });
     let future = quote_spanned! { here(ident.span()) => ::std::boxed::Box::pin(#ident(stack)) };
     quote! {
+        // A function and no constant: `let orders = …` in the same module would match against a constant.
         #(#attrs)*
-        #[allow(non_upper_case_globals, reason = "a program is named like the function that declares it")]
-        #vis const #ident: #root::Program = {
+        #vis fn #ident() -> #root::Program {
             #sig #block
 
             fn run<'a>(stack: &'a mut #root::Stack) -> #private::BoxFuture<'a, #root::Result<()>> {
                 #future
             }
 
-            #root::Program::new(#name, run, &[#(#linked),*])
-        };
+            const LINKED: &[#private::Linked] = &[#(#linked),*];
+            #root::Program::new(#name, run, LINKED)
+        }
         #main
     }
 }

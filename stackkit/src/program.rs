@@ -68,6 +68,13 @@ impl fmt::Debug for Program {
     }
 }
 
+/// What `#[stackkit::main]` and `#[stackkit::program]` leave in the function's place, so that `Test::of(orders)` reads.
+impl<F: Fn() -> Program> From<F> for Program {
+    fn from(program: F) -> Self {
+        program()
+    }
+}
+
 impl Program {
     /// From a name, a function and the linked providers. The local provider is always linked.
     pub const fn new(name: &'static str, run: Run, providers: &'static [Linked]) -> Self {

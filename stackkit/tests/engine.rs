@@ -127,6 +127,7 @@ fn lines(run: &stackkit::testing::TestRun) -> Vec<String> {
     run.steps().into_iter().map(|(verb, urn)| format!("{} {}", verb.name(), urn.name())).collect()
 }
 
+/// Rules: 1, 7.
 #[stackkit::test]
 async fn up_creates_in_order_and_a_second_up_changes_nothing() {
     let test = Test::of(small);
@@ -141,6 +142,7 @@ async fn up_creates_in_order_and_a_second_up_changes_nothing() {
     assert_eq!(again.summary().same, 2);
 }
 
+/// Rules: 1, 3.
 #[stackkit::test]
 async fn an_update_is_in_place_and_a_forced_change_replaces_in_the_right_order() {
     let test = Test::of(small);
@@ -155,6 +157,7 @@ async fn an_update_is_in_place_and_a_forced_change_replaces_in_the_right_order()
     assert_eq!(run.summary().replace, 2);
 }
 
+/// Rules: 1.
 #[stackkit::test]
 async fn what_leaves_the_program_is_deleted_and_destroy_deletes_the_rest() {
     let test = Test::of(small);
@@ -166,6 +169,7 @@ async fn what_leaves_the_program_is_deleted_and_destroy_deletes_the_rest() {
     assert!(run.cloud().ids().is_empty());
 }
 
+/// Rules: 24.
 #[stackkit::test]
 async fn protection_refuses_before_anything_is_touched() {
     let test = Test::of(small).config("disk", "true");
@@ -187,6 +191,7 @@ async fn protection_refuses_before_anything_is_touched() {
     assert!(test.cloud().ids().is_empty());
 }
 
+/// Rules: 11, 17.
 #[stackkit::test]
 async fn a_failed_create_skips_its_dependents_and_the_next_up_goes_on() {
     let test = Test::of(small).config("disk", "true").failing(Failure::of(Verb::Create, "main"));
@@ -198,6 +203,7 @@ async fn a_failed_create_skips_its_dependents_and_the_next_up_goes_on() {
     assert_eq!(lines(&run), ["create main", "create web"]);
 }
 
+/// Rules: 15.
 #[stackkit::test]
 async fn a_lost_reply_makes_nothing_twice() {
     let failure = Failure::of(Verb::Create, "main").kind(ErrorKind::UnknownOutcome).after_effect();
@@ -206,6 +212,7 @@ async fn a_lost_reply_makes_nothing_twice() {
     assert_eq!(run.cloud().urns().len(), 2);
 }
 
+/// Rules: 12.
 #[stackkit::test]
 async fn a_failed_update_is_tried_again() {
     let test = Test::of(small);
@@ -216,6 +223,7 @@ async fn a_failed_update_is_tried_again() {
     assert_eq!(lines(&run), ["update web"]);
 }
 
+/// Rules: 13.
 #[stackkit::test]
 async fn a_failed_delete_of_a_replaced_one_is_tried_first_next_time() {
     let test = Test::of(small).config("machine", "false");
@@ -228,6 +236,7 @@ async fn a_failed_delete_of_a_replaced_one_is_tried_first_next_time() {
     assert_eq!(test.cloud().ids().len(), 1);
 }
 
+/// Rules: 20.
 #[stackkit::test]
 async fn drift_is_mended_and_what_is_gone_is_made_again() {
     let test = Test::of(small);
@@ -241,6 +250,7 @@ async fn drift_is_mended_and_what_is_gone_is_made_again() {
     assert!(lines(&test.up().await.expect_ok()).is_empty());
 }
 
+/// Rules: 32.
 #[stackkit::test]
 async fn a_preview_changes_nothing() {
     let test = Test::of(small);
@@ -250,6 +260,7 @@ async fn a_preview_changes_nothing() {
     assert!(run.state().resources.is_empty());
 }
 
+/// Rules: 20.
 #[stackkit::test]
 async fn another_account_is_refused_before_anything_is_read() {
     let test = Test::of(small);
@@ -261,6 +272,7 @@ async fn another_account_is_refused_before_anything_is_read() {
     assert!(run.expect_err().to_string().contains("account-1"));
 }
 
+/// Rules: 15, 35.
 #[stackkit::test]
 async fn every_crash_converges() {
     for (disk, parallel) in [("false", 1), ("true", 4)] {

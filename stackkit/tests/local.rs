@@ -33,11 +33,11 @@ impl Place {
         fs::read_to_string(self.path(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
-    fn deployment(&self, program: Program, config: &[(&str, &str)]) -> Deployment {
+    fn deployment(&self, program: impl Into<Program>, config: &[(&str, &str)]) -> Deployment {
         let said = Arc::clone(&self.said);
         let listener = move |event: &Event| said.lock().expect("no panic").push_str(&format!("{event:?}\n"));
         Deployment::new(
-            Some(program),
+            Some(program.into()),
             DeployOptions {
                 dir: self.dir.path().to_owned(),
                 keys: KeyOptions { default_key_file: Some(self.key.path().join("key")), ..KeyOptions::default() },
@@ -48,7 +48,7 @@ impl Place {
         )
     }
 
-    async fn try_up(&self, program: Program, config: &[(&str, &str)]) -> Result<Summary, RunError> {
+    async fn try_up(&self, program: impl Into<Program>, config: &[(&str, &str)]) -> Result<Summary, RunError> {
         let result = self.deployment(program, config).up(&PlanOptions::default(), &|_| true).await;
         if let Err(error) = &result {
             self.said.lock().expect("no panic").push_str(&error.to_string());
@@ -56,14 +56,14 @@ impl Place {
         result
     }
 
-    async fn up(&self, program: Program, config: &[(&str, &str)]) -> Summary {
+    async fn up(&self, program: impl Into<Program>, config: &[(&str, &str)]) -> Summary {
         match self.try_up(program, config).await {
             Ok(summary) => summary,
             Err(error) => panic!("{error}\n{}", self.said.lock().expect("no panic")),
         }
     }
 
-    async fn destroy(&self, program: Program) -> Summary {
+    async fn destroy(&self, program: impl Into<Program>) -> Summary {
         match self.deployment(program, &[]).destroy(&PlanOptions::default(), &|_| true).await {
             Ok(summary) => summary,
             Err(error) => panic!("{error}\n{}", self.said.lock().expect("no panic")),

@@ -84,7 +84,7 @@ fn deployment(dir: &Path, service: &Service, config: &[(&str, &str)]) -> Observe
         listener: Arc::new(listener),
         ..DeployOptions::default()
     };
-    Observed { deployment: Deployment::new(Some(two_records), options), said }
+    Observed { deployment: Deployment::new(Some(two_records()), options), said }
 }
 
 #[stackkit::test]

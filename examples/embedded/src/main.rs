@@ -55,7 +55,7 @@ async fn run(dir: PathBuf) -> Result<(), RunError> {
         listener: Arc::new(Lines),
         ..DeployOptions::default()
     };
-    let deployment = Deployment::new(Some(workspace), options);
+    let deployment = Deployment::new(Some(workspace()), options);
     let plan = PlanOptions::default();
 
     // The second argument is asked with the plan before anything is done: here the program decides by itself.

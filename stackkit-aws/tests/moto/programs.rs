@@ -104,7 +104,7 @@ impl World {
             }),
             ..DeployOptions::default()
         };
-        Deployment::new(Some(shop), options)
+        Deployment::new(Some(shop()), options)
     }
 
     async fn up(&self, config: &[(&str, &str)]) -> Result<Summary, RunError> {

@@ -36,7 +36,8 @@ use crate::ui::{JsonLines, Paint, PlanStyle, Verbosity};
 const USAGE: u8 = 64;
 
 /// The whole of a program's `main`: parses the arguments, does what they say, and returns the exit status.
-pub fn main(program: Program) -> ExitCode {
+pub fn main(program: impl Into<Program>) -> ExitCode {
+    let program = program.into();
     start(Some(program))
 }
 

@@ -81,7 +81,7 @@ mod renewal {
             TODAY.store(day, Ordering::SeqCst);
             let keys = KeyOptions { default_key_file: Some(dir.path().join("key")), ..KeyOptions::default() };
             let options = DeployOptions { dir: dir.path().to_owned(), keys, ..DeployOptions::default() };
-            let mut deployment = Deployment::new(Some(certificates), options);
+            let mut deployment = Deployment::new(Some(certificates()), options);
             deployment.connector = Arc::new(AtThatTime);
             let summary = deployment.up(&PlanOptions::default(), &|_| true).await.unwrap();
             let leaf = std::fs::read_to_string(dir.path().join("leaf.crt")).unwrap();

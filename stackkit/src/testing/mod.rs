@@ -90,7 +90,8 @@ impl Test {
     ///
     /// # Panics
     /// When the system has no random source for the key that seals the test's state.
-    pub fn of(program: Program) -> Self {
+    pub fn of(program: impl Into<Program>) -> Self {
+        let program = program.into();
         let sealer = Sealer::ephemeral().unwrap_or_else(|error| panic!("no key for the test's state: {error}"));
         Self {
             program,
@@ -180,8 +181,8 @@ impl Test {
 
     /// The same test with another program on the same world: the next version of it.
     #[must_use]
-    pub fn with_program(mut self, program: Program) -> Self {
-        self.program = program;
+    pub fn with_program(mut self, program: impl Into<Program>) -> Self {
+        self.program = program.into();
         self
     }
 

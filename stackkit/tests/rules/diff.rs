@@ -15,6 +15,7 @@ fn tree(pairs: &[(&str, &str)]) -> Value {
     Value::Map(pairs.iter().map(|(key, value)| ((*key).to_owned(), Value::text(*value))).collect())
 }
 
+/// Rules: 7.
 #[stackkit::test]
 async fn everything_set_settles_at_once() {
     let full = item("a").kind("iron").size(3).with(|a| {
@@ -29,6 +30,7 @@ async fn everything_set_settles_at_once() {
     settled(&test).await;
 }
 
+/// Rules: 7, 25.
 #[stackkit::test]
 async fn an_option_alone_touches_the_state_and_not_the_cloud() {
     let test = test(&[vec![item("a"), item("b")], vec![item("a").with(|a| a.retain = true), item("b").after("a")]]);
@@ -40,6 +42,7 @@ async fn an_option_alone_touches_the_state_and_not_the_cloud() {
     settled(&version(&test, 1)).await;
 }
 
+/// Rules: 7, 20.
 #[stackkit::test]
 async fn what_the_program_does_not_set_is_not_its_business() {
     let test = test(&[vec![item("a")], vec![item("a").with(|a| a.tags = tags(&[("k", "v")]))], vec![item("a")]]);
@@ -56,6 +59,7 @@ async fn what_the_program_does_not_set_is_not_its_business() {
     settled(&version(&test, 2)).await;
 }
 
+/// Rules: 7, 20.
 #[stackkit::test]
 async fn drift_is_mended_where_it_is_managed() {
     let test = test(&[vec![item("a").with(|a| a.tags = tags(&[("k", "v")])), item("b").soft_part("a", Part::Address)]]);
@@ -85,6 +89,7 @@ async fn drift_is_mended_where_it_is_managed() {
     settled(&test).await;
 }
 
+/// Rules: 8, 20.
 #[stackkit::test]
 async fn drift_of_an_output_is_recorded_and_reaches_dependents() {
     let test = test(&[vec![item("a"), item("b").soft_part("a", Part::Address), item("c")]]);
@@ -100,6 +105,7 @@ async fn drift_of_an_output_is_recorded_and_reaches_dependents() {
     settled(&test).await;
 }
 
+/// Rules: 9.
 #[stackkit::test]
 async fn ignored_paths_keep_what_they_have() {
     let with = |pairs: &[(&str, &str)], ignore: &[&str]| {
@@ -123,6 +129,7 @@ async fn ignored_paths_keep_what_they_have() {
     settled(&version(&test, 3)).await;
 }
 
+/// Rules: 9.
 #[stackkit::test]
 async fn replace_on_changes_forces_a_replacement() {
     let sized = |size| vec![item("a").size(size).with(|a| a.replace_on = vec!["size".into()])];
@@ -132,6 +139,7 @@ async fn replace_on_changes_forces_a_replacement() {
     settled(&version(&test, 1)).await;
 }
 
+/// Rules: 23.
 #[stackkit::test]
 async fn an_alias_renames_without_a_call() {
     let from = |name: &str, alias: &[&str]| {

@@ -15,6 +15,7 @@ fn status(run: &TestRun, name: &str) -> Vec<Status> {
     run.state().resources.values().filter(|record| record.urn.name() == name).map(|record| record.status).collect()
 }
 
+/// Rules: 11, 17.
 #[stackkit::test]
 async fn a_create_that_fails_without_an_id_leaves_nothing() {
     let test = test(&[vec![item("a"), item("b").soft("a")]]).failing(Failure::of(Verb::Create, "a"));
@@ -25,6 +26,7 @@ async fn a_create_that_fails_without_an_id_leaves_nothing() {
     settled(&test).await;
 }
 
+/// Rules: 11.
 #[stackkit::test]
 async fn a_create_that_fails_after_its_id_is_finished_or_deleted_by_the_next_run() {
     for kind in [ErrorKind::Invalid, ErrorKind::Transient, ErrorKind::Throttled, ErrorKind::UnknownOutcome] {
@@ -51,6 +53,7 @@ async fn a_create_that_fails_after_its_id_is_finished_or_deleted_by_the_next_run
     }
 }
 
+/// Rules: 11.
 #[stackkit::test]
 async fn what_was_made_in_part_and_must_be_replaced_is_replaced() {
     let test = test(&[vec![item("a")], vec![item("a").kind("iron")], vec![]]);
@@ -61,6 +64,7 @@ async fn what_was_made_in_part_and_must_be_replaced_is_replaced() {
     settled(&version(&test, 1)).await;
 }
 
+/// Rules: 12.
 #[stackkit::test]
 async fn an_update_that_fails_half_way_is_done_again() {
     for after in [false, true] {
@@ -79,6 +83,7 @@ async fn an_update_that_fails_half_way_is_done_again() {
     }
 }
 
+/// Rules: 13.
 #[stackkit::test]
 async fn an_old_one_that_cannot_be_deleted_is_deleted_next_time_also_when_it_left_the_program() {
     let test =
@@ -101,6 +106,7 @@ fn forced(name: &str) -> stackkit::plan::PlanOptions {
     stackkit::plan::PlanOptions { replace: vec![name.into()], ..Default::default() }
 }
 
+/// Rules: 4, 14.
 #[stackkit::test]
 async fn delete_first_whose_create_fails_goes_on_where_it_was() {
     let wood = || vec![item("a").first(), item("b").hard("a"), item("c").soft("a")];
@@ -136,6 +142,7 @@ async fn delete_first_whose_create_fails_goes_on_where_it_was() {
     settled(&version(&test, 2)).await;
 }
 
+/// Rules: 17.
 #[stackkit::test]
 async fn a_panic_is_an_unknown_outcome_and_the_others_go_on() {
     for (after, verb) in [
@@ -167,6 +174,7 @@ async fn a_panic_is_an_unknown_outcome_and_the_others_go_on() {
     }
 }
 
+/// Rules: 18.
 #[stackkit::test]
 async fn a_call_that_never_answers_is_given_up() {
     for (verb, to) in [(Verb::Create, 0), (Verb::Update, 1), (Verb::Delete, 2)] {
@@ -183,6 +191,7 @@ async fn a_call_that_never_answers_is_given_up() {
     }
 }
 
+/// Rules: 16.
 #[stackkit::test]
 async fn a_cancelled_run_ends_what_runs_and_starts_nothing_new() {
     for after in [0, 1, 2] {
@@ -200,6 +209,7 @@ async fn a_cancelled_run_ends_what_runs_and_starts_nothing_new() {
     }
 }
 
+/// Rules: 16.
 #[stackkit::test]
 async fn a_cancelled_run_with_free_slots_ends_at_once() {
     // A listener that cancels while steps are ready and slots are free.
@@ -211,6 +221,7 @@ async fn a_cancelled_run_with_free_slots_ends_at_once() {
     whole(&test, &run);
 }
 
+/// Rules: 17.
 #[stackkit::test]
 async fn branches_go_on_after_a_failure_unless_told_otherwise() {
     let items = vec![item("a"), item("b").soft("a"), item("c").soft("b"), item("x"), item("y").soft("x")];
@@ -222,6 +233,7 @@ async fn branches_go_on_after_a_failure_unless_told_otherwise() {
     assert_eq!((run.summary().failed, run.summary().skipped, run.summary().create), (1, 4, 0));
 }
 
+/// Rules: 18.
 #[stackkit::test]
 async fn what_fails_in_passing_is_tried_again_and_what_fails_for_good_is_not() {
     let test = test(&[vec![item("a")]]).failing(Failure::of(Verb::Create, "a").kind(ErrorKind::Throttled).times(2));
@@ -247,6 +259,7 @@ fn refusing(test: &Test, after: usize) {
     });
 }
 
+/// Rules: 19.
 #[stackkit::test]
 async fn a_state_that_cannot_be_written_stops_the_run_and_nothing_is_lost() {
     let mut refused = 0;
@@ -293,6 +306,7 @@ async fn a_state_that_cannot_be_written_stops_the_run_and_nothing_is_lost() {
     }
 }
 
+/// Rules: 15.
 #[stackkit::test]
 async fn a_search_that_fails_leaves_the_question_open() {
     // The create has its effect and its reply is lost; nothing is made twice, however often it happens.

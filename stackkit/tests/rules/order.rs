@@ -6,6 +6,7 @@ use stackkit::testing::Failure;
 
 use crate::toys::*;
 
+/// Rules: 1, 3, 15.
 #[stackkit::test]
 async fn a_replacement_goes_through_its_dependents_and_back() {
     let test = test(&[
@@ -21,6 +22,7 @@ async fn a_replacement_goes_through_its_dependents_and_back() {
     version(&test, 1).up().await.expect_ok().simulate_crashes_after(&test).await.assert_converges();
 }
 
+/// Rules: 4, 15.
 #[stackkit::test]
 async fn delete_first_takes_along_what_is_replaced_with_it_and_nothing_else() {
     let test = test(&[
@@ -45,6 +47,7 @@ async fn delete_first_takes_along_what_is_replaced_with_it_and_nothing_else() {
     version(&test, 1).up().await.expect_ok().simulate_crashes_after(&test).await.assert_converges();
 }
 
+/// Rules: 4.
 #[stackkit::test]
 async fn the_programs_setting_wins_over_the_types() {
     let kinds = |kind: &str, setting| {
@@ -62,6 +65,7 @@ async fn the_programs_setting_wins_over_the_types() {
     settled(&version(&test, 2)).await;
 }
 
+/// Rules: 6a.
 #[stackkit::test]
 async fn a_name_that_the_program_fixes_is_freed_before_it_is_taken_again() {
     let named = |kind: &str, name: &str| vec![item("a").kind(kind).with(|a| a.fixed = Some(name.into()))];
@@ -85,6 +89,7 @@ async fn a_name_that_the_program_fixes_is_freed_before_it_is_taken_again() {
     }
 }
 
+/// Rules: 1, 5, 15.
 #[stackkit::test]
 async fn a_dropped_dependency_is_still_ordered_before_the_deletion() {
     let test = test(&[
@@ -102,6 +107,7 @@ async fn a_dropped_dependency_is_still_ordered_before_the_deletion() {
     version(&test, 1).up().await.expect_ok().simulate_crashes_after(&test).await.assert_converges();
 }
 
+/// Rules: 1, 17.
 #[stackkit::test]
 async fn a_dependent_that_fails_keeps_the_old_one_alive() {
     let test = test(&[vec![item("a"), item("b").soft("a")], vec![item("b")]]);
@@ -115,6 +121,7 @@ async fn a_dependent_that_fails_keeps_the_old_one_alive() {
     assert_eq!(lines(&run), ["update b", "delete a"]);
 }
 
+/// Rules: 1, 15.
 #[stackkit::test]
 async fn a_reversed_reference_between_two_replaced_ones_is_no_circle() {
     let test =
@@ -128,6 +135,7 @@ async fn a_reversed_reference_between_two_replaced_ones_is_no_circle() {
     version(&test, 1).up().await.expect_ok().simulate_crashes_after(&test).await.assert_converges();
 }
 
+/// Rules: 1, 4.
 #[stackkit::test]
 async fn a_reversed_reference_across_delete_first_keeps_both_orders() {
     let test = test(&[
@@ -148,6 +156,7 @@ async fn a_reversed_reference_across_delete_first_keeps_both_orders() {
     assert_eq!(lines(&run), ["update b", "delete a", "replace a"]);
 }
 
+/// Rules: 1, 4.
 #[stackkit::test]
 async fn a_circle_of_deletions_is_a_plan_error_before_anything_is_touched() {
     // The old `a` may go when `u` has let go of it, `u` waits for the new `c`, and `c` waits for the new `a`, which
@@ -200,6 +209,7 @@ async fn a_circle_of_deletions_is_a_plan_error_before_anything_is_touched() {
     }
 }
 
+/// Rules: 3, 4, 8, 15.
 #[stackkit::test]
 async fn a_replacement_that_only_may_come_resolves_to_nothing_an_update_or_itself() {
     for first in [false, true] {
@@ -235,6 +245,7 @@ async fn a_replacement_that_only_may_come_resolves_to_nothing_an_update_or_itsel
     }
 }
 
+/// Rules: 3, 9, 32.
 #[stackkit::test]
 async fn a_plan_is_the_same_each_time_and_asked_replacements_are_made() {
     let test = test(&[vec![item("a"), item("b").hard("a"), item("c").soft("b")]]).parallel(1);

@@ -8,6 +8,7 @@ fn protected(item: Item) -> Item {
     item.with(|item| item.protect = Some(true))
 }
 
+/// Rules: 24.
 #[stackkit::test]
 async fn all_refusals_come_together_and_nothing_is_touched() {
     let test = test(&[
@@ -32,6 +33,7 @@ async fn all_refusals_come_together_and_nothing_is_touched() {
     assert!(test.cloud().calls().is_empty());
 }
 
+/// Rules: 4, 24.
 #[stackkit::test]
 async fn delete_first_that_reaches_a_protected_one_is_refused_before_anything_is_touched() {
     let all = |kind: &str| vec![item("a").first().kind(kind), protected(item("b").hard("a"))];
@@ -44,6 +46,7 @@ async fn delete_first_that_reaches_a_protected_one_is_refused_before_anything_is
     assert!(test.cloud().calls().is_empty());
 }
 
+/// Rules: 8, 24.
 #[stackkit::test]
 async fn what_is_protected_and_only_may_be_replaced_is_judged_when_it_is_known() {
     let all = |size, part| vec![item("a").size(size), protected(item("b").hard_part("a", part))];
@@ -57,6 +60,7 @@ async fn what_is_protected_and_only_may_be_replaced_is_judged_when_it_is_known()
     assert_eq!(test.cloud().ids(), ["node-a", "node-b"]);
 }
 
+/// Rules: 24.
 #[stackkit::test]
 async fn unprotected_and_replaced_in_one_run_is_fine() {
     let test = test(&[vec![protected(item("a"))], vec![item("a").kind("iron").with(|a| a.protect = Some(false))]]);
@@ -65,6 +69,7 @@ async fn unprotected_and_replaced_in_one_run_is_fine() {
     settled(&version(&test, 1)).await;
 }
 
+/// Rules: 25.
 #[stackkit::test]
 async fn retained_is_forgotten_and_never_deleted() {
     let test = test(&[vec![item("a").with(|a| a.retain = true), item("b").soft("a")], vec![item("b")]]);
@@ -75,6 +80,7 @@ async fn retained_is_forgotten_and_never_deleted() {
     assert!(!run.has::<Node>("a"));
 }
 
+/// Rules: 25.
 #[stackkit::test]
 async fn the_old_one_of_a_retained_replacement_is_left_alone_too() {
     for first in [false, true] {
@@ -94,6 +100,7 @@ async fn the_old_one_of_a_retained_replacement_is_left_alone_too() {
     }
 }
 
+/// Rules: 24, 25.
 #[stackkit::test]
 async fn what_is_deleted_with_its_owner_needs_no_call() {
     let owned = |item: Item| item.with(|item| item.with = Some("o".into()));
@@ -122,6 +129,7 @@ async fn what_is_deleted_with_its_owner_needs_no_call() {
     assert_eq!(test.cloud().ids().len(), 2);
 }
 
+/// Rules: 26, 33.
 #[stackkit::test]
 async fn guards_refuse_plans() {
     let test = test(&[vec![item("a"), item("b"), item("c")], vec![item("a").kind("iron")]]);

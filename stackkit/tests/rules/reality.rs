@@ -10,6 +10,7 @@ use stackkit::{Context, Created, Error, Managed, Outcome, Resource, Value};
 
 use crate::toys::*;
 
+/// Rules: 20.
 #[stackkit::test]
 async fn what_is_gone_leaves_no_edges_behind() {
     let items = vec![item("a"), item("b").soft("a"), item("c").soft("a").soft("b"), item("d").soft("c").soft("a")];
@@ -29,6 +30,7 @@ async fn what_is_gone_leaves_no_edges_behind() {
     }
 }
 
+/// Rules: 20.
 #[stackkit::test]
 async fn another_identity_is_refused_before_anything_is_read() {
     let test = test(&[vec![item("a"), item("b")]]);
@@ -47,6 +49,7 @@ async fn another_identity_is_refused_before_anything_is_read() {
     settled(&test).await;
 }
 
+/// Rules: 15, 20.
 #[stackkit::test]
 async fn an_open_call_is_not_looked_for_in_another_account() {
     let test = test(&[vec![item("a")]]);
@@ -67,6 +70,7 @@ async fn an_open_call_is_not_looked_for_in_another_account() {
     assert_eq!(test.cloud().ids().len(), 1);
 }
 
+/// Rules: 20.
 #[stackkit::test]
 async fn reads_come_in_batches() {
     let test = test(&[(0..450).map(|n| item(&format!("n{n}"))).collect()]).parallel(8);
@@ -78,6 +82,7 @@ async fn reads_come_in_batches() {
     assert_eq!(Looks { batches: 0, in_batches: 0, ..looks }, Looks { batches: 0, in_batches: 0, ..before });
 }
 
+/// Rules: 21.
 #[stackkit::test]
 async fn imports_adopt_update_or_refuse() {
     let import = |item: Item, id: &str| {
@@ -130,6 +135,7 @@ async fn imports_adopt_update_or_refuse() {
     assert_eq!(expected, ["i-1"]);
 }
 
+/// Rules: 14, 21.
 #[stackkit::test]
 async fn an_import_takes_the_place_of_what_waited_for_its_successor() {
     let test = test(&[
@@ -213,6 +219,7 @@ async fn nothing(_: &mut Stack) -> Result<()> {
     Ok(())
 }
 
+/// Rules: 7.
 #[stackkit::test]
 async fn older_records_are_upgraded_and_newer_ones_refused() {
     let test = Test::of(young::cellar);
@@ -228,6 +235,7 @@ async fn older_records_are_upgraded_and_newer_ones_refused() {
     assert_eq!(test.cloud().looks(), looks);
 }
 
+/// Rules: 20.
 #[stackkit::test]
 async fn a_type_that_is_not_linked_is_named_with_what_to_do() {
     let test = Test::of(young::cellar);

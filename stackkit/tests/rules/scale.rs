@@ -9,6 +9,7 @@ fn many(count: usize, chained: bool) -> Vec<Item> {
     (0..count).map(|n| if chained && n > 0 { item(&name(n)).soft(&name(n - 1)) } else { item(&name(n)) }).collect()
 }
 
+/// Rules: 6.
 #[stackkit::test]
 async fn a_journal_entry_is_as_long_among_many_as_among_few() {
     let mut sizes = Vec::new();
@@ -30,6 +31,7 @@ async fn a_journal_entry_is_as_long_among_many_as_among_few() {
     assert!(total(&sizes[0]).abs_diff(total(&sizes[1])) < 64, "{sizes:?}");
 }
 
+/// Rules: 6.
 #[stackkit::test]
 async fn long_chains_and_wide_graphs_are_planned_in_a_loop() {
     for chained in [true, false] {
@@ -48,6 +50,7 @@ async fn long_chains_and_wide_graphs_are_planned_in_a_loop() {
     }
 }
 
+/// Rules: 6.
 #[stackkit::test]
 async fn long_chains_and_wide_graphs_are_made_and_deleted_in_a_loop() {
     let most = std::env::var("STACKKIT_SCALE").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000) / 20;
@@ -64,6 +67,7 @@ async fn long_chains_and_wide_graphs_are_made_and_deleted_in_a_loop() {
     }
 }
 
+/// Rules: 2.
 #[stackkit::test]
 async fn no_slot_is_free_while_a_step_is_ready() {
     for slots in [1, 3, 8] {

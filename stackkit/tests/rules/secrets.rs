@@ -32,6 +32,7 @@ fn hidden(test: &Test, run: &TestRun) {
     }
 }
 
+/// Rules: 10, 34.
 #[stackkit::test]
 async fn no_canary_is_ever_seen() {
     let with = |password: &str, pin: &str| {
