@@ -2,6 +2,7 @@
 //! for traces of secrets in everything that they wrote, printed, or showed in the arguments of a process.
 
 mod canary;
+pub mod planted;
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};

@@ -245,7 +245,8 @@ impl Store {
             let now = self.set.texts.get(&key);
             let same = match &put {
                 Some((_, record)) => self.set.state.holds(record),
-                None => now.is_none(),
+                // What came and went within the run that was rescued was never there.
+                None => now.is_none() || change.was.is_none(),
             };
             if same {
                 continue;

@@ -177,7 +177,10 @@ impl Backend for Mortal {
                 self.inner.tear(entry, bytes);
                 pending::<()>().await;
             }
+            // A write takes its time, in which everything else goes on.
+            tokio::task::yield_now().await;
             let result = self.inner.append(lease, expected, entry).await;
+            tokio::task::yield_now().await;
             self.check().await;
             self.life.pass(|| format!("after entry {} of the journal", expected.0 + 1)).await;
             result

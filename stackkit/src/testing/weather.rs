@@ -35,6 +35,8 @@ pub struct Weather {
     pub partial_creates: u8,
     /// Whether things of types declared `at_least_once` cannot be looked for.
     pub forgetful: bool,
+    /// Whether a create takes over what has its name already, instead of being refused.
+    pub takes_over: bool,
     /// Whether what refers to something that is not there is refused.
     pub strict: bool,
 }
@@ -57,6 +59,7 @@ impl Weather {
             lost_replies: 5,
             partial_creates: 3,
             forgetful: true,
+            takes_over: seed % 2 == 0,
             strict: true,
         }
     }

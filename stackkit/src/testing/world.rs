@@ -22,8 +22,8 @@ pub(super) struct Thing {
     pub(super) values: Values,
     /// Whether it is none of any stack's business.
     pub(super) stranger: bool,
-    /// Since when it is seen.
-    seen: Instant,
+    /// Since when it is seen; always where nothing is said.
+    seen: Option<Instant>,
     /// What is seen of it until then.
     before: Option<(Instant, Values)>,
 }
@@ -31,15 +31,13 @@ pub(super) struct Thing {
 impl Thing {
     /// Something that no stack made.
     pub(super) fn found(schema: &Schema, urn: Urn, values: Values, stranger: bool) -> Self {
-        let seen = Instant::now();
-        let type_name = schema.type_name;
-        Self { type_name, urn, token: String::new(), values, stranger, seen, before: None }
+        Self { type_name: schema.type_name, urn, token: String::new(), values, stranger, seen: None, before: None }
     }
 
     /// What is seen of it.
     pub(super) fn shown(&self, now: Instant) -> Option<&Values> {
         match &self.before {
-            _ if self.seen > now => None,
+            _ if self.seen.is_some_and(|seen| seen > now) => None,
             Some((until, before)) if *until > now => Some(before),
             _ => Some(&self.values),
         }
@@ -96,6 +94,14 @@ impl Inner {
             .any(|thing| thing.type_name == schema.type_name && thing.values.get(index) == Some(name))
     }
 
+    /// What a stranger has of this name is lost to it.
+    fn give_way(&mut self, schema: &Schema, args: &[Value]) {
+        let Some(index) = schema.name_field() else { return };
+        let Some(name) = args.get(index).filter(|name| !name.is_null()) else { return };
+        let same = |thing: &Thing| thing.type_name == schema.type_name && thing.values.get(index) == Some(name);
+        self.things.retain(|_, thing| !thing.stranger || !same(thing));
+    }
+
     /// Who names a thing in any of its inputs.
     fn users(&self, id: &str) -> Vec<Urn> {
         let names_it = |thing: &Thing| {
@@ -125,10 +131,13 @@ impl Inner {
         let (verb, id, values, used_by) = match what {
             What::Create { token, args } => {
                 self.leads_somewhere(schema, urn, args)?;
+                if self.weather.takes_over {
+                    self.give_way(schema, args);
+                }
                 if self.name_taken(schema, args) {
                     return Err(Error::new(ErrorKind::Conflict, "something of this name is there already"));
                 }
-                let (id, values) = self.make(schema, urn, token, args, seen);
+                let (id, values) = self.make(schema, urn, token, args, now, seen);
                 (Verb::Create, id, values, Vec::new())
             }
             What::Update { id, prior, args } => {
@@ -180,6 +189,7 @@ impl Inner {
         urn: &Urn,
         token: &str,
         args: &[Value],
+        now: Instant,
         seen: Instant,
     ) -> (String, Values) {
         // No cloud gives an id out twice.
@@ -206,7 +216,7 @@ impl Inner {
             token: token.to_owned(),
             values: values.clone(),
             stranger: false,
-            seen,
+            seen: (seen > now).then_some(seen),
             before: None,
         };
         self.things.insert(id.clone(), thing);

@@ -161,6 +161,16 @@ pub async fn play(case: &Case, trace: bool) -> Result<(), String> {
     world.comes_to_rest(case).await.map_err(|problem| format!("left alone: {problem}"))
 }
 
+/// What a call says that fails for good.
+const FOR_GOOD: &str = "this never passes";
+/// What a call says that fails in passing.
+const IN_PASSING: &str = "this may pass";
+
+/// Whether a text is what a call says that was made to fail.
+pub fn is_said_by_a_call(text: &str) -> bool {
+    text == FOR_GOOD || text == IN_PASSING
+}
+
 fn name_of(id: &str) -> &str {
     id.split('-').nth(1).unwrap_or_default()
 }
@@ -192,7 +202,9 @@ impl World {
             }
             Event::Run(go) => self.run(go).await?,
             Event::Fail(fault) => {
-                let mut failure = Failure::of(fault.verb, fault.name).kind(fault.kind);
+                let passing = matches!(fault.kind, ErrorKind::Throttled | ErrorKind::UnknownOutcome) || fault.after;
+                let message = if passing { IN_PASSING } else { FOR_GOOD };
+                let mut failure = Failure::of(fault.verb, fault.name).kind(fault.kind).message(message);
                 failure = match (fault.after, fault.verb) {
                     (true, Verb::Create) if fault.kind != ErrorKind::UnknownOutcome => failure.after_id(),
                     // What had its effect and says that it had none would be a lie.
@@ -245,8 +257,15 @@ impl World {
         }
     }
 
-    async fn state(&self) -> Result<State, String> {
-        self.test.state().await.map_err(|error| format!("the state is not whole: {error}"))
+    async fn state(&mut self) -> Result<State, String> {
+        let state = self.test.state().await.map_err(|error| format!("the state is not whole: {error}"))?;
+        for record in state.resources.values() {
+            // What an alias renamed keeps its id.
+            if self.loose.contains(record.urn.name()) && !record.id.is_empty() {
+                self.loose.insert(name_of(&record.id).to_owned());
+            }
+        }
+        Ok(state)
     }
 
     async fn run(&mut self, go: &Go) -> Result<(), String> {
@@ -311,6 +330,13 @@ impl World {
     /// How a run ended that did not die, and what it left.
     async fn ended(&mut self, run: &TestRun, go: &Go, before: &State) -> Result<(), String> {
         self.say(|| format!("   {:?} {:?}", run.result().as_ref().err().map(ToString::to_string), run.failures()));
+        let again = run
+            .events()
+            .iter()
+            .find(|event| matches!(event, stackkit::event::Event::Retrying { error, .. } if error.contains(FOR_GOOD)));
+        if let Some(again) = again {
+            return Err(format!("what failed for good is tried again: {again:?}"));
+        }
         match run.result() {
             Ok(_) | Err(RunError::Failed(_) | RunError::Cancelled(_) | RunError::Declined) => {}
             Err(RunError::Unsaved { .. }) if go.disk.is_some() => {
@@ -333,7 +359,8 @@ impl World {
         if let Some(call) = calls.iter().find(|call| !call.late) {
             return Err(format!("a run was refused after it had called {call:?}"));
         }
-        let specs = || self.specs.values();
+        let specs: Vec<Item> = self.specs.values().cloned().collect();
+        let specs = || specs.iter();
         for diagnostic in &all.0 {
             let text = diagnostic.to_string();
             let fair = if text.contains("nobody but you can tell") {
@@ -360,7 +387,7 @@ impl World {
     }
 
     /// What a person does who is asked whether something was made: looks, undoes it, and says so.
-    async fn answer(&self, urn: &Urn) -> Result<(), String> {
+    async fn answer(&mut self, urn: &Urn) -> Result<(), String> {
         if Ty::of(urn) != Some(Ty::Once) {
             return Err(format!("a question about {urn}, which can be looked for"));
         }
@@ -375,7 +402,7 @@ impl World {
     }
 
     /// What must be true at any time, also right after a death.
-    async fn sound(&self) -> Result<(), String> {
+    async fn sound(&mut self) -> Result<(), String> {
         let state = self.state().await?;
         let mut present = BTreeSet::new();
         for record in state.resources.values().filter(|record| record.status != Status::PendingDelete) {
@@ -550,9 +577,9 @@ impl World {
     }
 
     /// What the program says is there, once, as it says, and nothing else is.
-    async fn is_as_declared(&self) -> Result<(), String> {
+    async fn is_as_declared(&mut self) -> Result<(), String> {
         let state = self.state().await?;
-        let cloud = self.test.cloud();
+        let cloud = self.test.cloud().clone();
         let mut recorded: Vec<String> = state.resources.values().map(|record| record.id.clone()).collect();
         recorded.sort();
         if cloud.ids() != recorded || recorded.len() != self.items.len() || !state.intents.is_empty() {

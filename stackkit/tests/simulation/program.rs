@@ -140,6 +140,26 @@ pub struct Item {
 }
 
 impl Item {
+    /// A thing with no options at all.
+    pub fn plain(name: &'static str, ty: Ty) -> Self {
+        Self {
+            name,
+            ty,
+            kind: None,
+            size: 1,
+            uses: Vec::new(),
+            fixed: false,
+            delete_first: None,
+            retain: false,
+            protect: None,
+            with: None,
+            alias: None,
+            password: None,
+            replace_on_size: false,
+            ignore_size: false,
+        }
+    }
+
     pub fn urn(&self) -> Urn {
         Urn::new(self.ty.schema().type_name, self.name)
     }

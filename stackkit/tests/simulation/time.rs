@@ -24,20 +24,8 @@ fn name(index: usize) -> &'static str {
 
 fn items(graph: &[Node]) -> Vec<Item> {
     let item = |(index, node): (usize, &Node)| Item {
-        name: name(index),
-        ty: Ty::Node,
-        kind: None,
-        size: 1,
         uses: node.uses.iter().map(|used| (name(*used), How::SoftId)).collect(),
-        fixed: false,
-        delete_first: None,
-        retain: false,
-        protect: None,
-        with: None,
-        alias: None,
-        password: None,
-        replace_on_size: false,
-        ignore_size: false,
+        ..Item::plain(name(index), Ty::Node)
     };
     graph.iter().enumerate().map(item).collect()
 }
