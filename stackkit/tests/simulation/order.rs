@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use stackkit::Urn;
 use stackkit::event::Verb;
-use stackkit::state::model::{Instance, ResourceRecord, State};
+use stackkit::state::model::{Instance, ResourceRecord, State, Status};
 use stackkit::testing::CloudCall;
 
 use crate::program::{How, Item, Ty};
@@ -92,7 +92,9 @@ impl<'a> Judge<'a> {
             let item = self.declared(&record.urn);
             self.may_be_deleted(record, item)?;
             let first = item.filter(|item| self.may_go_first(item));
+            // What was replaced by an earlier run has its successor.
             if let (Some(item), None) = (item, first)
+                && record.status != Status::PendingDelete
                 && later(&item.urn(), &[Verb::Create])
             {
                 return Err(format!("{} was deleted before its successor was made", record.urn));
@@ -127,13 +129,11 @@ impl<'a> Judge<'a> {
         let (protected, retained) = match item {
             Some(item) => (item.protect.unwrap_or(item.ty == Ty::Vault), item.retain),
             // An old instance was released when its successor was made.
-            None if record.status == stackkit::state::model::Status::PendingDelete => {
-                (false, record.options.retain_on_delete)
-            }
+            None if record.status == Status::PendingDelete => (false, record.options.retain_on_delete),
             None => (record.options.protect, record.options.retain_on_delete),
         };
         match (protected, retained) {
-            (true, _) if record.status != stackkit::state::model::Status::PendingDelete => {
+            (true, _) if record.status != Status::PendingDelete => {
                 Err(format!("{} is protected, and was deleted", record.urn))
             }
             (_, true) => Err(format!("{} is to be retained, and was deleted", record.urn)),
