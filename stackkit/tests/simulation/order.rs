@@ -90,11 +90,12 @@ impl<'a> Judge<'a> {
             }
             let Some(record) = call.id.as_deref().and_then(|id| ids.get(id)) else { continue };
             let item = self.declared(&record.urn);
-            self.may_be_deleted(record, item)?;
+            self.may_be_deleted(before, record, item)?;
             let first = item.filter(|item| self.may_go_first(item));
             // What was replaced by an earlier run has its successor.
             if let (Some(item), None) = (item, first)
                 && record.status != Status::PendingDelete
+                && !before.intents.values().any(|intent| intent.replaces == Some(record.instance))
                 && later(&item.urn(), &[Verb::Create])
             {
                 return Err(format!("{} was deleted before its successor was made", record.urn));
@@ -125,17 +126,17 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
-    fn may_be_deleted(&self, record: &ResourceRecord, item: Option<&Item>) -> Result<(), String> {
-        let (protected, retained) = match item {
-            Some(item) => (item.protect.unwrap_or(item.ty == Ty::Vault), item.retain),
-            // An old instance was released when its successor was made.
-            None if record.status == Status::PendingDelete => (false, record.options.retain_on_delete),
-            None => (record.options.protect, record.options.retain_on_delete),
+    fn may_be_deleted(&self, before: &State, record: &ResourceRecord, item: Option<&Item>) -> Result<(), String> {
+        // Of an instance that was replaced, the program has decided that replaced it.
+        let successor = before.intents.values().find(|intent| intent.replaces == Some(record.instance));
+        let (protected, retained) = match (item, successor) {
+            (_, Some(intent)) => (false, intent.options.retain_on_delete),
+            _ if record.status == Status::PendingDelete => (false, record.options.retain_on_delete),
+            (Some(item), None) => (item.protect.unwrap_or(item.ty == Ty::Vault), item.retain),
+            (None, None) => (record.options.protect, record.options.retain_on_delete),
         };
         match (protected, retained) {
-            (true, _) if record.status != Status::PendingDelete => {
-                Err(format!("{} is protected, and was deleted", record.urn))
-            }
+            (true, _) => Err(format!("{} is protected, and was deleted", record.urn)),
             (_, true) => Err(format!("{} is to be retained, and was deleted", record.urn)),
             _ => Ok(()),
         }
