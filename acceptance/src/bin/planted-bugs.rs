@@ -8,9 +8,10 @@
 //! its own that is kept beside the temporary ones. A bug whose text is not there any more is an error, and so is one that
 //! no test notices.
 
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
-use std::time::Instant;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
 
 use acceptance::planted::{BUGS, Planted};
 
@@ -48,9 +49,9 @@ fn run() -> Result<bool, Failure> {
         tried += 1;
         let seconds = began.elapsed().as_secs();
         match verdict {
-            Verdict::Noticed { tests, how } => {
+            Verdict::Noticed { test, how } => {
                 noticed += 1;
-                println!("| {} | {} | {how} ({seconds} s) |", bug.name, tests.join(", "));
+                println!("| {} | {test} | {how} ({seconds} s) |", bug.name);
             }
             Verdict::Unnoticed => println!("| {} | **nobody** | ({seconds} s) |", bug.name),
             Verdict::Unbuilt(message) => return Err(format!("`{}` does not build:\n{message}", bug.name).into()),
@@ -92,36 +93,53 @@ fn copy(root: &Path, to: &Path) -> Result<(), Failure> {
 }
 
 enum Verdict {
-    Noticed { tests: Vec<String>, how: String },
+    Noticed { test: String, how: String },
     Unnoticed,
     Unbuilt(String),
 }
 
 fn verdict(copy: &Path, target: &Path) -> Result<Verdict, Failure> {
-    let cargo = |args: &[&str]| {
-        Command::new("cargo")
-            .args(["test", "-p", "stackkit", "--test", "simulation"])
-            .args(args)
-            .env("CARGO_TARGET_DIR", target)
-            .env("RUST_BACKTRACE", "0")
-            .env("STACKKIT_SHRINK", "0")
-            .env("STACKKIT_CASES", "1000")
-            .current_dir(copy)
-            .output()
-    };
-    let built = cargo(&["--no-run"])?;
+    let built = Command::new("cargo")
+        .args(["test", "-p", "stackkit", "--test", "simulation", "--no-run", "--message-format=json"])
+        .env("CARGO_TARGET_DIR", target)
+        .current_dir(copy)
+        .output()?;
     if !built.status.success() {
-        return Ok(Verdict::Unbuilt(String::from_utf8_lossy(&built.stderr).into_owned()));
+        return Ok(Verdict::Unbuilt(String::from_utf8_lossy(&built.stdout).into_owned()));
     }
-    let ran = cargo(&[])?;
-    let text = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    let failed = |line: &str| Some(line.strip_prefix("test ")?.strip_suffix(" ... FAILED")?.to_owned());
-    let tests: Vec<String> = text.lines().filter_map(failed).collect();
-    if ran.status.success() {
-        return Ok(Verdict::Unnoticed);
+    let message = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok();
+    let messages = String::from_utf8(built.stdout)?;
+    let program =
+        messages.lines().filter_map(message).find_map(|line| Some(line.get("executable")?.as_str()?.to_owned()));
+    let program = program.ok_or("the build made no test program")?;
+    let output = tempfile::NamedTempFile::new()?;
+    let append = || OpenOptions::new().append(true).open(output.path()).map(Stdio::from);
+    let mut tests = Command::new(program)
+        .arg("--nocapture")
+        .env("RUST_BACKTRACE", "0")
+        .env("STACKKIT_SHRINK", "0")
+        .env("STACKKIT_CASES", "1000")
+        .current_dir(copy.join("stackkit"))
+        .stdout(append()?)
+        .stderr(append()?)
+        .spawn()?;
+    // The first test that notices is enough.
+    loop {
+        let ended = tests.try_wait()?;
+        let text = String::from_utf8_lossy(&std::fs::read(output.path())?).into_owned();
+        let failed = |line: &str| Some(line.strip_suffix(" ... FAILED")?.rsplit("test ").next()?.to_owned());
+        if let Some(test) = text.lines().find_map(failed) {
+            tests.kill()?;
+            tests.wait()?;
+            // The line after the place of a panic is its message.
+            let mut lines = text.lines().skip_while(|line| !line.contains("panicked at stackkit/tests"));
+            let how: String = lines.nth(1).unwrap_or_default().replace('|', "/").chars().take(160).collect();
+            return Ok(Verdict::Noticed { test, how });
+        }
+        match ended {
+            Some(status) if status.success() => return Ok(Verdict::Unnoticed),
+            Some(status) => return Err(format!("the tests ended with {status}:\n{text}").into()),
+            None => std::thread::sleep(Duration::from_millis(200)),
+        }
     }
-    // The line after the place of a panic is its message.
-    let mut lines = text.lines().skip_while(|line| !line.contains("panicked at"));
-    let how: String = lines.nth(1).unwrap_or_default().replace('|', "/").chars().take(160).collect();
-    Ok(Verdict::Noticed { tests, how })
 }

@@ -134,6 +134,8 @@ struct World {
     loose: BTreeSet<String>,
     /// How everything was declared last.
     specs: BTreeMap<Urn, Item>,
+    /// Everything that was ever declared.
+    ever: Vec<Item>,
     strangers: BTreeMap<String, Vec<Value>>,
     trace: bool,
 }
@@ -151,6 +153,7 @@ pub async fn play(case: &Case, trace: bool) -> Result<(), String> {
         items: Vec::new(),
         loose: BTreeSet::new(),
         specs: BTreeMap::new(),
+        ever: Vec::new(),
         strangers: BTreeMap::new(),
         trace,
     };
@@ -185,6 +188,7 @@ impl World {
     fn set(&mut self, items: Vec<Item>) {
         for item in &items {
             self.specs.insert(item.urn(), item.clone());
+            self.ever.push(item.clone());
             if item.retain || item.with.is_some() {
                 self.loose.insert(item.name.to_owned());
                 self.loose.extend(item.alias.map(str::to_owned));
@@ -359,8 +363,8 @@ impl World {
         if let Some(call) = calls.iter().find(|call| !call.late) {
             return Err(format!("a run was refused after it had called {call:?}"));
         }
-        let specs: Vec<Item> = self.specs.values().cloned().collect();
-        let specs = || specs.iter();
+        let ever = self.ever.clone();
+        let specs = || ever.iter();
         for diagnostic in &all.0 {
             let text = diagnostic.to_string();
             let fair = if text.contains("nobody but you can tell") {
