@@ -492,9 +492,8 @@ impl World {
                     if attempt > 5 {
                         return Err(format!("refused for good: {text}"));
                     }
-                    if text.contains("it is protected") {
-                        self.unprotect().await?;
-                    } else {
+                    self.unprotect().await?;
+                    if !text.contains("it is protected") {
                         self.set(Vec::new());
                         let run = self.up().await?;
                         if run.result().is_err() {
@@ -519,7 +518,7 @@ impl World {
             let Some(mut item) = spec.filter(|_| !items.iter().any(|item| item.name == record.urn.name())) else {
                 continue;
             };
-            item.protect = Some(false);
+            (item.protect, item.retain) = (Some(false), false);
             item.ty = ty;
             (item.with, item.alias, item.uses) = (None, None, Vec::new());
             items.push(item);

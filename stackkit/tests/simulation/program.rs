@@ -281,12 +281,24 @@ impl Listing {
 }
 
 thread_local! {
-    static ITEMS: RefCell<Vec<Item>> = const { RefCell::new(Vec::new()) };
+    static VERSIONS: RefCell<Vec<Vec<Item>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// What the program declares from now on.
 pub fn declare(items: &[Item]) {
-    ITEMS.with_borrow_mut(|all| *all = items.to_vec());
+    declare_versions(&[items]);
+}
+
+/// What each version of the program declares; the config value `version` chooses one.
+pub fn declare_versions(versions: &[&[Item]]) {
+    VERSIONS.with_borrow_mut(|all| *all = versions.iter().map(|items| items.to_vec()).collect());
+}
+
+#[derive(Clone, Debug, Properties)]
+struct Config {
+    /// Which version of the program this is.
+    #[property(default = 0)]
+    version: u32,
 }
 
 struct Parts {
@@ -366,7 +378,8 @@ macro_rules! add {
 
 #[stackkit::program(providers(Sim))]
 pub async fn program(stack: &mut Stack) -> Result<()> {
-    let items = ITEMS.with_borrow(Clone::clone);
+    let config: Config = stack.config()?;
+    let items = VERSIONS.with_borrow(|all| all.get(config.version as usize).cloned()).unwrap_or_default();
     let mut parts: HashMap<&str, Parts> = HashMap::new();
     let mut nodes: BTreeMap<&str, stackkit::Handle<Node>> = BTreeMap::new();
     for item in &items {

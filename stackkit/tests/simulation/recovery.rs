@@ -7,7 +7,7 @@ use stackkit::state::model::{IntentKind, Status};
 use stackkit::testing::{Failure, Test, Weather};
 use stackkit::{ErrorKind, Value};
 
-use crate::program::{Item, Ty, declare, program};
+use crate::program::{How, Item, Ty, declare, declare_versions, program};
 
 /// A cloud where nothing goes wrong, but what is made, changed or deleted is seen up to twenty seconds later, and what a dead
 /// process asked for lands up to twenty seconds later.
@@ -211,5 +211,34 @@ fn the_answer_to_a_question_leaves_the_old_instance_in_the_state() {
         assert_eq!((state.resources.len(), state.intents.len()), (1, 0), "what was to be replaced is still known");
         test.up().await.expect_ok();
         settled(&test, &["a"]).await;
+    });
+}
+
+/// Rules: 3, 4, 6a, 13, 14, 15, 35.
+#[test]
+fn no_instant_of_a_change_loses_or_doubles_anything() {
+    let item = |name, uses: &[(&'static str, How)]| Item { uses: uses.to_vec(), ..Item::plain(name, Ty::Node) };
+    let first = [
+        item("a", &[]),
+        item("b", &[("a", How::HardId)]),
+        Item { ty: Ty::First, ..item("c", &[("b", How::HardId)]) },
+        Item { fixed: true, ..item("d", &[("a", How::SoftId)]) },
+        item("e", &[("d", How::SoftAddress)]),
+    ];
+    let second = [
+        Item { kind: Some("iron"), ..item("a", &[]) },
+        item("b", &[("a", How::HardId)]),
+        Item { ty: Ty::First, ..item("c", &[("b", How::HardId)]) },
+        Item { fixed: true, kind: Some("gold"), ..item("d", &[("a", How::SoftId)]) },
+        item("f", &[("d", How::After)]),
+    ];
+    super::simulated(async {
+        declare_versions(&[&first, &second]);
+        let test = Test::of(program).parallel(2).weather(slow(5));
+        let next = test.clone().config("version", "1");
+        test.up().await.expect_ok();
+        let report = next.up().await.expect_ok().simulate_crashes_after(&test).await;
+        report.assert_converges();
+        assert!(report.crashes > 200, "{} crashes", report.crashes);
     });
 }
