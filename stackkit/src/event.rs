@@ -75,6 +75,22 @@ pub enum Event {
         /// The plan.
         plan: Arc<Plan>,
     },
+    /// A policy has something to say that refuses nothing.
+    Advice {
+        /// Name of the policy.
+        policy: String,
+        /// The resource, if it is about one.
+        urn: Option<Urn>,
+        /// What it says.
+        message: String,
+    },
+    /// A condition on a value of the stack does not hold at the end of the run.
+    CheckFailed {
+        /// What does not hold.
+        message: String,
+        /// File, line and column in the program.
+        at: String,
+    },
     /// A call on a resource began.
     StepStarted {
         /// The resource.

@@ -109,6 +109,9 @@ impl Program {
         if let Err(ProgramError(Diagnostics(mut more))) = result {
             declared.diagnostics.append(&mut more);
         }
+        if declared.diagnostics.is_empty() {
+            crate::policy::remedy(&mut declared);
+        }
         if declared.diagnostics.is_empty() { Ok(declared) } else { Err(Diagnostics(declared.diagnostics)) }
     }
 }

@@ -80,6 +80,14 @@ pub struct Declarations {
     pub outputs: Vec<DeclaredOutput>,
     /// What was wrong.
     pub diagnostics: Vec<Diagnostic>,
+    /// Policies, in the order in which they were added.
+    pub policies: Vec<crate::policy::Policy>,
+    /// Which inputs remediations changed, with the policy's name, by index of the resource.
+    pub(crate) remedied: BTreeMap<u32, Vec<(&'static str, String)>>,
+    /// Conditions on resources, by their index.
+    pub(crate) checks: BTreeMap<u32, Vec<crate::check::Check>>,
+    /// Conditions on values of the stack.
+    pub(crate) output_checks: Vec<crate::check::OutputCheck>,
     by_urn: HashMap<Urn, u32>,
     output_names: HashSet<String>,
 }
@@ -108,6 +116,11 @@ pub struct Stack {
 impl Stack {
     pub(crate) fn new(name: &str, dir: &std::path::Path, config: BTreeMap<String, Value>) -> Self {
         Self { name: name.into(), dir: dir.into(), config, shared: Shared::default() }
+    }
+
+    /// Writes down something that modules of their own declare.
+    pub(crate) fn note(&mut self, write: impl FnOnce(&mut Declarations)) {
+        write(&mut lock(&self.shared));
     }
 
     /// Takes what was declared. Handles that are still around refer to nothing afterwards.
@@ -270,6 +283,11 @@ impl<R: Resource> Handle<R> {
 
     pub(crate) fn index(&self) -> u32 {
         self.index
+    }
+
+    /// Writes down something that modules of their own declare.
+    pub(crate) fn note(&self, write: impl FnOnce(&mut Declarations)) {
+        write(&mut lock(&self.shared));
     }
 
     /// The resource's URN.

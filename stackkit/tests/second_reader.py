@@ -167,6 +167,12 @@ class Stack:
         )
         return b64((total % 2**256).to_bytes(32, "big"))
 
+    def plan(self, text):
+        header, token, end = text.split("\n")
+        if header != f"stackkit-plan 1 {self.key_id}" or end != "":
+            refuse("no whole plan of this stack")
+        return self.open({"$sealed": token}, "", "", "plan")["secret"]
+
     def check_origin(self, head):
         if (head["stackkit"], head["lineage"], head["key"]) != (1, self.lineage, self.key_id):
             refuse("another stack or version")
@@ -213,6 +219,9 @@ def main():
         with open(path, encoding="utf-8", newline="") as file:
             return file.read()
 
+    if len(sys.argv) == 4:
+        toml, key_file, plan = sys.argv[1:]
+        return json.dump(Stack(text(toml), text(key_file)).plan(text(plan)), sys.stdout, ensure_ascii=False)
     toml, key_file, folder, stack = sys.argv[1:]
     state = Stack(text(toml), text(key_file))
     try:

@@ -1,6 +1,9 @@
 //! A program and its unit tests: `cargo test -p example-testing` runs them in milliseconds, with no cloud and no files.
 //!
-//! The tests are in [`tests.rs`](tests.rs). The program writes the settings of a service, for each of its instances.
+//! The tests are in [`tests.rs`](tests.rs), and what every plan of it is held to is in [`policies.rs`](policies.rs): see
+//! `cargo run -p example-testing -- policy list`. The program writes the settings of a service, for each of its instances.
+
+mod policies;
 
 use stackkit::prelude::*;
 
@@ -31,6 +34,8 @@ async fn service(stack: &mut Stack) -> Result<()> {
         stack.error("production needs at least two instances: run `config set instances 2`");
     }
 
+    stack.policies(policies::house_rules());
+
     let folder = stack.add("settings", local::Directory::new("settings").mode("0700"));
     let password = match &config.database_password {
         Some(given) => Output::known(given.clone()),
@@ -40,7 +45,9 @@ async fn service(stack: &mut Stack) -> Result<()> {
     for instance in 0..config.instances {
         let path = text!("{}/instance-{instance}.env", folder.path);
         let content = text!("LOG={log}\nDATABASE_URL=postgres://app:{}@localhost/app\n", password);
-        stack.add(format!("instance-{instance}"), local::SecretFile::new(path, content));
+        stack
+            .add(format!("instance-{instance}"), local::SecretFile::new(path, content))
+            .precondition("settings end with a line break", |file| file.content.reveal().ends_with('\n'));
     }
 
     let key = stack.add("tls", local::TlsPrivateKey::new());
@@ -48,6 +55,9 @@ async fn service(stack: &mut Stack) -> Result<()> {
     let certificate = local::SelfSignedCert::new(&key.private_key_pem, "service.internal").valid_days(days);
     let certificate = stack.add("tls", certificate);
     stack.add("tls.crt", local::File::new(text!("{}/tls.crt", folder.path), &certificate.certificate_pem));
+    stack.check("the database's password has at least 12 characters", &password, |password| {
+        password.reveal().len() >= 12
+    });
     stack.output("database_password", &password);
     Ok(())
 }

@@ -3,8 +3,9 @@
 use stackkit::event::Verb;
 use stackkit::local;
 use stackkit::testing::{Failure, Test};
-use stackkit::{ErrorKind, Secret};
+use stackkit::{ErrorKind, Secret, Stack};
 
+use super::policies::house_rules;
 use super::service;
 
 #[stackkit::test]
@@ -33,6 +34,48 @@ async fn production_is_not_run_on_one_instance() {
     assert!(error.contains("run `config set instances 2`"), "{error}");
     let run = test.config("instances", "2").up().await.expect_ok();
     assert_eq!(run.get::<local::SelfSignedCert>("tls").valid_days, 90);
+}
+
+#[stackkit::test]
+async fn a_weak_password_is_refused_before_anything_is_touched() {
+    let test = Test::of(service).secret("database_password", "hunter2");
+    let run = test.up().await;
+    assert_eq!(run.expect_err().exit_code(), 3);
+    assert!(run.expect_err().to_string().contains("the database's password has at least 12 characters"));
+    assert!(test.cloud().calls().is_empty());
+}
+
+#[stackkit::program]
+async fn careless(stack: &mut Stack) -> stackkit::Result<()> {
+    stack.policies(house_rules());
+    stack.add("open", local::Directory::new("open"));
+    stack.add("weak", local::RandomPassword::new(8));
+    Ok(())
+}
+
+#[stackkit::test]
+async fn the_rules_of_the_house_name_everything_that_breaks_them() {
+    let error = Test::of(careless).preview().await.expect_err().to_string();
+    for part in
+        ["Directory::open: `mode`: the policy `private-folders`", "RandomPassword::weak: the policy `long-passwords`"]
+    {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[stackkit::test]
+async fn certificates_are_shortened_and_keys_stay() {
+    let test = Test::of(service);
+    let run = test.up().await.expect_ok();
+    assert_eq!(run.get::<local::SelfSignedCert>("tls").valid_days, 180);
+    let error = test.with_program(careless_no_more).up().await.expect_err().to_string();
+    assert!(error.contains("TlsPrivateKey::tls: the policy `keys-stay` refuses it"), "{error}");
+}
+
+#[stackkit::program]
+async fn careless_no_more(stack: &mut Stack) -> stackkit::Result<()> {
+    stack.policies(house_rules());
+    Ok(())
 }
 
 #[stackkit::test]

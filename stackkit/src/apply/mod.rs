@@ -5,6 +5,7 @@
 //! call starts before its intent is durable.
 
 pub(crate) mod call;
+mod ceiling;
 mod prepare;
 mod schedule;
 mod settle;
@@ -385,6 +386,7 @@ impl Executor<'_> {
             self.skip(step, because);
         }
         self.record_outputs();
+        self.check_outputs();
         self.drop_unused_providers();
         self.flush().await;
         for node in &self.job.plan.nodes {

@@ -133,6 +133,9 @@ impl Executor<'_> {
                             .into(),
                     );
                 }
+                if let Some(refusal) = self.refused_deletion(node) {
+                    return Prepared::Failed(Verb::Replace, refusal);
+                }
                 self.prepare_create(step, node, index, declared, entry, desired, Some(record)).await
             }
             (planned, found) => Prepared::Failed(
@@ -169,6 +172,9 @@ impl Executor<'_> {
         }
         if let Some(field) = unknown_field(declared, &args) {
             return Prepared::Failed(verb, format!("field `{field}` is still not known at its turn"));
+        }
+        if let Some(refusal) = self.refusal(node, index, &args) {
+            return Prepared::Failed(verb, refusal);
         }
         let provider = declared.provider_instance();
         let (connection, mut changes) = match self.connection(provider).await {
@@ -225,6 +231,9 @@ impl Executor<'_> {
     ) -> Prepared {
         if let Some(field) = unknown_field(declared, &args) {
             return Prepared::Failed(Verb::Update, format!("field `{field}` is still not known at its turn"));
+        }
+        if let Some(refusal) = self.refusal(node, index, &args) {
+            return Prepared::Failed(Verb::Update, refusal);
         }
         let (connection, more) = match self.connection(&record.provider).await {
             Ok(found) => found,
@@ -298,6 +307,9 @@ impl Executor<'_> {
                 };
                 if !due && record.status != Status::PendingDelete {
                     return Prepared::Done(Vec::new(), None);
+                }
+                if due && let Some(refusal) = self.refused_deletion(node) {
+                    return Prepared::Failed(Verb::Delete, refusal);
                 }
             }
             _ => {}

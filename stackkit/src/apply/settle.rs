@@ -52,11 +52,12 @@ impl Executor<'_> {
         let mut record = new_record(&intent, id, Status::Live);
         plan::absorb(running.call.schema, &mut record, Some(&running.args), values);
         self.job.scrubber.learn_all(values);
+        let problems = self.problems(&running, &mut record, None, values);
         let mut changes = vec![Change::Remove(Key::Intent(running.instance))];
         changes.extend(self.made(&intent, record.clone()));
         self.set_values(running.node, &record);
         self.record(changes);
-        self.settled(running.step, running.node, Some(running.verb), Some(running.started));
+        self.ends(running, problems);
     }
 
     /// The record of a new instance, and what that means for the one that it replaces.
@@ -82,20 +83,21 @@ impl Executor<'_> {
     fn updated(&mut self, running: Running, values: &Values) {
         let Some(intent) = self.job.state.intents.get(&running.instance).cloned() else { return };
         let Some(mut record) = self.job.state.resources.get(&running.instance).cloned() else { return };
-        let before = record.outputs.clone();
+        let prior = record.clone();
         record.status = Status::Live;
         record.urn = intent.urn;
         record.dependencies = intent.dependencies;
         record.options = intent.options;
         plan::absorb(running.call.schema, &mut record, Some(&running.args), values);
         self.job.scrubber.learn_all(values);
-        self.warn_of_unplanned_outputs(&running, &before, &record);
+        self.warn_of_unplanned_outputs(&running, &prior.outputs, &record);
+        let problems = self.problems(&running, &mut record, Some(&prior), values);
         self.set_values(running.node, &record);
         self.record(vec![
             Change::Remove(Key::Intent(running.instance)),
             Change::Put(Record::Resource(Box::new(record))),
         ]);
-        self.settled(running.step, running.node, Some(running.verb), Some(running.started));
+        self.ends(running, problems);
     }
 
     /// An output that the plan took for stable and that changed all the same: recorded, and said.

@@ -96,6 +96,9 @@ pub enum Command {
     Stack(StackCommand),
     /// Draws the resources and what they depend on
     Graph(Graph),
+    /// Shows the policies that the program is held to
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Prints the completions for a shell
     Completions(Completions),
 }
@@ -149,6 +152,9 @@ pub struct Preview {
     /// Limits of the plan.
     #[command(flatten)]
     pub planning: Planning,
+    /// Seals the plan into a file, which `up --plan FILE` applies
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub save_plan: Option<PathBuf>,
 }
 
 /// `up`
@@ -161,6 +167,9 @@ pub struct Up {
     /// Limits of the plan.
     #[command(flatten)]
     pub planning: Planning,
+    /// Applies a saved plan without asking, or refuses (exit status 3)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub plan: Option<PathBuf>,
 }
 
 /// `destroy`
@@ -284,6 +293,18 @@ pub enum StackCommand {
     },
 }
 
+/// `policy …`
+#[derive(Debug, Clone, Subcommand)]
+#[non_exhaustive]
+pub enum PolicyCommand {
+    /// Lists the policies with their levels
+    List {
+        /// Sets a config value for this run alone; may be repeated
+        #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+        config: Vec<(String, String)>,
+    },
+}
+
 /// `graph`
 #[derive(Debug, Clone, ClapArgs)]
 #[non_exhaustive]
@@ -352,6 +373,9 @@ mod tests {
             "up -y --parallel 4 --fail-fast --refresh --max-deletes 3 --config a=b=c --config c=",
             "-s prod -C infra --backend file://x up --yes",
             "up --yes -s prod --json --color never -v",
+            "preview --save-plan p --replace a",
+            "up --plan p --no-destroy",
+            "policy list --json",
             "destroy -y",
             "refresh -y",
             "outputs url --show-secrets --json",

@@ -113,9 +113,15 @@ impl App {
         let watch = self.watch();
         let result = async {
             self.require_program("preview")?;
-            self.stack_to_make()?;
+            if self.stack_to_make()? && preview.save_plan.is_some() {
+                self.say(&format!("The stack `{}` is new: {} is made for its key", self.stack, self.file_name()));
+            }
             let deployment = self.deploy(&watch, Some(&preview.planning), None)?;
-            Ok(deployment.preview(&preview.planning.options()).await?)
+            let options = preview.planning.options();
+            Ok(match &preview.save_plan {
+                None => deployment.preview(&options).await?,
+                Some(file) => deployment.save_plan(&options, file).await?,
+            })
         }
         .await;
         let plan = watch.plan();
@@ -128,6 +134,10 @@ impl App {
             print(&render_plan(plan, Operation::Preview, self.style(Paint::stdout())));
         }
         let changes = plan.as_ref().is_some_and(|plan| plan.has_changes());
+        if let (Ok(_), Some(file)) = (&result, &preview.save_plan) {
+            let file = file.display();
+            self.say(&format!("Saved the plan in {file}; `up --plan {file}` applies it, as long as nothing changes"));
+        }
         let summary = watch.summary().or_else(|| Some(plan?.summary())).unwrap_or_default();
         let result = result.map(|_: Arc<Plan>| ());
         self.end(&watch, Operation::Preview, result, &summary, preview.planning.detailed_exit_code && changes)
@@ -137,6 +147,9 @@ impl App {
         let watch = self.watch();
         let result = async {
             self.require_program("up")?;
+            if let Some(file) = &up.plan {
+                return self.up_saved(&watch, up, file).await;
+            }
             self.require_consent(up.applying.yes, "make these changes")?;
             if self.stack_to_make()? {
                 self.say(&format!("The stack `{}` is new: {} is made for it", self.stack, self.file_name()));
@@ -155,6 +168,22 @@ impl App {
         let outputs_changed = watch.plan().is_some_and(|plan| plan.has_changes());
         let changed = result.is_ok() && (summary.has_changes() || outputs_changed);
         self.end(&watch, Operation::Up, result, &summary, up.planning.detailed_exit_code && changed)
+    }
+
+    /// The plan is the approval, and has its options in it.
+    async fn up_saved(&self, watch: &Arc<Watch>, up: &Up, file: &std::path::Path) -> Result<(), Failure> {
+        let given = up.planning.options();
+        if given.selection() != PlanOptions::default() || !up.planning.config.is_empty() || !up.planning.refresh {
+            return Err(Failure::usage("a saved plan has its options in it: only guards can be added to them")
+                .help("give --replace, --target, --config and --refresh to the `preview` that saves the plan"));
+        }
+        self.require_stack()?;
+        let deployment = self.deploy(watch, None, Some(&up.applying))?;
+        let result = deployment.up_saved(file, &given).await;
+        if result.is_ok() {
+            self.show_outputs(watch, &deployment).await;
+        }
+        self.ended(result)
     }
 
     pub(super) async fn destroy(&self, destroy: &Destroy) -> u8 {
@@ -266,7 +295,7 @@ impl App {
         }
     }
 
-    fn require_program(&self, command: &str) -> Result<(), Failure> {
+    pub(super) fn require_program(&self, command: &str) -> Result<(), Failure> {
         if self.program.is_some() {
             return Ok(());
         }

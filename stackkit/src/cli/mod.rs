@@ -5,6 +5,7 @@ mod config;
 mod deploy;
 mod error;
 mod graph;
+mod policy;
 mod prompt;
 mod show;
 mod signal;
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use args::{
     Applying, Args, Color, Command, Completions, ConfigCommand, Destroy, Global, Graph, GraphFormat, Outputs, Planning,
-    Preview, Refresh, StackCommand, StateCommand, Up,
+    PolicyCommand, Preview, Refresh, StackCommand, StateCommand, Up,
 };
 
 use crate::cli::error::Failure;
@@ -93,6 +94,7 @@ pub async fn run(program: Option<Program>, args: Args) -> u8 {
         Command::Config(command) => app.config_command(command).await,
         Command::Stack(command) => app.stack_command(command).await,
         Command::Graph(options) => app.graph(options).await,
+        Command::Policy(command) => app.policy_command(command).await,
         Command::Completions(options) => completions(options),
     };
     match result {

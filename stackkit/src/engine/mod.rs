@@ -1,10 +1,11 @@
 //! The engine as a library: what the command line and embedding programs call.
 
 mod error;
+mod saved;
 pub(crate) mod session;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -24,6 +25,7 @@ use crate::ids::Ids;
 use crate::plan::{Plan, PlanInput, PlanOptions, plan};
 use crate::program::Program;
 use crate::refresh::Reality;
+use crate::saved::Saved;
 use crate::scrub::Scrubber;
 use crate::seal::KeyOptions;
 use crate::stack::Declarations;
@@ -146,9 +148,16 @@ impl Deployment {
     /// # Errors
     /// Everything that is wrong or refused, together; keys or state that cannot be read.
     pub async fn preview(&self, options: &PlanOptions) -> Result<Arc<Plan>, RunError> {
+        self.look(options, None).await
+    }
+
+    async fn look(&self, options: &PlanOptions, save: Option<&Path>) -> Result<Arc<Plan>, RunError> {
         let started = Instant::now();
         self.begin(Operation::Preview);
-        let mut session = self.source.open(&self.options.stack, Missing::Imagine).await?;
+        // Nothing can be sealed without a key.
+        let missing = if save.is_some() { Missing::Make } else { Missing::Imagine };
+        let mut session = self.source.open(&self.options.stack, missing).await?;
+        self.tell_of_key(&session);
         let declared = self.declarations(&session).await?;
         let mut run = Run::new(self, &mut session)?;
         run.owner_check()?;
@@ -157,6 +166,9 @@ impl Deployment {
             run.refresh(&declared, false).await?;
         }
         let (plan, _) = run.plan(&declared, options, Operation::Preview).await?;
+        if let Some(file) = save {
+            self.seal_plan(file, options, &session, &declared, &plan)?;
+        }
         let mut summary = plan.summary();
         summary.duration = started.elapsed();
         self.options.listener.event(&Event::Finished { summary });
@@ -175,7 +187,7 @@ impl Deployment {
         self.tell_of_key(&session);
         let declared = self.declarations(&session).await?;
         session.lock("up").await?;
-        self.change(session, declared, options, confirm, Operation::Up, started).await
+        self.change(session, declared, options, confirm, Operation::Up, started, None).await
     }
 
     /// Deletes everything in the state. The program is not run.
@@ -187,7 +199,7 @@ impl Deployment {
         self.begin(Operation::Destroy);
         let mut session = self.source.open(&self.options.stack, Missing::Refuse).await?;
         session.lock("destroy").await?;
-        self.change(session, Declarations::default(), options, confirm, Operation::Destroy, started).await
+        self.change(session, Declarations::default(), options, confirm, Operation::Destroy, started, None).await
     }
 
     /// Lets the state follow reality.
@@ -354,6 +366,7 @@ impl Deployment {
         Ok(program.declare(&self.options.stack, &dir, session.config.clone()).await?)
     }
 
+    #[allow(clippy::too_many_arguments, reason = "what a run is about, each of another kind")]
     async fn change(
         &self,
         mut session: Session,
@@ -362,6 +375,7 @@ impl Deployment {
         confirm: Confirm<'_>,
         operation: Operation,
         started: Instant,
+        saved: Option<&Saved>,
     ) -> Result<Summary, RunError> {
         let mut run = Run::new(self, &mut session)?;
         run.owner_check()?;
@@ -371,6 +385,9 @@ impl Deployment {
             run.refresh(&declared, true).await?;
         }
         let (plan, imports) = run.plan(&declared, options, operation).await?;
+        if let Some(saved) = saved {
+            saved.check_plan(&plan).map_err(RunError::one)?;
+        }
         let nothing = plan.steps.node_count() == 0 && !plan.has_changes();
         run.check_connections(&declared, &plan).await?;
         // A run is not slow because a person thought about it.
@@ -545,8 +562,16 @@ impl<'a> Run<'a> {
             diagnostic.message = self.scrubber.scrub(&diagnostic.message);
             diagnostic.help = diagnostic.help.as_deref().map(|help| self.scrubber.scrub(help));
         }
+        for advice in &mut plan.advice {
+            advice.message = self.scrubber.scrub(&advice.message);
+        }
         let plan = Arc::new(plan);
         self.deployment.options.listener.event(&Event::Planned { plan: Arc::clone(&plan) });
+        for advice in &plan.advice {
+            let (urn, message) = (advice.urn.clone(), advice.message.clone());
+            let policy = advice.policy.clone().unwrap_or_default();
+            self.deployment.options.listener.event(&Event::Advice { policy, urn, message });
+        }
         if plan.diagnostics.is_empty() {
             Ok((plan, imports))
         } else {

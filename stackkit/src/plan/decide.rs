@@ -76,8 +76,12 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
 
     let outputs = planned_outputs(input, &known, &mut diagnostics);
     let steps = order::steps(input, &nodes, &dependencies, &owned, &mut diagnostics);
-    let mut plan = Plan { nodes, steps, outputs, diagnostics, known, dependencies };
+    let (advice, unjudged) = Default::default();
+    let mut plan = Plan { nodes, steps, outputs, diagnostics, advice, unjudged, known, dependencies };
+    plan.nodes.iter_mut().for_each(|node| crate::policy::explain(input.declared, node));
     guard(input, &mut plan);
+    crate::policy::judge(input, &mut plan);
+    crate::check::judge_plan(input, &mut plan);
     plan
 }
 

@@ -39,10 +39,12 @@ pub struct PlanInput<'a> {
     pub options: &'a PlanOptions,
 }
 
-/// Limits and selections of a plan.
-#[derive(Debug, Clone, Default)]
+/// Limits and selections of a plan. A saved plan carries them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct PlanOptions {
     /// What the plan is for.
+    #[serde(skip)]
     pub operation: Option<Operation>,
     /// Refuse a plan that deletes or replaces anything.
     pub no_destroy: bool,
@@ -52,6 +54,23 @@ pub struct PlanOptions {
     pub expect_no_changes: bool,
     /// URNs (or names) to replace even if nothing changed.
     pub replace: Vec<String>,
+}
+
+impl PlanOptions {
+    /// These options with the guards of others in addition.
+    #[must_use]
+    pub(crate) fn guarded(mut self, by: &PlanOptions) -> Self {
+        self.no_destroy |= by.no_destroy;
+        self.expect_no_changes |= by.expect_no_changes;
+        self.max_deletes = self.max_deletes.into_iter().chain(by.max_deletes).min();
+        self
+    }
+
+    /// These options without their guards: what is planned, not what is refused.
+    #[must_use]
+    pub(crate) fn selection(&self) -> Self {
+        Self { no_destroy: false, expect_no_changes: false, max_deletes: None, operation: None, ..self.clone() }
+    }
 }
 
 /// What will be done to a resource.
@@ -168,6 +187,10 @@ pub struct Plan {
     pub outputs: Vec<PlannedOutput>,
     /// Everything wrong or refused; a plan with any cannot be applied.
     pub diagnostics: Vec<Diagnostic>,
+    /// What advisory policies have to say.
+    pub advice: Vec<Diagnostic>,
+    /// Policies, by number, that judge a node once more of it is known, by index of the node.
+    pub(crate) unjudged: std::collections::BTreeMap<usize, Vec<usize>>,
     /// Values of the declared resources as far as they are known, one vector a resource.
     pub(crate) known: Vec<Vec<Value>>,
     /// Edges between declared resources.

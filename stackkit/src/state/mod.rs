@@ -9,7 +9,7 @@ mod lock;
 pub mod memory;
 pub mod model;
 mod records;
-mod store;
+pub(crate) mod store;
 mod verify;
 
 pub use error::StateError;

@@ -42,6 +42,7 @@ pub(super) struct Inner {
     pub(super) things: BTreeMap<String, Thing>,
     pub(super) calls: Vec<CloudCall>,
     failures: Vec<Failure>,
+    answers: Vec<(String, &'static str, Value)>,
     pub(super) made: u64,
     /// What has ever been made.
     pub(super) born: BTreeSet<Urn>,
@@ -285,6 +286,12 @@ impl Cloud {
         found
     }
 
+    /// The next create or update of this resource (its name, URN or type) makes something else of a field than it was
+    /// given, and says so.
+    pub fn answer(&self, target: &str, field: &'static str, value: Value) {
+        self.lock().answers.push((target.to_owned(), field, value));
+    }
+
     /// Fails where a rule says so.
     pub(super) async fn trip(&self, verb: Verb, urn: &Urn, moment: Moment) -> Result<(), Error> {
         if moment == Moment::Before {
@@ -376,6 +383,16 @@ impl Drop for Running<'_> {
         if let Some((.., ended)) = inner.spans.get_mut(self.1) {
             *ended = Some(Instant::now());
         }
+    }
+}
+
+impl Inner {
+    /// What becomes of values that a create or update was given.
+    pub(super) fn answered(&mut self, schema: &Schema, urn: &Urn, values: &mut [Value]) {
+        self.answers.retain(|(target, field, value)| {
+            let slot = schema.index(field).and_then(|index| values.get_mut(index)).filter(|_| names(target, urn));
+            slot.map(|slot| *slot = value.clone()).is_none()
+        });
     }
 }
 

@@ -69,6 +69,7 @@ pub struct Test {
     refresh: bool,
     cancel_after: Option<usize>,
     weather: Option<Weather>,
+    plan_file: Option<std::path::PathBuf>,
     world: World,
 }
 
@@ -103,6 +104,7 @@ impl Test {
             refresh: true,
             cancel_after: None,
             weather: None,
+            plan_file: None,
             world: World {
                 cloud: Cloud::default(),
                 backend: MemoryBackend::default(),
@@ -208,6 +210,16 @@ impl Test {
         self.run(What::Preview, &self.world.clone()).await
     }
 
+    /// Plans, and seals the plan into a file; see [`Deployment::save_plan`].
+    pub async fn save_plan(&self, file: &std::path::Path) -> TestRun {
+        self.with_plan(file).run(What::Preview, &self.world.clone()).await
+    }
+
+    /// Applies a saved plan; see [`Deployment::up_saved`].
+    pub async fn up_saved(&self, file: &std::path::Path) -> TestRun {
+        self.with_plan(file).run(What::Up, &self.world.clone()).await
+    }
+
     /// Makes the mocked cloud what the program says.
     pub async fn up(&self) -> TestRun {
         self.run(What::Up, &self.world.clone()).await
@@ -281,6 +293,10 @@ impl Test {
         deployment
     }
 
+    fn with_plan(&self, file: &std::path::Path) -> Self {
+        Self { plan_file: Some(file.to_owned()), ..self.clone() }
+    }
+
     async fn run(&self, what: What, world: &World) -> TestRun {
         let backend: Arc<dyn Backend> = Arc::new(world.backend.clone());
         self.run_on(what, world, backend, world.cloud.clone()).await
@@ -317,11 +333,13 @@ impl Test {
         let before = world.backend.appended();
         let backend = Arc::new(Measured { inner: backend, sizes: Arc::clone(&sizes) });
         let deployment = self.deployment(world, backend, cloud, options);
-        let result = match what {
-            What::Preview => deployment.preview(&self.options).await.map(|plan| plan.summary()),
-            What::Up => deployment.up(&self.options, &|_| true).await,
-            What::Destroy => deployment.destroy(&self.options, &|_| true).await,
-            What::Refresh => deployment.refresh(&|_| true).await,
+        let result = match (what, &self.plan_file) {
+            (What::Preview, Some(file)) => deployment.save_plan(&self.options, file).await.map(|plan| plan.summary()),
+            (What::Up, Some(file)) => deployment.up_saved(file, &self.options).await,
+            (What::Preview, None) => deployment.preview(&self.options).await.map(|plan| plan.summary()),
+            (What::Up, None) => deployment.up(&self.options, &|_| true).await,
+            (What::Destroy, _) => deployment.destroy(&self.options, &|_| true).await,
+            (What::Refresh, _) => deployment.refresh(&|_| true).await,
         };
         let state = match Store::open(Arc::new(world.backend.clone()), Arc::clone(&world.sealer)).await {
             Ok((_, state)) => state,
@@ -334,7 +352,8 @@ impl Test {
         });
         let appended = world.backend.appended() - before;
         let entries = sizes.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        TestRun { test: self.clone(), result, state, events, plan, appended, entries }
+        let test = Self { plan_file: None, ..self.clone() };
+        TestRun { test, result, state, events, plan, appended, entries }
     }
 }
 

@@ -201,7 +201,8 @@ impl Inner {
         if version > 0 {
             id.push_str(&format!("-{version}"));
         }
-        let values = made_up(schema, urn, &id, args, version);
+        let mut values = made_up(schema, urn, &id, args, version);
+        self.answered(schema, urn, &mut values);
         if self.weather.strict {
             self.given.insert(id.clone(), id.clone());
             for (index, _) in schema.outputs().filter(|(_, field)| !field.volatile) {
@@ -234,10 +235,10 @@ impl Inner {
     ) -> Result<Values, Error> {
         self.made += 1;
         let fresh = made_up(schema, urn, id, args, self.made);
-        let Some(thing) = self.things.get_mut(id) else {
+        let Some(thing) = self.things.get(id) else {
             return Err(Error::not_found(format!("there is no `{id}`")));
         };
-        let values: Values = schema
+        let mut values: Values = schema
             .fields
             .iter()
             .enumerate()
@@ -249,9 +250,12 @@ impl Inner {
                 _ => fresh.get(index).cloned().unwrap_or_default(),
             })
             .collect();
-        let before = std::mem::replace(&mut thing.values, values.clone());
-        thing.before = Some((seen, before));
-        thing.urn = urn.clone();
+        self.answered(schema, urn, &mut values);
+        if let Some(thing) = self.things.get_mut(id) {
+            let before = std::mem::replace(&mut thing.values, values.clone());
+            thing.before = Some((seen, before));
+            thing.urn = urn.clone();
+        }
         Ok(values)
     }
 }

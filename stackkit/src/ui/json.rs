@@ -81,7 +81,12 @@ impl<W: Write + Send> JsonLines<W> {
             if let Some(urn) = &diagnostic.urn {
                 name_resource(map, urn);
             }
-            let texts = [("field", &diagnostic.field), ("help", &diagnostic.help), ("at", &diagnostic.at)];
+            let texts = [
+                ("field", &diagnostic.field),
+                ("help", &diagnostic.help),
+                ("at", &diagnostic.at),
+                ("policy", &diagnostic.policy),
+            ];
             for (name, text) in texts {
                 if let Some(text) = text {
                     map.insert(name.into(), text.as_str().into());
@@ -240,6 +245,14 @@ impl<W: Write + Send> Listener for JsonLines<W> {
             }
             Event::Warning { urn: None, message } => json!({ "type": "warning", "message": message }),
             Event::Warning { urn: Some(urn), message } => about(urn, json!({ "type": "warning", "message": message })),
+            Event::Advice { policy, urn, message } => {
+                let object = json!({ "type": "warning", "policy": policy, "message": message });
+                match urn {
+                    Some(urn) => about(urn, object),
+                    None => object,
+                }
+            }
+            Event::CheckFailed { message, at } => json!({ "type": "check_failed", "message": message, "at": at }),
             Event::Recovered { urn, message } => about(urn, json!({ "type": "recovered", "message": message })),
             Event::Refreshing { count } => json!({ "type": "refreshing", "count": count }),
             Event::Drifted { urn, fields, gone } => {

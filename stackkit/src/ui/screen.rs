@@ -274,6 +274,13 @@ impl State {
                 let about = urn.as_ref().map(|urn| format!("{}: ", name(urn))).unwrap_or_default();
                 self.block(&paint.yellow("warning: "), 9, &format!("{about}{message}"), options);
             }
+            Event::Advice { urn, message, .. } => {
+                let about = urn.as_ref().map(|urn| format!("{}: ", name(urn))).unwrap_or_default();
+                self.block(&paint.yellow("warning: "), 9, &format!("{about}{message}"), options);
+            }
+            Event::CheckFailed { message, at } => {
+                self.block(&paint.red(" ✗ failed  "), 11, &format!("{message} [{at}]"), options);
+            }
             Event::Recovered { .. } | Event::Drifted { .. } | Event::Refreshing { .. } if quiet => {}
             Event::Recovered { urn, message } => {
                 self.block(&paint.cyan(" ↺ recovered  "), 14, &format!("{}: {message}", name(urn)), options);

@@ -323,3 +323,39 @@ pub async fn settled(test: &Test) {
 pub fn schema() -> &'static stackkit::schema::Schema {
     Node::SCHEMA
 }
+
+type Body = Box<dyn Fn(&mut Stack)>;
+
+thread_local! {
+    static BODY: RefCell<Option<Body>> = const { RefCell::new(None) };
+}
+
+/// A program whose body is a closure.
+#[stackkit::program(providers(Toy))]
+pub async fn written(stack: &mut Stack) -> Result<()> {
+    BODY.with_borrow(|body| {
+        if let Some(body) = body {
+            body(stack);
+        }
+    });
+    Ok(())
+}
+
+/// A test on an empty world of a program with this body.
+pub fn program(body: impl Fn(&mut Stack) + 'static) -> Test {
+    rewrite(body);
+    Test::of(written)
+}
+
+/// The program gets another body.
+pub fn rewrite(body: impl Fn(&mut Stack) + 'static) {
+    BODY.set(Some(Box::new(body)));
+}
+
+/// Every diagnostic of a run that was refused, one a line.
+#[track_caller]
+pub fn refused(test: &Test, run: &TestRun) -> Vec<String> {
+    assert_eq!(run.expect_err().exit_code(), 3, "{}", run.expect_err());
+    assert!(test.cloud().calls().is_empty(), "{:?}", test.cloud().calls());
+    run.expect_err().to_string().lines().map(str::to_owned).collect()
+}

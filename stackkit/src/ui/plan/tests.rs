@@ -22,7 +22,16 @@ fn change(field: &'static str, before: Value, after: Value) -> FieldChange {
 }
 
 fn plan(nodes: Vec<PlanNode>, outputs: Vec<PlannedOutput>) -> Plan {
-    Plan { nodes, steps: DiGraph::new(), outputs, diagnostics: Vec::new(), known: Vec::new(), dependencies: Vec::new() }
+    Plan {
+        nodes,
+        steps: DiGraph::new(),
+        outputs,
+        diagnostics: Vec::new(),
+        advice: Vec::new(),
+        unjudged: Default::default(),
+        known: Vec::new(),
+        dependencies: Vec::new(),
+    }
 }
 
 fn check(plan: &Plan, expected: &str) {
