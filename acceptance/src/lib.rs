@@ -129,6 +129,13 @@ impl Sandbox {
         self
     }
 
+    /// The same folder with another program, which may have a stack of its own in it.
+    #[must_use]
+    pub fn with_program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = program.into();
+        self
+    }
+
     /// The folder where the stack's files are.
     pub fn stack(&self) -> PathBuf {
         self.folder.path().join("stack")

@@ -314,6 +314,9 @@ macro_rules! kind {
             fn into_values(self) -> ::stackkit::resource::Values {
                 self.0
             }
+            fn from_draft(values: ::stackkit::resource::Values) -> Self {
+                Self(values)
+            }
             fn outputs(resource: u32) -> $outputs {
                 use ::stackkit::output::Output;
                 $outputs {

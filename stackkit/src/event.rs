@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::hook::HookPoint;
 use crate::plan::{Action, Plan};
 use crate::urn::Urn;
 
@@ -61,6 +62,11 @@ pub enum Event {
         /// How many.
         count: usize,
     },
+    /// What a program takes from elsewhere is being read.
+    Reading {
+        /// How many reads.
+        count: usize,
+    },
     /// A resource is not as the state has it.
     Drifted {
         /// The resource.
@@ -98,7 +104,34 @@ pub enum Event {
         /// What is done to it.
         verb: Verb,
     },
-    /// A running call said something.
+    /// A hook of the program began.
+    HookStarted {
+        /// The resource.
+        urn: Urn,
+        /// When it runs.
+        point: HookPoint,
+    },
+    /// A hook of the program ended well.
+    HookDone {
+        /// The resource.
+        urn: Urn,
+        /// When it runs.
+        point: HookPoint,
+        /// How long it took.
+        elapsed: Duration,
+    },
+    /// A hook of the program failed, and its step with it.
+    HookFailed {
+        /// The resource.
+        urn: Urn,
+        /// When it runs.
+        point: HookPoint,
+        /// How long it took.
+        elapsed: Duration,
+        /// Why.
+        error: String,
+    },
+    /// A running call or hook said something.
     Progress {
         /// The resource.
         urn: Urn,
@@ -174,6 +207,8 @@ pub enum Verb {
     Record,
     /// Drops it from the state without a call.
     Forget,
+    /// Reads something that the stack does not manage.
+    Read,
 }
 
 impl Verb {
@@ -187,6 +222,7 @@ impl Verb {
             Verb::Import => "import",
             Verb::Record => "record",
             Verb::Forget => "forget",
+            Verb::Read => "read",
         }
     }
 }

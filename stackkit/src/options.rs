@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::hook::Hooked;
 use crate::value::Value;
 
 /// The options of one declaration. Set through the methods of [`crate::Handle`].
@@ -21,8 +22,10 @@ pub struct Options {
     pub replace_trigger: Option<Value>,
     /// Resources that must be there first, by index in the stack.
     pub depends_on: Vec<u32>,
-    /// The same, by name or URN.
+    /// The same, by name, path or URN.
     pub depends_on_named: Vec<String>,
+    /// Components of which everything must be there first, by index in the stack.
+    pub depends_on_components: Vec<u32>,
     /// Forget instead of delete.
     pub retain_on_delete: bool,
     /// The resource whose deletion takes this one along, by index in the stack.
@@ -37,6 +40,8 @@ pub struct Options {
     pub delete_timeout: Option<Duration>,
     /// Name of the provider instance; the provider's default one where unset.
     pub provider: Option<String>,
+    /// What the program runs before and after steps, in this order.
+    pub(crate) hooks: Vec<Hooked>,
 }
 
 impl Options {
@@ -50,6 +55,7 @@ impl Options {
         replace_trigger: None,
         depends_on: Vec::new(),
         depends_on_named: Vec::new(),
+        depends_on_components: Vec::new(),
         retain_on_delete: false,
         deleted_with: None,
         delete_before_replace: None,
@@ -57,5 +63,6 @@ impl Options {
         update_timeout: None,
         delete_timeout: None,
         provider: None,
+        hooks: Vec::new(),
     };
 }

@@ -58,6 +58,9 @@ impl<'a> Recorded<'a> {
 
 impl Lookup for Recorded<'_> {
     fn attr(&self, resource: u32, field: u16) -> Value {
+        if let Some(read) = self.declared.read(resource) {
+            return read.field(field);
+        }
         let Some(declared) = self.declared.resources.get(resource as usize) else {
             return Value::Unknown { secret: false };
         };
@@ -289,51 +292,59 @@ impl Reality<'_> {
                 continue;
             }
             let refuse = |message: String| Diagnostic::refused(message).on(&declared.urn).at(declared.at);
-            if let Some(owner) = state
-                .resources
-                .values()
-                .find(|record| record.urn.type_name() == declared.urn.type_name() && record.id == *id)
-            {
-                problems.push(refuse(format!("`{id}` cannot be imported: it belongs to {} of this stack", owner.urn)));
-                continue;
-            }
             let Some(entry) = self.catalog.get(declared.schema.type_name) else { continue };
-            let connection = match self.connection(declared.provider_instance(), state).await {
-                Ok(connection) => connection,
-                Err(problem) => {
-                    problems.push(problem);
-                    continue;
-                }
-            };
             if let Some(first) = claimed.insert((declared.provider_instance(), declared.urn.type_name(), id), declared)
             {
                 problems.push(refuse(format!("`{id}` cannot be imported: {} imports it already", first.urn)));
                 continue;
             }
-            let cx = read_context(&self.info, declared.urn.clone());
-            match read_one(connection, entry.ty, cx, id.clone(), None).await {
-                Ok(Some(values)) => {
-                    let record = self.imported(declared, id, &values);
+            match self.adoptable(&declared.urn, entry, declared.provider_instance(), id, state).await {
+                Ok(record) => {
                     found.insert(index as u32, record);
                 }
-                Ok(None) => problems.push(refuse(format!("there is nothing with the id `{id}` to import"))),
-                Err(error) => {
-                    let message = self.scrubber.scrub(error.message());
-                    problems.push(refuse(format!("`{id}` could not be read: {message}")));
-                }
+                Err(problem) => problems.push(if problem.urn.is_some() { problem.at(declared.at) } else { problem }),
             }
         }
         if problems.is_empty() { Ok(found) } else { Err(problems) }
     }
 
-    fn imported(&self, declared: &Declared, id: &str, values: &[Value]) -> ResourceRecord {
-        let schema = declared.schema;
+    /// Reads something that is to be adopted. The record is not part of the state yet.
+    ///
+    /// # Errors
+    /// When it belongs to another resource of the stack, is not there, or cannot be read.
+    pub(crate) async fn adoptable(
+        &mut self,
+        urn: &Urn,
+        entry: &TypeEntry,
+        provider: &str,
+        id: &str,
+        state: &State,
+    ) -> Result<ResourceRecord, Diagnostic> {
+        let refuse = |message: String| Diagnostic::refused(message).on(urn);
+        let mut recorded = state.resources.values();
+        if let Some(owner) = recorded.find(|record| record.urn.type_name() == urn.type_name() && record.id == id) {
+            return Err(refuse(format!("`{id}` cannot be imported: it belongs to {} of this stack", owner.urn)));
+        }
+        let connection = self.connection(provider, state).await?;
+        let cx = read_context(&self.info, urn.clone());
+        match read_one(connection, entry.ty, cx, id.to_owned(), None).await {
+            Ok(Some(values)) => Ok(self.imported(urn, entry, provider, id, &values)),
+            Ok(None) => Err(refuse(format!("there is nothing with the id `{id}` to import"))),
+            Err(error) => {
+                let message = self.scrubber.scrub(error.message());
+                Err(refuse(format!("`{id}` could not be read: {message}")))
+            }
+        }
+    }
+
+    fn imported(&self, urn: &Urn, entry: &TypeEntry, provider: &str, id: &str, values: &[Value]) -> ResourceRecord {
+        let schema = entry.schema;
         self.scrubber.learn_all(values);
         ResourceRecord {
             instance: Instance(0),
-            urn: declared.urn.clone(),
+            urn: urn.clone(),
             id: id.to_owned(),
-            provider: declared.provider_instance().to_owned(),
+            provider: provider.to_owned(),
             status: Status::Incomplete,
             schema_version: schema.version,
             inputs: BTreeMap::new(),

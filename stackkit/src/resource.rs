@@ -38,6 +38,8 @@ pub trait Resource: Sized + Send + Sync + 'static {
     const SCHEMA: &'static Schema;
     /// The values that the draft was filled with.
     fn into_values(self) -> Values;
+    /// A draft that is filled with these values, one a field of the schema.
+    fn from_draft(values: Values) -> Self;
     /// References to the fields of a declared resource.
     fn outputs(resource: u32) -> Self::Outputs;
 }

@@ -40,7 +40,7 @@ fn resource(number: u64, name: &str, secret: Value) -> Change {
         seen: BTreeMap::new(),
         drifted: BTreeSet::new(),
         dependencies: BTreeSet::new(),
-        options: RecordedOptions::default(),
+        options: RecordedOptions { hook_due: Some(HookDue::Create), ..RecordedOptions::default() },
     })))
 }
 
@@ -84,6 +84,7 @@ async fn a_second_reader_opens_the_state_and_refuses_an_edited_one() {
     let a = &records["r/00000000000000ab"];
     assert_eq!(a["urn"], "test:Thing::a");
     assert_eq!(a["inputs"]["pass~word/1"]["secret"], "hunter2");
+    assert_eq!(a["options"]["hook_due"], "create");
     assert_eq!(a["inputs"]["$plain"][1]["secret"], "tränen\n");
     assert_eq!(records["p/test"]["settings"]["token"]["secret"], "t0ken");
     assert_eq!(records["o/all"]["value"]["secret"]["k"], 42);

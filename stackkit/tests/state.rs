@@ -763,6 +763,7 @@ fn record() -> impl Strategy<Value = Record> {
             deleted_with: with.then(|| Urn::new("test:Owner", "o\"w\n")),
             delete_before_replace: protect != retain_on_delete,
             delete_timeout: timeout.map(|nanos| Duration::from_nanos(nanos.into())),
+            hook_due: timeout.map(|nanos| if nanos % 2 == 0 { HookDue::Create } else { HookDue::Update }),
         },
     );
     prop_oneof![

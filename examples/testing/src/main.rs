@@ -50,16 +50,33 @@ async fn service(stack: &mut Stack) -> Result<()> {
             .precondition("settings end with a line break", |file| file.content.reveal().ends_with('\n'));
     }
 
-    let key = stack.add("tls", local::TlsPrivateKey::new());
     let days: u32 = if production { 90 } else { 365 };
-    let certificate = local::SelfSignedCert::new(&key.private_key_pem, "service.internal").valid_days(days);
-    let certificate = stack.add("tls", certificate);
-    stack.add("tls.crt", local::File::new(text!("{}/tls.crt", folder.path), &certificate.certificate_pem));
+    let tls = certificate(stack, "tls", "service.internal", days);
+    stack.add("tls.crt", local::File::new(text!("{}/tls.crt", folder.path), &tls.pem));
     stack.check("the database's password has at least 12 characters", &password, |password| {
         password.reveal().len() >= 12
     });
     stack.output("database_password", &password);
     Ok(())
+}
+
+/// What [`certificate`] makes.
+struct Certificate {
+    pem: Output<String>,
+}
+
+/// A certificate with its key: a component, to be used wherever one is wanted.
+fn certificate(scope: &mut Scope, name: &str, host: &str, days: u32) -> Certificate {
+    let mut component = scope.component(name);
+    let key = component.add("key", local::TlsPrivateKey::new());
+    let signed = local::SelfSignedCert::new(&key.private_key_pem, host).valid_days(days);
+    let signed = component.add("certificate", signed).before_create(|hook| async move {
+        if hook.valid_days > 398 {
+            return Err(ProgramError::msg("browsers take no certificate that is valid for longer than 398 days"));
+        }
+        Ok(())
+    });
+    Certificate { pem: signed.certificate_pem.clone() }
 }
 
 #[cfg(test)]

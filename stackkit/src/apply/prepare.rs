@@ -10,13 +10,14 @@ use crate::apply::call::{Ask, Call, DEFAULT_TIMEOUT, Prior};
 use crate::apply::{Executor, Prepared, Running};
 use crate::catalog::{Catalog, TypeEntry};
 use crate::event::Verb;
+use crate::hook;
 use crate::plan::{self, Action, Plan, PlanNode, Step};
 use crate::provider::Connection;
 use crate::resource::Values;
 use crate::schema::Schema;
 use crate::stack::Declared;
 use crate::state::model::{
-    Change, Instance, IntentKind, IntentRecord, Key, Record, RecordedOptions, ResourceRecord, Status,
+    Change, HookDue, Instance, IntentKind, IntentRecord, Key, Record, RecordedOptions, ResourceRecord, Status,
 };
 use crate::value::Value;
 
@@ -98,6 +99,7 @@ impl Executor<'_> {
                 settled.urn = declared.urn.clone();
                 settled.dependencies = self.dependency_instances(index);
                 settled.options = plan::recorded_options(declarations, declared);
+                settled.options.hook_due = hook::left(&declared.options().hooks, record.options.hook_due);
                 if planned.action != Action::Record || diff.changes.is_empty() {
                     settled.inputs = plan::named_inputs(declared.schema, &desired);
                     settled.drifted.clear();
@@ -113,8 +115,12 @@ impl Executor<'_> {
                 });
                 self.values[index as usize] = plan::record_values(declared.schema, &settled);
                 let imported = matches!(planned.action, Action::Import { .. });
+                let left = settled.options.hook_due.map(|due| (due, settled.id.clone()));
                 if imported || Some(&settled) != self.job.state.resources.get(&settled.instance) {
                     changes.push(Change::Put(Record::Resource(Box::new(settled))));
+                }
+                if let Some((due, id)) = left {
+                    return self.prepare_left_hooks(step, node, declared, entry, &record, (due, id, changes)).await;
                 }
                 Prepared::Done(changes, imported.then_some(Verb::Import))
             }
@@ -167,7 +173,7 @@ impl Executor<'_> {
         if let Some(name) = schema.name_field() {
             by_engine = declared.values.get(name).is_some_and(Value::is_null);
             if by_engine && let Some(slot) = args.get_mut(name) {
-                *slot = Value::Text(physical_name(&self.job.info.stack, declared.urn.name(), instance));
+                *slot = Value::Text(physical_name(&self.job.info.stack, declared.urn.path(), instance));
             }
         }
         if let Some(field) = unknown_field(declared, &args) {
@@ -181,7 +187,7 @@ impl Executor<'_> {
             Ok(found) => found,
             Err(error) => return Prepared::Failed(verb, error),
         };
-        let intent = IntentRecord {
+        let mut intent = IntentRecord {
             instance,
             urn: declared.urn.clone(),
             provider: provider.to_owned(),
@@ -196,6 +202,8 @@ impl Executor<'_> {
             options: plan::recorded_options(self.job.declared, declared),
             replaces: predecessor.map(|record| record.instance),
         };
+        let hooks = declared.options().hooks.clone();
+        intent.options.hook_due = hook::due(&hooks, HookDue::Create, None);
         let limit = declared.options().create_timeout;
         let call = self.call(connection, entry, declared, instance, &intent.token, limit);
         let mut running = Box::new(Running {
@@ -208,9 +216,10 @@ impl Executor<'_> {
             args: args.clone(),
             call,
             intent: Some(intent),
+            hooks,
         });
         if by_engine {
-            changes.extend(running.take_intent());
+            changes.extend(self.begin(&mut running));
         } else {
             running.ask = Ask::IsNameFree { args };
         }
@@ -240,7 +249,7 @@ impl Executor<'_> {
             Err(error) => return Prepared::Failed(Verb::Update, error),
         };
         changes.extend(more);
-        let intent = IntentRecord {
+        let mut intent = IntentRecord {
             instance: record.instance,
             urn: declared.urn.clone(),
             provider: record.provider.clone(),
@@ -255,6 +264,8 @@ impl Executor<'_> {
             options: plan::recorded_options(self.job.declared, declared),
             replaces: None,
         };
+        let hooks = declared.options().hooks.clone();
+        intent.options.hook_due = hook::due(&hooks, HookDue::Update, record.options.hook_due);
         let limit = declared.options().update_timeout;
         let call = self.call(connection, entry, declared, record.instance, &intent.token, limit);
         let mut running = Box::new(Running {
@@ -266,7 +277,7 @@ impl Executor<'_> {
             ask: Ask::Update {
                 id: record.id.clone(),
                 prior: Prior {
-                    values: plan::state_values(declared.schema, &record),
+                    values: told(declared.schema, &record, &args),
                     partial: record.status == Status::Incomplete,
                 },
                 args: args.clone(),
@@ -274,8 +285,9 @@ impl Executor<'_> {
             args,
             call,
             intent: Some(intent),
+            hooks,
         });
-        changes.extend(running.take_intent());
+        changes.extend(self.begin(&mut running));
         Prepared::Call(changes, running)
     }
 
@@ -367,8 +379,9 @@ impl Executor<'_> {
             args: Values::new(),
             call,
             intent: Some(intent),
+            hooks: self.hooks(planned, &record.urn),
         });
-        changes.extend(running.take_intent());
+        changes.extend(self.begin(&mut running));
         Prepared::Call(changes, running)
     }
 
@@ -411,7 +424,7 @@ impl Executor<'_> {
     }
 
     /// The connection of a provider instance, and what is to be recorded of it.
-    async fn connection(&mut self, instance: &str) -> Result<(Arc<dyn Connection>, Vec<Change>), String> {
+    pub(super) async fn connection(&mut self, instance: &str) -> Result<(Arc<dyn Connection>, Vec<Change>), String> {
         let declared = self.job.declared.providers.iter().find(|provider| provider.name == instance);
         let settings = match declared {
             Some(provider) => provider.settings.resolve(&self.lookup()).map_err(|error| error.to_string())?,
@@ -455,6 +468,17 @@ impl Running {
     pub(super) fn take_intent(&mut self) -> Option<Change> {
         self.intent.take().map(|intent| Change::Put(Record::Intent(Box::new(intent))))
     }
+}
+
+/// The present values of what is to be updated. Where nobody was ever told an input, it has what the program says.
+fn told(schema: &Schema, record: &ResourceRecord, args: &[Value]) -> Values {
+    let mut values = plan::state_values(schema, record);
+    for (index, _) in schema.inputs().filter(|(_, field)| plan::was_never_told(field, record)) {
+        if let (Some(slot), Some(said)) = (values.get_mut(index).filter(|slot| slot.is_null()), args.get(index)) {
+            *slot = said.clone();
+        }
+    }
+    values
 }
 
 fn unknown_field(declared: &Declared, args: &[Value]) -> Option<&'static str> {

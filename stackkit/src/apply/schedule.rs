@@ -86,6 +86,13 @@ impl Schedule {
         self.has_ready()
     }
 
+    /// A step that was taken and waited for something: it is ready again.
+    pub(crate) fn resume(&mut self, step: NodeIndex) {
+        let index = step.index();
+        self.stages[index] = if self.stages[index] == Stage::Restarted { Stage::Again } else { Stage::Ready };
+        self.ready.push((self.path[index], Reverse(index as u32)));
+    }
+
     /// A step that was taken but not started after all.
     pub(crate) fn put_back(&mut self, step: NodeIndex) {
         self.stages[step.index()] = Stage::Waiting;

@@ -10,6 +10,7 @@ use crate::apply::{Executor, Running};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Verb};
 use crate::plan::{self, Action};
+use crate::read::Behind;
 use crate::resource::Values;
 use crate::state::model::{Change, Instance, IntentRecord, Key, OutputRecord, Record, ResourceRecord, Status};
 
@@ -36,13 +37,14 @@ impl Executor<'_> {
                     intent.at = self.job.info.clock.now();
                 }
                 running.ask = Ask::Create { args: running.args.clone(), name_was_free: free };
-                let intent = running.take_intent();
+                let intent = self.begin(&mut running);
                 self.record(intent.into_iter().collect());
                 self.starts.push(Box::new(running));
             }
             Ok(Answer::Created { id, values }) => self.created(running, id, &values),
             Ok(Answer::Updated(values)) => self.updated(running, &values),
             Ok(Answer::Deleted) => self.deleted(running),
+            Ok(Answer::HooksRan) => self.hooks_ran(running),
             Err(error) => self.call_failed(running, &error),
         }
     }
@@ -57,7 +59,11 @@ impl Executor<'_> {
         changes.extend(self.made(&intent, record.clone()));
         self.set_values(running.node, &record);
         self.record(changes);
-        self.ends(running, problems);
+        if problems.is_some() {
+            // What is due to hooks stays recorded, and runs once the resource is as it should be.
+            return self.ends(running, problems);
+        }
+        self.conclude(running, &record.id, values);
     }
 
     /// The record of a new instance, and what that means for the one that it replaces.
@@ -93,11 +99,16 @@ impl Executor<'_> {
         self.warn_of_unplanned_outputs(&running, &prior.outputs, &record);
         let problems = self.problems(&running, &mut record, Some(&prior), values);
         self.set_values(running.node, &record);
+        let id = record.id.clone();
         self.record(vec![
             Change::Remove(Key::Intent(running.instance)),
             Change::Put(Record::Resource(Box::new(record))),
         ]);
-        self.ends(running, problems);
+        if problems.is_some() {
+            // What is due to hooks stays recorded, and runs once the resource is as it should be.
+            return self.ends(running, problems);
+        }
+        self.conclude(running, &id, values);
     }
 
     /// An output that the plan took for stable and that changed all the same: recorded, and said.
@@ -124,7 +135,7 @@ impl Executor<'_> {
         let mut changes = vec![Change::Remove(Key::Intent(running.instance))];
         changes.extend(self.gone(running.node, running.instance));
         self.record(changes);
-        self.settled(running.step, running.node, Some(Verb::Delete), Some(running.started));
+        self.conclude(running, "", &[]);
     }
 
     /// What becomes of the record of an instance that is deleted, or forgotten for good.
@@ -184,7 +195,8 @@ impl Executor<'_> {
         }
         self.record(changes);
         let elapsed = running.started.elapsed();
-        self.fail(running.step, running.call.urn.clone(), running.verb, elapsed, error.message());
+        let message = super::hooks::told(&running.ask, error.message());
+        self.fail(running.step, running.call.urn.clone(), running.verb, elapsed, &message);
     }
 
     /// A step is done: counts it, tells of it once it is durable, and lets its successors go.
@@ -207,7 +219,7 @@ impl Executor<'_> {
             // The deletion of a replaced instance is part of its replacement.
             Some(Verb::Forget) if planned.is_some_and(|node| node.action == Action::Forget) => self.summary.forget += 1,
             Some(Verb::Delete) if planned.is_some_and(|node| node.action == Action::Delete) => self.summary.delete += 1,
-            Some(Verb::Delete | Verb::Forget | Verb::Record) => {}
+            Some(Verb::Delete | Verb::Forget | Verb::Record | Verb::Read) => {}
             None => {
                 // An action that was not certain and turned out not to be needed.
                 let not_needed = planned
@@ -246,9 +258,11 @@ impl Executor<'_> {
     /// Records the stack's outputs as far as they are known now; what depends on something that failed stays as it was.
     pub(super) fn record_outputs(&mut self) {
         let mut changes = Vec::new();
+        let behind = Behind::of(self.job.declared);
         for output in &self.job.declared.outputs {
             let mut reached = true;
-            output.value.references(&mut |resource| reached &= self.reached.get(resource as usize) == Some(&true));
+            let mut there = |resource: u32| reached &= self.reached.get(resource as usize) == Some(&true);
+            behind.resources(&output.value, &mut there);
             if !reached {
                 continue;
             }

@@ -83,6 +83,8 @@ pub enum Command {
     Destroy(Destroy),
     /// Reads everything anew, so that the state follows reality, and shows the drift
     Refresh(Refresh),
+    /// Adopts something that exists already, and prints the Rust that declares it
+    Import(Import),
     /// Shows the outputs of the stack
     Outputs(Outputs),
     /// Looks into the state, and mends it
@@ -179,6 +181,9 @@ pub struct Destroy {
     /// How steps are run.
     #[command(flatten)]
     pub applying: Applying,
+    /// Runs the program, for its hooks before and after deletions
+    #[arg(long)]
+    pub run_program: bool,
 }
 
 /// `refresh`
@@ -188,6 +193,29 @@ pub struct Refresh {
     /// Does not ask before the state is changed
     #[arg(short, long)]
     pub yes: bool,
+}
+
+/// `import`
+#[derive(Debug, Clone, Default, ClapArgs)]
+#[non_exhaustive]
+pub struct Import {
+    /// Its type, such as aws:ec2:Vpc
+    #[arg(value_name = "TYPE")]
+    pub type_name: String,
+    /// The name that it gets in the program
+    pub name: String,
+    /// The id by which its provider knows it
+    #[arg(allow_hyphen_values = true)]
+    pub id: String,
+    /// The provider instance that it is in, such as aws/frankfurt
+    #[arg(long, value_name = "INSTANCE")]
+    pub provider: Option<String>,
+    /// Does not ask before it is adopted
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Sets a config value for this run alone; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub config: Vec<(String, String)>,
 }
 
 /// `outputs`
@@ -377,7 +405,9 @@ mod tests {
             "up --plan p --no-destroy",
             "policy list --json",
             "destroy -y",
+            "destroy --run-program -y",
             "refresh -y",
+            "import aws:ec2:Vpc main vpc-1 -y --json --provider aws/frankfurt",
             "outputs url --show-secrets --json",
             "state list --json",
             "state show web",

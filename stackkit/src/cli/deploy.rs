@@ -8,7 +8,7 @@ use crate::cli::args::{Applying, Destroy, Planning, Preview, Refresh, Up};
 use crate::cli::error::Failure;
 use crate::cli::{App, note, print, prompt};
 use crate::diagnostic::DiagnosticKind;
-use crate::engine::{Deployment, RunError};
+use crate::engine::{DeployOptions, Deployment, RunError};
 use crate::event::{Event, Listener, Operation, Summary};
 use crate::plan::{Plan, PlanOptions};
 use crate::ui::{JsonLines, Paint, Screen, ScreenOptions, Secrets, Verbosity, count, render_outputs, render_plan};
@@ -95,6 +95,15 @@ impl App {
         planning: Option<&Planning>,
         applying: Option<&Applying>,
     ) -> Result<Deployment, Failure> {
+        Ok(Deployment::new(self.program, self.deploy_options(watch, planning, applying)?))
+    }
+
+    fn deploy_options(
+        &self,
+        watch: &Arc<Watch>,
+        planning: Option<&Planning>,
+        applying: Option<&Applying>,
+    ) -> Result<DeployOptions, Failure> {
         let mut options = self.options(Arc::clone(watch) as Arc<dyn Listener>)?;
         if let Some(planning) = planning {
             options.config.clone_from(&planning.config);
@@ -106,7 +115,7 @@ impl App {
                 options.parallel = usize::from(parallel);
             }
         }
-        Ok(Deployment::new(self.program, options))
+        Ok(options)
     }
 
     pub(super) async fn preview(&self, preview: &Preview) -> u8 {
@@ -191,7 +200,12 @@ impl App {
         let result = async {
             self.require_consent(destroy.applying.yes, "delete everything")?;
             self.require_stack()?;
-            let deployment = self.deploy(&watch, None, Some(&destroy.applying))?;
+            if destroy.run_program {
+                self.require_program("destroy --run-program")?;
+            }
+            let mut options = self.deploy_options(&watch, None, Some(&destroy.applying))?;
+            options.run_program = destroy.run_program;
+            let deployment = Deployment::new(self.program, options);
             let title = format!("Delete all of the stack `{}`", self.stack);
             let confirm = |plan: &Plan| destroy.applying.yes || self.ask(&watch, &question(plan, &title));
             self.ended(deployment.destroy(&PlanOptions::default(), &confirm).await)
@@ -289,7 +303,7 @@ impl App {
         }
     }
 
-    fn say(&self, text: &str) {
+    pub(super) fn say(&self, text: &str) {
         if !self.json && self.verbosity > Verbosity::Quiet {
             note(text);
         }

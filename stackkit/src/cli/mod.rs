@@ -5,6 +5,7 @@ mod config;
 mod deploy;
 mod error;
 mod graph;
+mod import;
 mod policy;
 mod prompt;
 mod show;
@@ -21,8 +22,8 @@ use clap::{CommandFactory as _, Parser as _};
 use tokio_util::sync::CancellationToken;
 
 pub use args::{
-    Applying, Args, Color, Command, Completions, ConfigCommand, Destroy, Global, Graph, GraphFormat, Outputs, Planning,
-    PolicyCommand, Preview, Refresh, StackCommand, StateCommand, Up,
+    Applying, Args, Color, Command, Completions, ConfigCommand, Destroy, Global, Graph, GraphFormat, Import, Outputs,
+    Planning, PolicyCommand, Preview, Refresh, StackCommand, StateCommand, Up,
 };
 
 use crate::cli::error::Failure;
@@ -89,6 +90,7 @@ pub async fn run(program: Option<Program>, args: Args) -> u8 {
         Command::Up(options) => return app.up(options).await,
         Command::Destroy(options) => return app.destroy(options).await,
         Command::Refresh(options) => return app.refresh(options).await,
+        Command::Import(options) => app.import(options).await,
         Command::Outputs(options) => app.outputs(options).await,
         Command::State(command) => app.state_command(command).await,
         Command::Config(command) => app.config_command(command).await,

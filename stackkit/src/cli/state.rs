@@ -118,11 +118,13 @@ fn listed(record: &ResourceRecord) -> Json {
         "urn": record.urn.as_str(),
         "type": record.urn.type_name(),
         "name": record.urn.name(),
+        "path": record.urn.path(),
         "id": record.id,
         "status": status(record.status),
         "provider": record.provider,
         "instance": record.instance.to_string(),
         "protected": record.options.protect,
+        "hooks_due": record.options.hook_due.is_some(),
     })
 }
 
@@ -154,6 +156,7 @@ fn render_list(state: &State, paint: Paint) -> String {
         .into_iter()
         .map(|record| {
             let status = match record.status {
+                Status::Live if record.options.hook_due.is_some() => "hooks_due",
                 Status::Live => "",
                 other => status(other),
             };

@@ -1,6 +1,8 @@
 //! The engine as a library: what the command line and embedding programs call.
 
 mod error;
+mod import;
+mod reads;
 mod saved;
 pub(crate) mod session;
 
@@ -12,6 +14,7 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use error::RunError;
+pub use import::{Adoption, ImportOptions};
 
 use crate::apply::{Applied, Apply, Limits, apply};
 use crate::catalog::Catalog;
@@ -24,6 +27,7 @@ use crate::event::{Event, Listener, Operation, Summary};
 use crate::ids::Ids;
 use crate::plan::{Plan, PlanInput, PlanOptions, plan};
 use crate::program::Program;
+use crate::read::{Given, Outside};
 use crate::refresh::Reality;
 use crate::saved::Saved;
 use crate::scrub::Scrubber;
@@ -58,6 +62,8 @@ pub struct DeployOptions {
     pub fail_fast: bool,
     /// Whether reality is read before planning.
     pub refresh: bool,
+    /// Whether [`Deployment::destroy`] runs the program, for the hooks around its deletions.
+    pub run_program: bool,
 }
 
 impl Default for DeployOptions {
@@ -73,6 +79,7 @@ impl Default for DeployOptions {
             parallel: DEFAULT_PARALLEL,
             fail_fast: false,
             refresh: true,
+            run_program: false,
         }
     }
 }
@@ -96,6 +103,8 @@ pub struct Deployment {
     pub(crate) ids: Arc<Ids>,
     pub(crate) settles: bool,
     pub(crate) clock: Clock,
+    /// Outputs of other stacks, where a test gives them.
+    pub(crate) given: Arc<Given>,
 }
 
 impl std::fmt::Debug for Deployment {
@@ -126,6 +135,7 @@ impl Deployment {
             ids: Arc::new(Ids::random()),
             settles: true,
             clock: Clock::System,
+            given: Arc::default(),
         }
     }
 
@@ -139,8 +149,8 @@ impl Deployment {
     /// # Errors
     /// Everything wrong with the program or its configuration.
     pub async fn declare(&self) -> Result<Declarations, RunError> {
-        let session = self.source.open(&self.options.stack, Missing::Imagine).await?;
-        self.declarations(&session).await
+        let mut session = self.source.open(&self.options.stack, Missing::Imagine).await?;
+        self.declarations(&mut session).await
     }
 
     /// Plans what `up` would do. Takes no lock and persists nothing.
@@ -158,9 +168,10 @@ impl Deployment {
         let missing = if save.is_some() { Missing::Make } else { Missing::Imagine };
         let mut session = self.source.open(&self.options.stack, missing).await?;
         self.tell_of_key(&session);
-        let declared = self.declarations(&session).await?;
+        let declared = self.declarations(&mut session).await?;
         let mut run = Run::new(self, &mut session)?;
         run.owner_check()?;
+        run.read_ahead(&declared).await?;
         run.resolve_open(&declared, false).await?;
         if self.options.refresh {
             run.refresh(&declared, false).await?;
@@ -185,12 +196,13 @@ impl Deployment {
         self.begin(Operation::Up);
         let mut session = self.source.open(&self.options.stack, Missing::Make).await?;
         self.tell_of_key(&session);
-        let declared = self.declarations(&session).await?;
+        let declared = self.declarations(&mut session).await?;
         session.lock("up").await?;
         self.change(session, declared, options, confirm, Operation::Up, started, None).await
     }
 
-    /// Deletes everything in the state. The program is not run.
+    /// Deletes everything in the state. The program is not run, except for its hooks where
+    /// [`DeployOptions::run_program`] says so.
     ///
     /// # Errors
     /// As [`Deployment::up`].
@@ -198,8 +210,12 @@ impl Deployment {
         let started = Instant::now();
         self.begin(Operation::Destroy);
         let mut session = self.source.open(&self.options.stack, Missing::Refuse).await?;
+        let declared = match self.options.run_program {
+            true => self.declarations(&mut session).await?.for_hooks_only(),
+            false => Declarations::default(),
+        };
         session.lock("destroy").await?;
-        self.change(session, Declarations::default(), options, confirm, Operation::Destroy, started, None).await
+        self.change(session, declared, options, confirm, Operation::Destroy, started, None).await
     }
 
     /// Lets the state follow reality.
@@ -211,13 +227,14 @@ impl Deployment {
         self.begin(Operation::Refresh);
         let mut session = self.source.open(&self.options.stack, Missing::Refuse).await?;
         let declared = match self.program {
-            Some(_) => self.declarations(&session).await?,
+            Some(_) => self.declarations(&mut session).await?,
             None => Declarations::default(),
         };
         session.lock("refresh").await?;
         let mut run = Run::new(self, &mut session)?;
         run.owner_check()?;
         run.rescue_check()?;
+        run.read_for_settings(&declared).await?;
         run.resolve_open(&declared, true).await?;
         let before = run.session.state.clone();
         run.refresh(&declared, true).await?;
@@ -360,10 +377,29 @@ impl Deployment {
         }
     }
 
-    async fn declarations(&self, session: &Session) -> Result<Declarations, RunError> {
+    async fn declarations(&self, session: &mut Session) -> Result<Declarations, RunError> {
         let Some(program) = self.program else { return Ok(Declarations::default()) };
-        let dir = std::path::absolute(&self.options.dir).unwrap_or_else(|_| self.options.dir.clone());
-        Ok(program.declare(&self.options.stack, &dir, session.config.clone()).await?)
+        let info = self.info(session);
+        let scrubber = Scrubber::default();
+        scrubber.learn_all(session.config.values());
+        let (catalog, connector) = (Arc::clone(&self.catalog), Arc::clone(&self.connector));
+        let outside = Arc::new(Outside::new(catalog, connector, Arc::clone(&info), &session.state, scrubber));
+        let (stack, config) = (&self.options.stack, session.config.clone());
+        let declared = program.declare_with(stack, &info.dir, config, Some(Arc::clone(&outside))).await;
+        // A program that keeps the stack somewhere keeps its connections too; the run then opens its own.
+        session.outside = Arc::into_inner(outside);
+        Ok(declared?)
+    }
+
+    fn info(&self, session: &Session) -> Arc<RunInfo> {
+        let options = &self.options;
+        Arc::new(RunInfo {
+            stack: options.stack.clone(),
+            lineage: session.store.lineage().to_owned(),
+            dir: std::path::absolute(&options.dir).unwrap_or_else(|_| options.dir.clone()),
+            settles: self.settles,
+            clock: self.clock,
+        })
     }
 
     #[allow(clippy::too_many_arguments, reason = "what a run is about, each of another kind")]
@@ -380,6 +416,7 @@ impl Deployment {
         let mut run = Run::new(self, &mut session)?;
         run.owner_check()?;
         run.rescue_check()?;
+        run.read_ahead(&declared).await?;
         run.resolve_open(&declared, true).await?;
         if self.options.refresh && operation == Operation::Up {
             run.refresh(&declared, true).await?;
@@ -435,24 +472,16 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(deployment: &'a Deployment, session: &'a mut Session) -> Result<Self, RunError> {
         session.upgrade(&deployment.catalog).map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
-        let scrubber = Scrubber::default();
-        scrubber.learn_all(session.config.values());
-        let options = &deployment.options;
-        let info = RunInfo {
-            stack: options.stack.clone(),
-            lineage: session.store.lineage().to_owned(),
-            dir: std::path::absolute(&options.dir).unwrap_or_else(|_| options.dir.clone()),
-            settles: deployment.settles,
-            clock: deployment.clock,
+        let info = deployment.info(session);
+        let (connections, scrubber) = match session.outside.take() {
+            Some(outside) => outside.into_parts(),
+            None => {
+                let (catalog, connector) = (Arc::clone(&deployment.catalog), Arc::clone(&deployment.connector));
+                (Connections::new(catalog, connector), Scrubber::default())
+            }
         };
-        Ok(Self {
-            deployment,
-            session,
-            connections: Connections::new(Arc::clone(&deployment.catalog), Arc::clone(&deployment.connector)),
-            scrubber,
-            info: Arc::new(info),
-            unsaved: Vec::new(),
-        })
+        scrubber.learn_all(session.config.values());
+        Ok(Self { deployment, session, connections, scrubber, info, unsaved: Vec::new() })
     }
 
     /// A stack belongs to one program: another one would plan to delete everything in it.
@@ -551,8 +580,15 @@ impl<'a> Run<'a> {
         let (mut reality, state) = self.reality(declared);
         let imports = reality.imports(state).await.map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
         let options = PlanOptions { operation: Some(operation), ..options.clone() };
-        let (state, catalog) = (&self.session.state, &*self.deployment.catalog);
-        let mut plan = plan(&PlanInput { declared, state, catalog, imports: &imports, options: &options });
+        let mut plan = loop {
+            let (state, catalog) = (&self.session.state, &*self.deployment.catalog);
+            let mut plan = plan(&PlanInput { declared, state, catalog, imports: &imports, options: &options });
+            // What the plan found to be settled may be what a read waits for.
+            match std::mem::take(&mut plan.ready) {
+                ready if ready.is_empty() => break plan,
+                ready => self.read(declared, ready).await?,
+            }
+        };
         for node in &mut plan.nodes {
             for reason in &mut node.reasons {
                 *reason = self.scrubber.scrub(reason);

@@ -45,7 +45,7 @@ impl Deployment {
         crate::config::file::set(&mut session.config, &saved.config)
             .map_err(|error| RunError::Config(error.to_string()))?;
         let this = self.with(|options| options.refresh = saved.refresh);
-        let declared = this.declarations(&session).await?;
+        let declared = this.declarations(&mut session).await?;
         session.lock("up").await?;
         origin(&session)?;
         saved.check_declared(&declared).map_err(RunError::one)?;
@@ -84,6 +84,7 @@ impl Deployment {
             ids: Arc::clone(&self.ids),
             settles: self.settles,
             clock: self.clock,
+            given: self.given.clone(),
         }
     }
 }

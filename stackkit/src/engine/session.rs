@@ -10,6 +10,7 @@ use crate::clock::now;
 use crate::context::BoxFuture;
 use crate::diagnostic::Diagnostic;
 use crate::engine::RunError;
+use crate::read::Outside;
 use crate::schema::Role;
 use crate::seal::{self, Header, KeyOptions, Sealer, config_path};
 use crate::state::Store;
@@ -47,6 +48,8 @@ pub(crate) struct Session {
     /// The key file, if opening the stack made one.
     pub(crate) new_key_file: Option<PathBuf>,
     pub(crate) rescue: PathBuf,
+    /// Connections that the program opened already.
+    pub(crate) outside: Option<Outside>,
 }
 
 impl Source {
@@ -56,7 +59,7 @@ impl Source {
             Source::Given { backend, sealer, config } => {
                 let (store, state) = Store::open(Arc::clone(backend), Arc::clone(sealer)).await?;
                 let rescue = std::env::temp_dir().join(format!("stackkit-{}.rescue", sealer.lineage()));
-                Ok(Session { store, state, config: config.clone(), new_key_file: None, rescue })
+                Ok(Session { store, state, config: config.clone(), new_key_file: None, rescue, outside: None })
             }
             Source::Files { dir, backend, keys, overrides } => {
                 let (sealer, new_key_file, made_up) = self.unlock(dir, stack, keys, missing).await?;
@@ -71,7 +74,7 @@ impl Source {
                 let config = crate::config::file::load(dir, stack, &sealer, overrides)
                     .map_err(|error| RunError::Config(error.to_string()))?;
                 let (store, state) = Store::open(backend, sealer).await?;
-                Ok(Session { store, state, config, new_key_file, rescue })
+                Ok(Session { store, state, config, new_key_file, rescue, outside: None })
             }
         }
     }

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
 use crate::plan::departed::{departed_nodes, owned};
-use crate::plan::diff::{Diff, FieldChange, desired_inputs, diff};
+use crate::plan::diff::{Diff, FieldChange, desired_inputs, diff, was_never_told};
 use crate::plan::guard::{guard, refused_by_protection};
+use crate::plan::reads::open_reads;
 use crate::plan::values::record_values;
 use crate::plan::{Action, Known, Plan, PlanInput, PlanNode, PlannedOutput, order};
 use crate::resource::Values;
@@ -76,8 +77,9 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
 
     let outputs = planned_outputs(input, &known, &mut diagnostics);
     let steps = order::steps(input, &nodes, &dependencies, &owned, &mut diagnostics);
+    let (ready, reads) = open_reads(input, &nodes, &known, &mut diagnostics);
     let (advice, unjudged) = Default::default();
-    let mut plan = Plan { nodes, steps, outputs, diagnostics, advice, unjudged, known, dependencies };
+    let mut plan = Plan { nodes, steps, reads, outputs, diagnostics, ready, advice, unjudged, known, dependencies };
     plan.nodes.iter_mut().for_each(|node| crate::policy::explain(input.declared, node));
     guard(input, &mut plan);
     crate::policy::judge(input, &mut plan);
@@ -182,6 +184,7 @@ fn declared_node(
             return node;
         }
     };
+    let mut only_hooks = false;
     match present {
         None => {
             if recorded.is_some() {
@@ -225,7 +228,7 @@ fn declared_node(
                 );
             }
             if imported.is_some() {
-                let id = options.import.clone().unwrap_or_default();
+                let id = record.id.clone();
                 if matches!(node.action, Action::Replace { .. }) {
                     diagnostics.push(
                         Diagnostic::refused(format!(
@@ -243,7 +246,15 @@ fn declared_node(
                     );
                 }
                 node.action = Action::Import { id };
-            } else if node.action == Action::Same && needs_recording(input, declared, record, dependencies, done, index)
+            } else if node.action == Action::Same
+                && crate::hook::left(&options.hooks, record.options.hook_due).is_some()
+            {
+                only_hooks = true;
+                node.action = Action::Update;
+                node.reasons.push("its hooks did not come to their end in an earlier run, and run again".into());
+            } else if node.action == Action::Same
+                && (needs_recording(input, declared, record, dependencies, done, index)
+                    || schema.inputs().any(|(_, field)| was_never_told(field, record)))
             {
                 node.action = Action::Record;
             }
@@ -253,8 +264,13 @@ fn declared_node(
             }
         }
     }
+    if node.action.calls() {
+        node.reasons.extend(crate::transform::reasons(input.declared, index, &node.changes));
+    }
     if let Some(slot) = known.get_mut(index as usize) {
-        *slot = outputs_after(schema, &node.action, &desired, present);
+        // Hooks alone leave everything as it is.
+        let action = if only_hooks { &Action::Same } else { &node.action };
+        *slot = outputs_after(schema, action, &desired, present);
         if matches!(node.action, Action::Replace { .. } | Action::Create)
             && let Some(name) = schema.name_field()
             && declared.values.get(name).is_some_and(Value::is_null)
@@ -385,6 +401,7 @@ pub(crate) fn recorded_options(all: &Declarations, declared: &Declared) -> crate
             .map(|owner| owner.urn.clone()),
         delete_before_replace: options.delete_before_replace.unwrap_or(declared.schema.delete_before_replace),
         delete_timeout: options.delete_timeout,
+        hook_due: None,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::plan::Action;
 use crate::plan::values::state_values;
 use crate::property::DecodeError;
 use crate::resource::Values;
-use crate::schema::{Role, Schema};
+use crate::schema::{Field, Role, Schema};
 use crate::stack::Declared;
 use crate::state::model::{ResourceRecord, Status};
 use crate::value::{EvalError, Lookup, Value};
@@ -167,7 +167,7 @@ pub(crate) fn diff(schema: &Schema, record: &ResourceRecord, desired: &[Value], 
         if wanted.is_null() && (field.computed || was.is_null() || !record.inputs.contains_key(field.name)) {
             continue;
         }
-        if field.write_only && record.status == Status::Incomplete {
+        if field.write_only && (record.status == Status::Incomplete || was_never_told(field, record)) {
             continue;
         }
         if options.ignore_changes.iter().any(|path| path == field.name) {
@@ -194,6 +194,12 @@ pub(crate) fn diff(schema: &Schema, record: &ResourceRecord, desired: &[Value], 
         });
     }
     Diff { changes }
+}
+
+/// Whether nobody knows what the thing has in an input that its API never returns, and that it must have: it was
+/// adopted. What the program says is taken for what it has.
+pub(crate) fn was_never_told(field: &Field, record: &ResourceRecord) -> bool {
+    field.write_only && field.required && !record.inputs.contains_key(field.name)
 }
 
 fn keep_ignored(value: &mut Value, field: &str, record: &ResourceRecord, options: &Options) {

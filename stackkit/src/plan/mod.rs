@@ -6,6 +6,7 @@ mod diff;
 mod guard;
 mod ignore;
 mod order;
+mod reads;
 mod values;
 
 use petgraph::graph::DiGraph;
@@ -13,8 +14,10 @@ use petgraph::graph::DiGraph;
 pub use decide::plan;
 pub(crate) use decide::{delete_first, names, protected, recorded_options};
 pub use diff::FieldChange;
-pub(crate) use diff::{desired_inputs, diff};
+pub(crate) use diff::{desired_inputs, diff, was_never_told};
 pub(crate) use order::dependencies;
+pub use reads::PlannedRead;
+pub(crate) use reads::ReadyRead;
 pub(crate) use values::{Known, absorb, field_value, named_inputs, named_outputs, record_values, state_values};
 
 use crate::catalog::Catalog;
@@ -183,6 +186,8 @@ pub struct Plan {
     pub nodes: Vec<PlanNode>,
     /// The steps and their order.
     pub steps: DiGraph<Step, Why>,
+    /// What is read during the apply, because it needs something that is made or changed there.
+    pub reads: Vec<PlannedRead>,
     /// The stack's outputs.
     pub outputs: Vec<PlannedOutput>,
     /// Everything wrong or refused; a plan with any cannot be applied.
@@ -191,6 +196,8 @@ pub struct Plan {
     pub advice: Vec<Diagnostic>,
     /// Policies, by number, that judge a node once more of it is known, by index of the node.
     pub(crate) unjudged: std::collections::BTreeMap<usize, Vec<usize>>,
+    /// What could be read before planning again; empty in a plan that is shown.
+    pub(crate) ready: Vec<ReadyRead>,
     /// Values of the declared resources as far as they are known, one vector a resource.
     pub(crate) known: Vec<Vec<Value>>,
     /// Edges between declared resources.

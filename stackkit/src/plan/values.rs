@@ -17,6 +17,9 @@ pub(crate) struct Known<'a> {
 
 impl Lookup for Known<'_> {
     fn attr(&self, resource: u32, field: u16) -> Value {
+        if let Some(read) = self.declared.read(resource) {
+            return read.field(field);
+        }
         let found = self.values.get(resource as usize).and_then(|values| values.get(field as usize));
         found.cloned().unwrap_or_else(|| {
             let declared = self.declared.resources.get(resource as usize);

@@ -153,6 +153,17 @@ pub struct RecordedOptions {
     pub delete_before_replace: bool,
     /// How long a delete may take; the default where unset.
     pub delete_timeout: Option<Duration>,
+    /// Hooks of the program that are still to run on it.
+    pub hook_due: Option<HookDue>,
+}
+
+/// Hooks that a program runs after something was done, and that have not come to their end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HookDue {
+    /// Those after its creation.
+    Create,
+    /// Those after an update.
+    Update,
 }
 
 /// Which call an intent is for.

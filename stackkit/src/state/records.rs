@@ -10,8 +10,8 @@ use super::codec::{Codec, SealedJson};
 use super::error::StateError;
 use super::format::{add_code, split_code};
 use super::model::{
-    Instance, IntentKind, IntentRecord, Key, OutputRecord, ProviderRecord, Record, RecordedOptions, ResourceRecord,
-    StackRecord, Status,
+    HookDue, Instance, IntentKind, IntentRecord, Key, OutputRecord, ProviderRecord, Record, RecordedOptions,
+    ResourceRecord, StackRecord, Status,
 };
 use crate::seal::{Code, Place, Purpose, SealError, Section};
 use crate::urn::Urn;
@@ -103,6 +103,15 @@ struct OptionsV1 {
     delete_before_replace: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     delete_timeout_ns: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hook_due: Option<HookDueV1>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum HookDueV1 {
+    Create,
+    Update,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -151,6 +160,10 @@ fn options_out(options: &RecordedOptions) -> Option<OptionsV1> {
         deleted_with: options.deleted_with.as_ref().map(Urn::to_string),
         delete_before_replace: options.delete_before_replace,
         delete_timeout_ns: options.delete_timeout.map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
+        hook_due: options.hook_due.map(|due| match due {
+            HookDue::Create => HookDueV1::Create,
+            HookDue::Update => HookDueV1::Update,
+        }),
     })
 }
 
@@ -165,6 +178,10 @@ fn options_in(options: Option<OptionsV1>) -> Option<RecordedOptions> {
         },
         delete_before_replace: options.delete_before_replace,
         delete_timeout: options.delete_timeout_ns.map(Duration::from_nanos),
+        hook_due: options.hook_due.map(|due| match due {
+            HookDueV1::Create => HookDue::Create,
+            HookDueV1::Update => HookDue::Update,
+        }),
     })
 }
 

@@ -43,12 +43,15 @@ pub use weather::Weather;
 use crate::clock::Clock;
 use crate::context::BoxFuture;
 use crate::engine::session::Source;
-use crate::engine::{DeployOptions, Deployment, RunError};
+use crate::engine::{Adoption, DeployOptions, Deployment, ImportOptions, RunError};
 use crate::event::{Event, Operation};
 use crate::ids::Ids;
 use crate::plan::PlanOptions;
 use crate::program::Program;
+use crate::property::Property;
+use crate::read::Given;
 use crate::seal::Sealer;
+use crate::stack::IntoOutput;
 use crate::state::backend::{Backend, BackendError, Holder, Lease, Loaded, Position};
 use crate::state::memory::MemoryBackend;
 use crate::state::model::State;
@@ -67,9 +70,11 @@ pub struct Test {
     parallel: usize,
     fail_fast: bool,
     refresh: bool,
+    run_program: bool,
     cancel_after: Option<usize>,
     weather: Option<Weather>,
     plan_file: Option<std::path::PathBuf>,
+    references: Given,
     world: World,
 }
 
@@ -102,9 +107,11 @@ impl Test {
             parallel: 4,
             fail_fast: false,
             refresh: true,
+            run_program: false,
             cancel_after: None,
             weather: None,
             plan_file: None,
+            references: Given::default(),
             world: World {
                 cloud: Cloud::default(),
                 backend: MemoryBackend::default(),
@@ -127,6 +134,13 @@ impl Test {
     #[must_use]
     pub fn secret(mut self, key: &str, value: &str) -> Self {
         self.config.insert(key.to_owned(), Value::text(value).into_secret());
+        self
+    }
+
+    /// Gives an output of another stack that the program refers to.
+    #[must_use]
+    pub fn reference<T: Property>(mut self, stack: &str, output: &str, value: impl IntoOutput<T>) -> Self {
+        self.references.entry(stack.to_owned()).or_default().insert(output.to_owned(), value.into_tree());
         self
     }
 
@@ -162,6 +176,13 @@ impl Test {
     #[must_use]
     pub fn without_refresh(mut self) -> Self {
         self.refresh = false;
+        self
+    }
+
+    /// Runs the program in a destroy too, for its hooks.
+    #[must_use]
+    pub fn run_program(mut self) -> Self {
+        self.run_program = true;
         self
     }
 
@@ -272,6 +293,17 @@ impl Test {
         self.deployment(&self.world, backend, cloud, options).remove(urn).await
     }
 
+    /// Adopts something that is in the mocked cloud; see [`Deployment::import`].
+    ///
+    /// # Errors
+    /// As [`Deployment::import`].
+    pub async fn import(&self, options: ImportOptions<'_>) -> Result<Adoption, RunError> {
+        let backend: Arc<dyn Backend> = Arc::new(self.world.backend.clone());
+        let plain = DeployOptions { stack: self.stack.clone(), ..plain() };
+        let deployment = self.deployment(&self.world, backend, self.world.cloud.clone(), plain);
+        deployment.import(options, &|_| true).await
+    }
+
     /// Merges what a run could not write to the state; see [`Deployment::repair`].
     ///
     /// # Errors
@@ -290,6 +322,7 @@ impl Test {
         deployment.clock = Clock::Simulated { began: world.began };
         let run = world.runs.fetch_add(1, Ordering::SeqCst);
         deployment.ids = Arc::new(Ids::seeded(world.seed.wrapping_add(run << 32)));
+        deployment.given = Arc::new(self.references.clone());
         deployment
     }
 
@@ -316,6 +349,7 @@ impl Test {
             parallel: self.parallel,
             fail_fast: self.fail_fast,
             refresh: self.refresh,
+            run_program: self.run_program,
             cancel,
             listener: Arc::new(move |event: &Event| {
                 if let Event::StepStarted { .. } = event {

@@ -9,7 +9,7 @@ use crate::event::Verb;
 use crate::resource::Values;
 use crate::schema::{Role, Schema};
 use crate::testing::cloud::{CloudCall, Inner};
-use crate::testing::mocked::made_up;
+use crate::testing::mocked::{flat, made_up};
 use crate::urn::Urn;
 use crate::value::Value;
 
@@ -193,11 +193,11 @@ impl Inner {
         seen: Instant,
     ) -> (String, Values) {
         // No cloud gives an id out twice.
-        let first = self.born.insert(urn.clone());
+        let short = schema.type_name.rsplit(':').next().unwrap_or("thing").to_lowercase();
+        let mut id = format!("{short}-{}", flat(urn));
+        let first = self.born.insert(urn.clone()) && !self.things.contains_key(&id);
         self.made += u64::from(!first);
         let version = if first { 0 } else { self.made };
-        let short = schema.type_name.rsplit(':').next().unwrap_or("thing").to_lowercase();
-        let mut id = format!("{short}-{}", urn.name());
         if version > 0 {
             id.push_str(&format!("-{version}"));
         }

@@ -148,12 +148,22 @@ fn name_resource(map: &mut Map<String, Json>, urn: &Urn) {
     map.insert("urn".into(), urn.as_str().into());
     map.insert("resource_type".into(), urn.type_name().into());
     map.insert("name".into(), urn.name().into());
+    if let Some((component, _)) = urn.path().rsplit_once('/') {
+        map.insert("component".into(), component.into());
+    }
 }
 
 /// One object for every resource and output that a plan changes, and one that sums it up.
 pub fn plan_events(plan: &Plan, operation: Operation) -> Vec<Json> {
     let mut out: Vec<Json> =
         plan.nodes.iter().filter(|node| node.action != Action::Same).map(planned_resource).collect();
+    out.extend(plan.reads.iter().map(|read| {
+        let mut object = json!({ "type": "read_planned" });
+        if let Json::Object(map) = &mut object {
+            name_resource(map, &read.urn);
+        }
+        object
+    }));
     out.extend(plan.outputs.iter().filter(|output| output.changes()).map(planned_output));
     let mut total = operation_summary(operation, &plan.summary());
     if let Json::Object(map) = &mut total {
@@ -255,6 +265,7 @@ impl<W: Write + Send> Listener for JsonLines<W> {
             Event::CheckFailed { message, at } => json!({ "type": "check_failed", "message": message, "at": at }),
             Event::Recovered { urn, message } => about(urn, json!({ "type": "recovered", "message": message })),
             Event::Refreshing { count } => json!({ "type": "refreshing", "count": count }),
+            Event::Reading { count } => json!({ "type": "reading", "count": count }),
             Event::Drifted { urn, fields, gone } => {
                 about(urn, json!({ "type": "drifted", "fields": fields, "gone": gone }))
             }
@@ -264,6 +275,14 @@ impl<W: Write + Send> Listener for JsonLines<W> {
                 return;
             }
             Event::StepStarted { urn, verb } => about(urn, json!({ "type": "step_started", "verb": verb.name() })),
+            Event::HookStarted { urn, point } => about(urn, json!({ "type": "hook_started", "hook": point.name() })),
+            Event::HookDone { urn, point, elapsed } => {
+                about(urn, json!({ "type": "hook_done", "hook": point.name(), "elapsed_ms": millis(*elapsed) }))
+            }
+            Event::HookFailed { urn, point, elapsed, error } => about(
+                urn,
+                json!({ "type": "hook_failed", "hook": point.name(), "elapsed_ms": millis(*elapsed), "error": error }),
+            ),
             Event::Progress { urn, message } => about(urn, json!({ "type": "progress", "message": message })),
             Event::Retrying { urn, attempt, delay, error } => about(
                 urn,

@@ -57,6 +57,13 @@ pub fn render_plan(plan: &Plan, operation: Operation, style: PlanStyle) -> Strin
     }
     let mut writer = Writer { out: &mut out, style, word_width, operation };
     writer.group(&tree, 0);
+    if !plan.reads.is_empty() && !shown.is_empty() {
+        for read in &plan.reads {
+            let name = format!("{} {}", clean(read.urn.type_name()), clean(read.urn.path()));
+            let sign = style.paint.cyan("↓   read");
+            writer.line(1, format!("{sign}  {name}  {}", style.paint.dim("when what it needs is there")));
+        }
+    }
     if hidden > 0 {
         let more = format!("… and {} (-v shows all)", count(hidden, "more resource"));
         writer.line(1, style.paint.dim(more));

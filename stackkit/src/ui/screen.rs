@@ -224,6 +224,8 @@ fn action_of(verb: Verb) -> Action {
         Verb::Import => Action::Import { id: String::new() },
         Verb::Record => Action::Record,
         Verb::Forget => Action::Forget,
+        // It changes nothing, like something that stays the same.
+        Verb::Read => Action::Same,
     }
 }
 
@@ -236,6 +238,7 @@ fn done_word(verb: Verb) -> &'static str {
         Verb::Import => "imported",
         Verb::Record => "recorded",
         Verb::Forget => "forgotten",
+        Verb::Read => "read",
     }
 }
 
@@ -281,12 +284,20 @@ impl State {
             Event::CheckFailed { message, at } => {
                 self.block(&paint.red(" ✗ failed  "), 11, &format!("{message} [{at}]"), options);
             }
-            Event::Recovered { .. } | Event::Drifted { .. } | Event::Refreshing { .. } if quiet => {}
+            Event::Recovered { .. } | Event::Drifted { .. } | Event::Refreshing { .. } | Event::Reading { .. }
+                if quiet => {}
             Event::Recovered { urn, message } => {
                 self.block(&paint.cyan(" ↺ recovered  "), 14, &format!("{}: {message}", name(urn)), options);
             }
             Event::Refreshing { count: number } => {
                 let text = format!("Reading {}", count(*number, "resource"));
+                if verbose && options.rows.is_none() {
+                    self.say(&text);
+                }
+                self.progress.phase = Some(text);
+            }
+            Event::Reading { count: number } => {
+                let text = format!("Looking up {}", count(*number, "value"));
                 if verbose && options.rows.is_none() {
                     self.say(&text);
                 }
@@ -316,6 +327,26 @@ impl State {
                     self.progress.start(urn.clone(), *verb, now);
                 }
             }
+            Event::HookStarted { urn, point } => {
+                if self.progress.find(urn).is_none() {
+                    self.progress.start(urn.clone(), point.verb(), now);
+                }
+                if let Some(running) = self.progress.find(urn) {
+                    running.note = Some(format!("hook {}", point.name().replace('_', " ")));
+                }
+            }
+            Event::HookDone { urn, point, elapsed } => {
+                if point.is_before() {
+                    self.progress.end(urn, point.verb());
+                }
+                if !quiet && (verbose || self.progress.total <= MANY) {
+                    let time = duration(*elapsed);
+                    let point = point.name().replace('_', " ");
+                    self.say(paint.dim(format!("     hook {point}: {} ({time})", name(urn))));
+                }
+            }
+            // The step that fails with it tells why.
+            Event::HookFailed { urn, point, .. } => self.progress.end(urn, point.verb()),
             Event::Progress { urn, message } => {
                 if let Some(running) = self.progress.find(urn) {
                     running.note = Some(message.clone());
@@ -337,9 +368,11 @@ impl State {
             Event::StepDone { urn, verb, elapsed } => {
                 self.progress.end(urn, *verb);
                 self.notes.remove(urn);
-                if *verb == Verb::Record {
+                // Neither is a change of anything that the plan counts.
+                if let Verb::Record | Verb::Read = verb {
                     if verbose {
-                        self.say(paint.dim(format!(" *   recorded  {}", name(urn))));
+                        let sign = if *verb == Verb::Record { '*' } else { '↓' };
+                        self.say(paint.dim(format!(" {sign}   {:<9} {}", done_word(*verb), name(urn))));
                     }
                     return;
                 }

@@ -10,7 +10,7 @@ use crate::toys::*;
 async fn what_a_provider_makes_otherwise_than_planned_fails_the_step_and_is_recorded_as_it_is() {
     let all = |size| vec![item("a").size(size), item("b").hard("a"), item("c")];
     let test = test(&[all(3), all(4)]);
-    test.cloud().answer("a", "size", Value::Int(5));
+    test.cloud().returns("a", "size", Value::Int(5));
     let run = test.up().await;
     let failure = &run.failures()[0];
     assert!(failure.contains("a: create failed: the provider returned size = 5 where 3 was planned"), "{failure}");
@@ -22,7 +22,7 @@ async fn what_a_provider_makes_otherwise_than_planned_fails_the_step_and_is_reco
     assert_eq!(lines(&run), ["update a", "create b"]);
     settled(&test).await;
     // The same of an update.
-    test.cloud().answer("a", "size", Value::Int(7));
+    test.cloud().returns("a", "size", Value::Int(7));
     let run = version(&test, 1).up().await;
     assert!(run.failures()[0].contains("a: update failed: the provider returned size = 7 where 4 was planned"));
     assert_eq!(lines(&version(&test, 1).up().await.expect_ok()), ["update a"]);
@@ -36,10 +36,10 @@ async fn a_provider_that_insists_on_its_own_way_of_writing_is_believed() {
     let all = |value: &'static str| vec![item("a").with(move |a| a.tags = tags(value)), item("b").hard("a")];
     let test = test(&[all("X"), all("Y")]);
     let lower = || Value::Map([("k".to_owned(), Value::text("x"))].into());
-    test.cloud().answer("a", "tags", lower());
+    test.cloud().returns("a", "tags", lower());
     assert!(test.up().await.failures()[0].contains(r#"returned tags = {"k": "x"} where {"k": "X"} was planned"#));
     // It is tried once more, and then it is how it is.
-    test.cloud().answer("a", "tags", lower());
+    test.cloud().returns("a", "tags", lower());
     let run = test.up().await.expect_ok();
     assert_eq!(lines(&run), ["update a", "create b"]);
     let warned = run.events().iter().any(
@@ -56,7 +56,7 @@ async fn a_provider_that_insists_on_its_own_way_of_writing_is_believed() {
 #[stackkit::test]
 async fn nothing_is_replaced_for_what_came_back_otherwise() {
     let test = test(&[vec![item("a").kind("Oak").with(|a| a.protect = Some(true)), item("b").hard("a")]]);
-    test.cloud().answer("a", "kind", Value::text("oak"));
+    test.cloud().returns("a", "kind", Value::text("oak"));
     assert!(test.up().await.failures()[0].contains(r#"returned kind = "oak" where "Oak" was planned"#));
     assert_eq!(lines(&test.up().await.expect_ok()), ["create b"]);
     settled(&test).await;
@@ -66,7 +66,7 @@ async fn nothing_is_replaced_for_what_came_back_otherwise() {
 #[stackkit::test]
 async fn a_secret_that_comes_back_otherwise_is_not_shown() {
     let test = test(&[vec![item("a").with(|a| a.password = Some("canary-planned".into()))]]);
-    test.cloud().answer("a", "password", Value::text("canary-returned").into_secret());
+    test.cloud().returns("a", "password", Value::text("canary-returned").into_secret());
     let run = test.up().await;
     let failure = &run.failures()[0];
     assert!(failure.contains("returned password = [secret] where [secret] was planned"), "{failure}");
@@ -82,10 +82,10 @@ async fn what_the_cloud_chooses_or_never_tells_and_what_was_unknown_is_no_violat
         item("d").with(|d| d.zone = Some("north".into())),
         item("c").with(|c| c.tags = Some([("k".to_owned(), "v".to_owned())].into())),
     ]]);
-    test.cloud().answer("a", "zone", Value::text("south"));
-    test.cloud().answer("d", "zone", Value::text("zone/north"));
-    test.cloud().answer("a", "pin", Value::Null);
-    test.cloud().answer("b", "soft", Value::List(vec![Value::text("something else")]));
+    test.cloud().returns("a", "zone", Value::text("south"));
+    test.cloud().returns("d", "zone", Value::text("zone/north"));
+    test.cloud().returns("a", "pin", Value::Null);
+    test.cloud().returns("b", "soft", Value::List(vec![Value::text("something else")]));
     test.up().await.expect_ok();
 }
 

@@ -2,11 +2,15 @@
 
 mod ceiling;
 mod checks;
+mod components;
 mod diff;
 mod failure;
+mod hooks;
+mod imports;
 mod order;
 mod policies;
 mod protection;
+mod reads;
 mod reality;
 mod remedies;
 mod saved_plans;
@@ -14,3 +18,4 @@ mod scale;
 mod screens;
 mod secrets;
 mod toys;
+mod transforms;

@@ -23,6 +23,11 @@ impl Provider for Toy {
     }
 }
 
+/// Settings of one more instance of a provider that has none.
+pub fn no_settings() -> stackkit::Input<NoSettings> {
+    stackkit::Input::erased(stackkit::Value::Null)
+}
+
 macro_rules! toy {
     ($name:ident $state:ident $args:ident, $($attr:tt)*) => {
         /// A thing.

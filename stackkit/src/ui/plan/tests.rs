@@ -25,8 +25,10 @@ fn plan(nodes: Vec<PlanNode>, outputs: Vec<PlannedOutput>) -> Plan {
     Plan {
         nodes,
         steps: DiGraph::new(),
+        reads: Vec::new(),
         outputs,
         diagnostics: Vec::new(),
+        ready: Vec::new(),
         advice: Vec::new(),
         unjudged: Default::default(),
         known: Vec::new(),
