@@ -36,6 +36,7 @@ use proc_macro::TokenStream;
 /// | `at_least_once` | a create that was cut short may only be repeated after a person said so |
 /// | `version = 2` | version of the fields, for `Managed::upgrade`; 1 unless given |
 /// | `settle = 30` | seconds after a request during which the absence of its effect proves nothing; 0 unless given |
+/// | `create_timeout = "40m"`, `update_timeout = …`, `delete_timeout = …` | how long such a call may take where the program says nothing: a whole number with `s`, `m` or `h`; 30 minutes unless given |
 /// | `crate = "path"` | where `stackkit` is; `::stackkit` unless given |
 ///
 /// Options of a field, in `#[resource(…)]` on it:

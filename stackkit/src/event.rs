@@ -244,6 +244,8 @@ pub struct Summary {
     pub forget: usize,
     /// Resources that are as they should be.
     pub same: usize,
+    /// Resources that the selection left out.
+    pub left_out: usize,
     /// Steps that failed.
     pub failed: usize,
     /// Steps that were not tried.

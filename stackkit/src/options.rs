@@ -10,13 +10,13 @@ use crate::value::Value;
 pub struct Options {
     /// Whether deletion and replacement are refused; the type's default where unset.
     pub protect: Option<bool>,
-    /// Names that the resource had before: a URN, or a name of the same type.
+    /// What the resource was called before: a URN, or a name or path of the same type.
     pub aliases: Vec<String>,
     /// Id of something that exists already and is to be adopted.
     pub import: Option<String>,
     /// Paths of inputs whose changes are ignored.
     pub ignore_changes: Vec<String>,
-    /// Inputs whose change forces a replacement, beyond those that the type says.
+    /// Paths of inputs whose change forces a replacement, beyond those that the type says.
     pub replace_on_changes: Vec<String>,
     /// A value whose change forces a replacement.
     pub replace_trigger: Option<Value>,
@@ -65,4 +65,37 @@ impl Options {
         provider: None,
         hooks: Vec::new(),
     };
+}
+
+/// What a program refuses to do to its own stack, set with [`crate::Stack::guard`]. It is recorded in the state, so that
+/// it holds for `destroy` too; the command line and the environment can only make it stricter.
+///
+/// ```
+/// # use stackkit::Guard;
+/// let guard = Guard::default().max_deletes(3);
+/// assert_eq!(guard.max_deletes, Some(3));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Guard {
+    /// Refuses every plan that deletes or replaces anything.
+    pub no_destroy: bool,
+    /// Refuses a plan that deletes or replaces more resources than this.
+    pub max_deletes: Option<usize>,
+}
+
+impl Guard {
+    /// Refuses every plan that deletes or replaces anything.
+    #[must_use]
+    pub fn no_destroy(mut self) -> Self {
+        self.no_destroy = true;
+        self
+    }
+
+    /// Refuses a plan that deletes or replaces more resources than this.
+    #[must_use]
+    pub fn max_deletes(mut self, limit: usize) -> Self {
+        self.max_deletes = Some(limit);
+        self
+    }
 }

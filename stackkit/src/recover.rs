@@ -224,7 +224,7 @@ fn adopt(schema: &Schema, state: &State, intent: &IntentRecord, id: String, valu
             changes.extend(pruned(state, old, Some(intent)));
         }
         Some(old) => {
-            let mut old = ResourceRecord { status: Status::PendingDelete, ..old.clone() };
+            let mut old = ResourceRecord { status: Status::PendingDelete, urn: intent.urn.clone(), ..old.clone() };
             old.options.retain_on_delete = intent.options.retain_on_delete;
             changes.push(Change::Put(Record::Resource(Box::new(old))));
         }

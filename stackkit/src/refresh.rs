@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::apply::call::PAUSE;
 use crate::catalog::{Catalog, TypeEntry};
@@ -41,6 +42,8 @@ pub(crate) struct Reality<'a> {
     pub(crate) scrubber: &'a Scrubber,
     pub(crate) info: Arc<RunInfo>,
     pub(crate) parallel: usize,
+    /// Once it is cancelled, nothing more is read.
+    pub(crate) cancel: CancellationToken,
 }
 
 /// References resolve to what the state has recorded.
@@ -132,17 +135,25 @@ impl Reality<'_> {
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
-    /// Reads every recorded resource and returns what changed, which is applied to `state` already.
+    /// Reads every recorded resource that is in scope and returns what changed, which is applied to `state` already,
+    /// and how many were not read because the run was cancelled.
     ///
     /// # Errors
-    /// Everything that could not be read, together; nothing is changed then.
+    /// Everything that could not be read, together; nothing is changed then. What a cancelled run did not come to is no
+    /// error.
     /// `waits` says whether what was made in part, and is not seen, is looked for until its type's settle time has passed:
     /// it may have been made a moment ago.
-    pub(crate) async fn refresh(&mut self, state: &mut State, waits: bool) -> Result<Vec<Change>, Vec<Diagnostic>> {
+    pub(crate) async fn refresh(
+        &mut self,
+        state: &mut State,
+        scope: Option<&plan::Scope>,
+        retyped: &plan::Retyped,
+        waits: bool,
+    ) -> Result<(Vec<Change>, usize), Vec<Diagnostic>> {
         let mut groups: BTreeMap<(String, String), Vec<Instance>> = BTreeMap::new();
         for record in state.resources.values() {
-            if record.status != Status::PendingReplacement {
-                let group = (record.provider.clone(), record.urn.type_name().to_owned());
+            if record.status != Status::PendingReplacement && scope.is_none_or(|scope| scope.has(record.instance)) {
+                let group = (record.provider.clone(), plan::type_of(record, retyped).to_owned());
                 groups.entry(group).or_default().push(record.instance);
             }
         }
@@ -184,7 +195,7 @@ impl Reality<'_> {
         let mut read: BTreeMap<Instance, Result<Option<Values>, Error>> = BTreeMap::new();
         let mut queue = queue.into_iter();
         loop {
-            while tasks.len() < self.parallel.max(1) {
+            while tasks.len() < self.parallel.max(1) && !self.cancel.is_cancelled() {
                 let Some((connection, ty, type_name, items)) = queue.next() else { break };
                 let info = Arc::clone(&self.info);
                 tasks.spawn(async move { read_batch(connection, ty, type_name, items, info).await });
@@ -196,8 +207,9 @@ impl Reality<'_> {
             }
         }
         if waits {
-            self.look_again(state, &mut read).await?;
+            self.look_again(state, &mut read, retyped).await?;
         }
+        let unread = queue.map(|(_, _, _, items)| items.len()).sum();
         for (instance, result) in &read {
             let (Err(error), Some(record)) = (result, state.resources.get(instance)) else { continue };
             let message = self.scrubber.scrub(error.message());
@@ -210,14 +222,14 @@ impl Reality<'_> {
         let mut changes = Vec::new();
         for (instance, result) in read {
             let Some(record) = state.resources.get(&instance) else { continue };
-            let Some(entry) = self.catalog.get(record.urn.type_name()) else { continue };
+            let Some(entry) = self.catalog.get(plan::type_of(record, retyped)) else { continue };
             // Each comparison sees what the ones before it left: two things that one resource refers to may be gone.
             for change in self.compare(state, &dependents, record, entry, result.unwrap_or_default()) {
                 state.apply(change.clone());
                 changes.push(change);
             }
         }
-        Ok(changes)
+        Ok((changes, unread))
     }
 
     /// Looks again for what was made in part and is not seen.
@@ -225,6 +237,7 @@ impl Reality<'_> {
         &mut self,
         state: &State,
         read: &mut BTreeMap<Instance, Result<Option<Values>, Error>>,
+        retyped: &plan::Retyped,
     ) -> Result<(), Vec<Diagnostic>> {
         let began = Instant::now();
         for (instance, result) in read.iter_mut().filter(|(_, result)| matches!(result, Ok(None))) {
@@ -232,10 +245,10 @@ impl Reality<'_> {
             else {
                 continue;
             };
-            let Some(entry) = self.catalog.get(record.urn.type_name()) else { continue };
+            let Some(entry) = self.catalog.get(plan::type_of(record, retyped)) else { continue };
             let connection = self.connection(&record.provider, state).await.map_err(|problem| vec![problem])?;
             let until = began + self.info.settle(entry.schema);
-            while matches!(result, Ok(None)) && Instant::now() < until {
+            while matches!(result, Ok(None)) && Instant::now() < until && !self.cancel.is_cancelled() {
                 tokio::time::sleep(PAUSE).await;
                 let cx = read_context(&self.info, record.urn.clone());
                 let prior = plan::state_values(entry.schema, record);
@@ -279,14 +292,21 @@ impl Reality<'_> {
     ///
     /// # Errors
     /// Everything that cannot be adopted, together.
-    pub(crate) async fn imports(&mut self, state: &State) -> Result<BTreeMap<u32, ResourceRecord>, Vec<Diagnostic>> {
+    pub(crate) async fn imports(
+        &mut self,
+        state: &State,
+        scope: Option<&plan::Scope>,
+    ) -> Result<BTreeMap<u32, ResourceRecord>, Vec<Diagnostic>> {
         let (mut found, mut problems) = (BTreeMap::new(), Vec::new());
         let mut claimed: HashMap<_, &Declared> = HashMap::new();
         for (index, declared) in self.declared.resources.iter().enumerate() {
             let Some(id) = &declared.options().import else { continue };
+            if scope.is_some_and(|scope| !scope.selection.has_declared(index as u32)) {
+                continue;
+            }
             let known = state.resources.values().any(|record| {
                 record.urn == declared.urn && record.status != Status::PendingReplacement
-                    || declared.options().aliases.iter().any(|alias| plan::names(alias, &record.urn))
+                    || declared.options().aliases.iter().any(|alias| plan::alias_urn(declared, alias) == record.urn)
             });
             if known {
                 continue;

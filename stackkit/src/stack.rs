@@ -10,7 +10,7 @@ use crate::component::{DeclaredComponent, DependedOn, Dependency, Scope, is_name
 use crate::diagnostic::Diagnostic;
 use crate::hook::Hooked;
 use crate::input::{Input, IntoInput};
-use crate::options::Options;
+use crate::options::{Guard, Options};
 use crate::output::Output;
 use crate::program::ProgramError;
 use crate::property::Property;
@@ -93,6 +93,8 @@ pub struct Declarations {
     pub outputs: Vec<DeclaredOutput>,
     /// Components, each after the one that it is in.
     pub components: Vec<DeclaredComponent>,
+    /// What the program refuses to do to its own stack.
+    pub guard: Guard,
     /// What was wrong.
     pub diagnostics: Vec<Diagnostic>,
     /// Policies, in the order in which they were added.
@@ -316,6 +318,11 @@ impl Stack {
     pub fn config<C: Property>(&self) -> Result<C, ProgramError> {
         crate::config::decode(&self.config, &self.name)
     }
+
+    /// Refuses plans that delete or replace (so many) resources: see [`Guard`].
+    pub fn guard(&mut self, guard: Guard) {
+        lock(&self.shared).guard = guard;
+    }
 }
 
 impl std::fmt::Debug for Stack {
@@ -419,7 +426,8 @@ impl<R: Resource> Handle<R> {
         self.with(|o| o.protect = Some(protected))
     }
 
-    /// A name that this resource had before: it is renamed, not replaced.
+    /// What this resource was called before. It is renamed, not replaced. Several aliases cover several earlier versions
+    /// of the program.
     ///
     /// A plain name is the old name beside the present one (`"web"`). With a slash it is the whole old path
     /// (`"platform/web"`, or `"/web"` for what stood directly in the stack); a URN names an old type, too.
@@ -432,12 +440,14 @@ impl<R: Resource> Handle<R> {
         self.with(|o| o.import = Some(id.into()))
     }
 
-    /// Ignores changes of these inputs: `"tags"`, `"tags.owner"`, `"rules[0].port"`, `"rules[*].port"`.
+    /// Ignores changes of these inputs: `"tags"`, `"tags.owner"`, `"rules[0].port"`, `"rules[*].port"`,
+    /// `"labels[\"app.kubernetes.io/name\"]"`. A path that leads nowhere is no error.
     pub fn ignore_changes<S: Into<String>>(self, paths: impl IntoIterator<Item = S>) -> Self {
         self.with(|o| o.ignore_changes.extend(paths.into_iter().map(Into::into)))
     }
 
-    /// A change of these inputs forces a replacement.
+    /// A change of these inputs, or of what lies under these paths, forces a replacement: `"size"`, `"tags.owner"`,
+    /// `"rules[*].port"`.
     pub fn replace_on_changes<S: Into<String>>(self, fields: impl IntoIterator<Item = S>) -> Self {
         self.with(|o| o.replace_on_changes.extend(fields.into_iter().map(Into::into)))
     }
@@ -470,6 +480,30 @@ impl<R: Resource> Handle<R> {
     /// Whether a replacement deletes the old instance first.
     pub fn delete_before_replace(self, first: bool) -> Self {
         self.with(|o| o.delete_before_replace = Some(first))
+    }
+
+    /// A value whose change forces a replacement: a plain value or an output, also a secret one. Several make one with
+    /// [`join`](crate::join); a later call takes the place of an earlier one. The first value of a resource that exists
+    /// already is recorded and triggers nothing.
+    pub fn replace_trigger<T: Property>(self, value: impl IntoOutput<T>) -> Self {
+        let value = value.into_tree();
+        self.with(|o| o.replace_trigger = Some(value))
+    }
+
+    /// How long a create may take; the type's own limit, or else 30 minutes, where unset.
+    pub fn create_timeout(self, limit: Duration) -> Self {
+        self.with(|o| o.create_timeout = Some(limit))
+    }
+
+    /// How long an update in place may take; the type's own limit, or else 30 minutes, where unset.
+    pub fn update_timeout(self, limit: Duration) -> Self {
+        self.with(|o| o.update_timeout = Some(limit))
+    }
+
+    /// How long a delete may take, also when the resource has left the program; the type's own limit, or else 30
+    /// minutes, where unset.
+    pub fn delete_timeout(self, limit: Duration) -> Self {
+        self.with(|o| o.delete_timeout = Some(limit))
     }
 
     /// How long create, update and delete may each take.

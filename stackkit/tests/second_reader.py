@@ -153,6 +153,9 @@ class Stack:
             for section in ("inputs", "outputs", "seen"):
                 if section in record:
                     record[section] = self.open(record[section], record["urn"], rest, section)
+        options = record.get("options", {})
+        if "replace_trigger" in options:
+            options["replace_trigger"] = self.open(options["replace_trigger"], record["urn"], rest, "trigger")
         if kind == "i" and "inputs" in record:
             record["inputs"] = self.open(record["inputs"], record["urn"], rest, "intent")
         if kind == "p":

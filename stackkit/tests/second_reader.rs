@@ -40,7 +40,11 @@ fn resource(number: u64, name: &str, secret: Value) -> Change {
         seen: BTreeMap::new(),
         drifted: BTreeSet::new(),
         dependencies: BTreeSet::new(),
-        options: RecordedOptions { hook_due: Some(HookDue::Create), ..RecordedOptions::default() },
+        options: RecordedOptions {
+            hook_due: Some(HookDue::Create),
+            replace_trigger: Some(Value::List(vec![Value::text("v2"), Value::text("sesame").into_secret()])),
+            ..RecordedOptions::default()
+        },
     })))
 }
 
@@ -86,6 +90,8 @@ async fn a_second_reader_opens_the_state_and_refuses_an_edited_one() {
     assert_eq!(a["inputs"]["pass~word/1"]["secret"], "hunter2");
     assert_eq!(a["options"]["hook_due"], "create");
     assert_eq!(a["inputs"]["$plain"][1]["secret"], "tränen\n");
+    assert_eq!(a["options"]["replace_trigger"][0], "v2");
+    assert_eq!(a["options"]["replace_trigger"][1]["secret"], "sesame");
     assert_eq!(records["p/test"]["settings"]["token"]["secret"], "t0ken");
     assert_eq!(records["o/all"]["value"]["secret"]["k"], 42);
 

@@ -756,18 +756,24 @@ fn map() -> impl Strategy<Value = BTreeMap<String, Value>> {
 
 fn record() -> impl Strategy<Value = Record> {
     let numbers = || proptest::collection::btree_set((0..9_u64).prop_map(Instance), 0..3);
-    let options = (any::<bool>(), any::<bool>(), any::<Option<u32>>(), any::<bool>()).prop_map(
-        |(protect, retain_on_delete, timeout, with)| RecordedOptions {
+    let trigger = || proptest::option::of(value().prop_filter("nothing triggers nothing", |value| !value.is_null()));
+    let options = (any::<bool>(), any::<bool>(), any::<Option<u32>>(), any::<bool>(), trigger())
+        .prop_map(|(protect, retain_on_delete, timeout, with, replace_trigger)| RecordedOptions {
+            replace_trigger,
             protect,
             retain_on_delete,
             deleted_with: with.then(|| Urn::new("test:Owner", "o\"w\n")),
             delete_before_replace: protect != retain_on_delete,
             delete_timeout: timeout.map(|nanos| Duration::from_nanos(nanos.into())),
             hook_due: timeout.map(|nanos| if nanos % 2 == 0 { HookDue::Create } else { HookDue::Update }),
-        },
-    );
+        })
+        .boxed();
     prop_oneof![
-        any::<String>().prop_map(|program| Record::Stack(StackRecord { program })),
+        (any::<String>(), any::<bool>(), proptest::option::of(any::<usize>())).prop_map(|(program, refuses, limit)| {
+            let mut guard = stackkit::Guard::default();
+            (guard.no_destroy, guard.max_deletes) = (refuses, limit);
+            Record::Stack(StackRecord { program, guard })
+        }),
         ("[a-b/\"]{1,3}", value(), any::<Option<String>>()).prop_map(|(name, settings, identity)| {
             Record::Provider(ProviderRecord { provider: name.clone(), name, settings, identity })
         }),

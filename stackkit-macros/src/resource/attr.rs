@@ -61,12 +61,27 @@ pub struct TypeOptions {
     pub version: u32,
     /// Seconds.
     pub settle: u64,
+    /// Seconds that a create, an update and a delete may take.
+    pub create_timeout: Option<u64>,
+    pub update_timeout: Option<u64>,
+    pub delete_timeout: Option<u64>,
     /// Where `stackkit` is.
     pub root: Path,
 }
 
-const TYPE_OPTIONS: &[&str] =
-    &["stateful", "at_least_once", "pure", "immutable", "delete_before_replace", "version", "settle", "crate"];
+const TYPE_OPTIONS: &[&str] = &[
+    "stateful",
+    "at_least_once",
+    "pure",
+    "immutable",
+    "delete_before_replace",
+    "version",
+    "settle",
+    "create_timeout",
+    "update_timeout",
+    "delete_timeout",
+    "crate",
+];
 
 impl TypeOptions {
     /// Reads `"acme:dns:Record", stateful, version = 2`.
@@ -81,6 +96,9 @@ impl TypeOptions {
             delete_before_replace: false,
             version: 1,
             settle: 0,
+            create_timeout: None,
+            update_timeout: None,
+            delete_timeout: None,
             root: parse_quote!(::stackkit),
         };
         let parser = |input: ParseStream<'_>| {
@@ -113,6 +131,9 @@ impl TypeOptions {
                 "delete_before_replace" => options.delete_before_replace = arg.flag(errors).is_some(),
                 "version" => options.version = arg.number(errors).unwrap_or(options.version),
                 "settle" => options.settle = arg.number(errors).unwrap_or(options.settle),
+                "create_timeout" => options.create_timeout = arg.seconds(errors),
+                "update_timeout" => options.update_timeout = arg.seconds(errors),
+                "delete_timeout" => options.delete_timeout = arg.seconds(errors),
                 "crate" => options.root = arg.path(errors).unwrap_or(options.root),
                 _ => {}
             }

@@ -175,6 +175,13 @@ fn impls(model: &Model) -> TokenStream {
     let type_name = options.type_name.as_ref().map_or_else(|| "unnamed:Type".to_owned(), LitStr::value);
     let super::attr::TypeOptions { stateful, at_least_once, pure, delete_before_replace, version, settle, .. } =
         options;
+    let timeout = |seconds: Option<u64>| match seconds {
+        Some(seconds) => quote! { ::core::option::Option::Some(#private::Duration::from_secs(#seconds)) },
+        None => quote! { ::core::option::Option::None },
+    };
+    let create_timeout = timeout(options.create_timeout);
+    let update_timeout = timeout(options.update_timeout);
+    let delete_timeout = timeout(options.delete_timeout);
     let fields = model.fields.iter().map(|field| schema_field(field, &private));
 
     let read = |(index, field): (usize, &Field)| {
@@ -214,6 +221,9 @@ fn impls(model: &Model) -> TokenStream {
                 pure: #pure,
                 delete_before_replace: #delete_before_replace,
                 settle: #private::Duration::from_secs(#settle),
+                create_timeout: #create_timeout,
+                update_timeout: #update_timeout,
+                delete_timeout: #delete_timeout,
                 fields: &[#(#fields),*],
             };
 

@@ -290,7 +290,8 @@ impl Executor<'_> {
     async fn flush(&mut self) {
         if self.unsaved.is_none() && !self.pending.is_empty() {
             if self.job.state.stack.is_none() {
-                let stack = crate::state::model::StackRecord { program: self.job.program.to_owned() };
+                let guard = self.job.declared.guard.clone();
+                let stack = crate::state::model::StackRecord { program: self.job.program.to_owned(), guard };
                 self.record(vec![Change::Put(Record::Stack(stack))]);
             }
             match self.job.durable.commit(&self.pending).await {
@@ -425,8 +426,10 @@ impl Executor<'_> {
         self.drop_unused_providers();
         self.flush().await;
         for node in &self.job.plan.nodes {
-            if matches!(node.action, Action::Same | Action::Record) {
-                self.summary.same += 1;
+            match node.action {
+                _ if node.left_out => self.summary.left_out += 1,
+                Action::Same | Action::Record => self.summary.same += 1,
+                _ => {}
             }
         }
         let unsaved = self.unsaved.take().map(|error| (std::mem::take(&mut self.pending), error));

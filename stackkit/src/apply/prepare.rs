@@ -66,12 +66,20 @@ impl Executor<'_> {
             }
         };
         self.job.scrubber.learn_all(&desired);
+        let trigger = match plan::trigger(declared, &self.lookup()) {
+            Ok(trigger) => trigger,
+            Err(error) => return Prepared::Failed(verb, error.into_diagnostic(declared).to_string()),
+        };
+        if trigger.as_ref().is_some_and(|trigger| !trigger.is_known()) {
+            return Prepared::Failed(verb, "what triggers its replacement is still not known at its turn".into());
+        }
+        trigger.iter().for_each(|trigger| self.job.scrubber.learn(trigger));
         let Some(mut record) = present else {
             return self.prepare_create(step, node, index, declared, entry, desired, recorded).await;
         };
         if let Action::Import { .. } = planned.action {
             record.dependencies = self.dependency_instances(index);
-            record.options = plan::recorded_options(declarations, declared);
+            record.options = self.recorded_options(declared);
             match self.connection(&record.provider).await {
                 Ok((_, more)) => changes.extend(more),
                 Err(error) => return Prepared::Failed(verb, error),
@@ -83,7 +91,7 @@ impl Executor<'_> {
             }
             self.instances[node] = Some(record.instance);
         }
-        let diff = plan::diff(declared.schema, &record, &desired, declared.options());
+        let diff = plan::diff(declared.schema, &record, &desired, declared.options(), trigger.as_ref());
         let delete_first = plan::delete_first(declared, &record, &desired).is_some();
         let action = match &planned.action {
             Action::Replace { .. } if planned.certain => planned.action.clone(),
@@ -98,7 +106,7 @@ impl Executor<'_> {
                 settled.status = Status::Live;
                 settled.urn = declared.urn.clone();
                 settled.dependencies = self.dependency_instances(index);
-                settled.options = plan::recorded_options(declarations, declared);
+                settled.options = self.recorded_options(declared);
                 settled.options.hook_due = hook::left(&declared.options().hooks, record.options.hook_due);
                 if planned.action != Action::Record || diff.changes.is_empty() {
                     settled.inputs = plan::named_inputs(declared.schema, &desired);
@@ -199,12 +207,12 @@ impl Executor<'_> {
             name_was_free: by_engine.then_some(true),
             at: self.job.info.clock.now(),
             dependencies: self.dependency_instances(index),
-            options: plan::recorded_options(self.job.declared, declared),
+            options: self.recorded_options(declared),
             replaces: predecessor.map(|record| record.instance),
         };
         let hooks = declared.options().hooks.clone();
         intent.options.hook_due = hook::due(&hooks, HookDue::Create, None);
-        let limit = declared.options().create_timeout;
+        let limit = declared.options().create_timeout.or(schema.create_timeout);
         let call = self.call(connection, entry, declared, instance, &intent.token, limit);
         let mut running = Box::new(Running {
             step,
@@ -261,12 +269,12 @@ impl Executor<'_> {
             name_was_free: None,
             at: self.job.info.clock.now(),
             dependencies: self.dependency_instances(index),
-            options: plan::recorded_options(self.job.declared, declared),
+            options: self.recorded_options(declared),
             replaces: None,
         };
         let hooks = declared.options().hooks.clone();
         intent.options.hook_due = hook::due(&hooks, HookDue::Update, record.options.hook_due);
-        let limit = declared.options().update_timeout;
+        let limit = declared.options().update_timeout.or(declared.schema.update_timeout);
         let call = self.call(connection, entry, declared, record.instance, &intent.token, limit);
         let mut running = Box::new(Running {
             step,
@@ -330,8 +338,10 @@ impl Executor<'_> {
         if declared.is_some_and(|declared| declared.options().retain_on_delete) {
             return Prepared::Done(self.gone(node, instance), Some(Verb::Forget));
         }
-        let Some(entry) = catalog.get(record.urn.type_name()) else {
-            return Prepared::Failed(Verb::Delete, Catalog::not_linked(record.urn.type_name()));
+        // What is renamed is recorded under its old name, and perhaps an old type, until something is done to it.
+        let urn = declared.map_or(&record.urn, |declared| &declared.urn);
+        let Some(entry) = catalog.get(urn.type_name()) else {
+            return Prepared::Failed(Verb::Delete, Catalog::not_linked(urn.type_name()));
         };
         let (connection, mut changes) = match self.connection(&record.provider).await {
             Ok(found) => found,
@@ -339,7 +349,7 @@ impl Executor<'_> {
         };
         let intent = IntentRecord {
             instance,
-            urn: record.urn.clone(),
+            urn: urn.clone(),
             provider: record.provider.clone(),
             kind: IntentKind::Delete,
             token: self.job.ids.token(),
@@ -355,17 +365,17 @@ impl Executor<'_> {
         let prior = Prior {
             values: plan::state_values(entry.schema, &record),
             // An old instance does not say any more whether it was whole; what it has will tell.
-            partial: record.status == Status::Incomplete || lacks_outputs(entry.schema, &record),
+            partial: record.status == Status::Incomplete || plan::lacks_outputs(entry.schema, &record),
         };
         self.job.scrubber.learn_all(&prior.values);
         let call = Call {
             connection,
             ty: entry.ty,
             schema: entry.schema,
-            urn: record.urn.clone(),
+            urn: urn.clone(),
             instance,
             token: intent.token.as_str().into(),
-            timeout: record.options.delete_timeout.unwrap_or(DEFAULT_TIMEOUT),
+            timeout: record.options.delete_timeout.or(entry.schema.delete_timeout).unwrap_or(DEFAULT_TIMEOUT),
             info: Arc::clone(&self.job.info),
             messages: self.messages.clone(),
         };
@@ -397,7 +407,8 @@ impl Executor<'_> {
         }
         let Some(entry) = self.job.catalog.get(declared.schema.type_name) else { return false };
         let Ok(desired) = plan::desired_inputs(declared, entry, Some(record), &self.lookup()) else { return false };
-        let diff = plan::diff(declared.schema, record, &desired, declared.options());
+        let Ok(trigger) = plan::trigger(declared, &self.lookup()) else { return false };
+        let diff = plan::diff(declared.schema, record, &desired, declared.options(), trigger.as_ref());
         matches!(diff.action(record, true), Action::Replace { .. })
     }
 
@@ -439,6 +450,12 @@ impl Executor<'_> {
         let record = self.job.connections.record(instance);
         let changed = record.filter(|record| self.job.state.providers.get(instance) != Some(record));
         Ok((connection, changed.map(|record| Change::Put(Record::Provider(record))).into_iter().collect()))
+    }
+
+    /// The options of a declaration as they are recorded, with its trigger as it is now.
+    fn recorded_options(&self, declared: &Declared) -> RecordedOptions {
+        let trigger = plan::trigger(declared, &self.lookup()).ok().flatten();
+        plan::recorded_options(self.job.declared, declared, trigger)
     }
 
     /// The present instances of what a declared resource refers to.
@@ -483,13 +500,6 @@ fn told(schema: &Schema, record: &ResourceRecord, args: &[Value]) -> Values {
 
 fn unknown_field(declared: &Declared, args: &[Value]) -> Option<&'static str> {
     declared.schema.fields.iter().zip(args).find(|(_, value)| !value.is_known()).map(|(field, _)| field.name)
-}
-
-/// Whether a record lacks outputs that its type promises: its create was cut short.
-fn lacks_outputs(schema: &Schema, record: &ResourceRecord) -> bool {
-    schema
-        .outputs()
-        .any(|(_, field)| !record.outputs.contains_key(field.name) && (field.ty.check)(&Value::Null).is_err())
 }
 
 /// A name that no other instance has: stack, name and the instance's number, in the letters that most clouds take,

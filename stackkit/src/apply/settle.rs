@@ -76,7 +76,8 @@ impl Executor<'_> {
                 changes.extend(self.without_dependency(old.instance, Some(intent.instance)));
             }
             Some(old) => {
-                let mut old = ResourceRecord { status: Status::PendingDelete, ..old };
+                // By now it is known by its new name, under which it can be deleted when the alias is gone.
+                let mut old = ResourceRecord { status: Status::PendingDelete, urn: intent.urn.clone(), ..old };
                 // Whether it is deleted or left alone is for the program that replaced it to say.
                 old.options.retain_on_delete = intent.options.retain_on_delete;
                 changes.push(Change::Put(Record::Resource(Box::new(old))));
@@ -148,7 +149,10 @@ impl Executor<'_> {
             .is_some_and(|node| node.action == (Action::Replace { delete_first: true }) && node.declared.is_some());
         match self.job.state.resources.get(&instance).cloned() {
             Some(record) if awaits_successor && record.status != Status::PendingDelete => {
+                let planned = self.job.plan.nodes.get(node);
+                let urn = planned.map_or_else(|| record.urn.clone(), |node| node.urn.clone());
                 let record = ResourceRecord {
+                    urn,
                     status: Status::PendingReplacement,
                     id: String::new(),
                     outputs: BTreeMap::new(),
@@ -271,8 +275,9 @@ impl Executor<'_> {
                 changes.push(Change::Put(Record::Output(OutputRecord { name: output.name.clone(), value })));
             }
         }
-        // A run that did not come to its end says nothing of outputs that it does not know.
-        if self.summary.failed == 0 && self.summary.skipped == 0 && self.stopping.is_none() {
+        // A run that did not come to its end, or is not about everything, says nothing of outputs that it does not know.
+        let whole = self.summary.failed == 0 && self.summary.skipped == 0 && self.stopping.is_none();
+        if whole && !self.job.plan.is_partial() {
             let declared: HashSet<&str> = self.job.declared.outputs.iter().map(|output| output.name.as_str()).collect();
             let gone = self.job.state.outputs.keys().filter(|name| !declared.contains(name.as_str()));
             changes.extend(gone.map(|name| Change::Remove(Key::Output(name.clone()))));

@@ -79,7 +79,7 @@ pub enum Command {
     Preview(Preview),
     /// Makes everything as the program declares it
     Up(Up),
-    /// Deletes everything in the stack's state, without running the program
+    /// Deletes everything in the stack's state, or what is selected of it, without running the program
     Destroy(Destroy),
     /// Reads everything anew, so that the state follows reality, and shows the drift
     Refresh(Refresh),
@@ -105,6 +105,42 @@ pub enum Command {
     Completions(Completions),
 }
 
+/// Which resources a command is about.
+#[derive(Debug, Clone, Default, ClapArgs)]
+#[non_exhaustive]
+pub struct Selecting {
+    /// Only these resources: a URN, type, path or name, with * for any text; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    pub target: Vec<String>,
+    /// All but these resources, in the same way; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+}
+
+/// What comes along with a selection.
+#[derive(Debug, Clone, Default, ClapArgs)]
+#[non_exhaustive]
+pub struct Dependents {
+    /// Also what depends on the targets
+    #[arg(long, requires = "target")]
+    pub target_dependents: bool,
+    /// Nor what depends on what is excluded
+    #[arg(long, requires = "exclude")]
+    pub exclude_dependents: bool,
+}
+
+/// What refuses a plan.
+#[derive(Debug, Clone, Default, ClapArgs)]
+#[non_exhaustive]
+pub struct Guarding {
+    /// Refuses (exit status 3) to delete or replace anything
+    #[arg(long, env = "STACKKIT_NO_DESTROY", value_parser = clap::builder::FalseyValueParser::new(), hide_env_values = true)]
+    pub no_destroy: bool,
+    /// Refuses (exit status 3) to delete or replace more than this many resources
+    #[arg(long, env = "STACKKIT_MAX_DELETES", value_name = "N", hide_env_values = true)]
+    pub max_deletes: Option<usize>,
+}
+
 /// What limits a plan, for `preview` and `up`.
 #[derive(Debug, Clone, Default, ClapArgs)]
 #[non_exhaustive]
@@ -112,8 +148,14 @@ pub struct Planning {
     /// Whether everything is read anew before planning
     #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub refresh: bool,
-    /// Replaces this resource even if nothing changed; may be repeated
-    #[arg(long, value_name = "URN|NAME")]
+    /// Which resources the plan is about.
+    #[command(flatten)]
+    pub selecting: Selecting,
+    /// What comes along with them.
+    #[command(flatten)]
+    pub dependents: Dependents,
+    /// Replaces these resources even if nothing changed; may be repeated
+    #[arg(long, value_name = "GLOB")]
     pub replace: Vec<String>,
     /// Refuses (exit status 3) if anything would change
     #[arg(long)]
@@ -121,12 +163,9 @@ pub struct Planning {
     /// Exits with 2 if there are, or were, changes
     #[arg(long)]
     pub detailed_exit_code: bool,
-    /// Refuses (exit status 3) to delete or replace anything
-    #[arg(long, env = "STACKKIT_NO_DESTROY", value_parser = clap::builder::FalseyValueParser::new(), hide_env_values = true)]
-    pub no_destroy: bool,
-    /// Refuses (exit status 3) to delete or replace more than this many resources
-    #[arg(long, env = "STACKKIT_MAX_DELETES", value_name = "N", hide_env_values = true)]
-    pub max_deletes: Option<usize>,
+    /// What refuses the plan.
+    #[command(flatten)]
+    pub guarding: Guarding,
     /// Sets a config value for this run alone; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub config: Vec<(String, String)>,
@@ -184,6 +223,15 @@ pub struct Destroy {
     /// Runs the program, for its hooks before and after deletions
     #[arg(long)]
     pub run_program: bool,
+    /// Which resources are deleted.
+    #[command(flatten)]
+    pub selecting: Selecting,
+    /// What comes along with them.
+    #[command(flatten)]
+    pub dependents: Dependents,
+    /// What refuses it.
+    #[command(flatten)]
+    pub guarding: Guarding,
 }
 
 /// `refresh`
@@ -193,6 +241,9 @@ pub struct Refresh {
     /// Does not ask before the state is changed
     #[arg(short, long)]
     pub yes: bool,
+    /// Which resources are read.
+    #[command(flatten)]
+    pub selecting: Selecting,
 }
 
 /// `import`
@@ -246,6 +297,18 @@ pub enum StateCommand {
         /// Its URN, or its name if only one resource has it
         #[arg(value_name = "URN|NAME")]
         resource: String,
+        /// Does not ask before the state is changed
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Renames a resource in the state, without touching the real one
+    Mv {
+        /// Its URN, or its name if only one resource has it
+        #[arg(value_name = "URN|NAME")]
+        resource: String,
+        /// The URN, path or name that the program declares it by from now on
+        #[arg(value_name = "NEW")]
+        to: String,
         /// Does not ask before the state is changed
         #[arg(short, long)]
         yes: bool,

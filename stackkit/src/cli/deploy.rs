@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::cli::args::{Applying, Destroy, Planning, Preview, Refresh, Up};
+use crate::cli::args::{Applying, Dependents, Destroy, Guarding, Planning, Preview, Refresh, Selecting, Up};
 use crate::cli::error::Failure;
 use crate::cli::{App, note, print, prompt};
 use crate::diagnostic::DiagnosticKind;
@@ -66,12 +66,22 @@ impl Watch {
 impl Planning {
     fn options(&self) -> PlanOptions {
         PlanOptions {
-            no_destroy: self.no_destroy,
-            max_deletes: self.max_deletes,
             expect_no_changes: self.expect_no_changes,
             replace: self.replace.clone(),
-            ..PlanOptions::default()
+            ..selected(&self.selecting, Some(&self.dependents), Some(&self.guarding))
         }
+    }
+}
+
+fn selected(selecting: &Selecting, dependents: Option<&Dependents>, guarding: Option<&Guarding>) -> PlanOptions {
+    PlanOptions {
+        targets: selecting.target.clone(),
+        excludes: selecting.exclude.clone(),
+        target_dependents: dependents.is_some_and(|dependents| dependents.target_dependents),
+        exclude_dependents: dependents.is_some_and(|dependents| dependents.exclude_dependents),
+        no_destroy: guarding.is_some_and(|guarding| guarding.no_destroy),
+        max_deletes: guarding.and_then(|guarding| guarding.max_deletes),
+        ..PlanOptions::default()
     }
 }
 
@@ -206,9 +216,14 @@ impl App {
             let mut options = self.deploy_options(&watch, None, Some(&destroy.applying))?;
             options.run_program = destroy.run_program;
             let deployment = Deployment::new(self.program, options);
-            let title = format!("Delete all of the stack `{}`", self.stack);
-            let confirm = |plan: &Plan| destroy.applying.yes || self.ask(&watch, &question(plan, &title));
-            self.ended(deployment.destroy(&PlanOptions::default(), &confirm).await)
+            let confirm = |plan: &Plan| {
+                let left = plan.selected.as_ref().map(|selected| selected.left_out).unwrap_or_default();
+                let what = if left == 0 { "all" } else { "these resources" };
+                destroy.applying.yes
+                    || self.ask(&watch, &question(plan, &format!("Delete {what} of the stack `{}`", self.stack)))
+            };
+            let options = selected(&destroy.selecting, Some(&destroy.dependents), Some(&destroy.guarding));
+            self.ended(deployment.destroy(&options, &confirm).await)
         }
         .await;
         let summary = watch.summary().unwrap_or_default();
@@ -225,7 +240,7 @@ impl App {
                 let found = count(drifted.len(), "resource");
                 refresh.yes || self.ask(&watch, &format!("Record what was found of {found} in the state?"))
             };
-            self.ended(deployment.refresh(&confirm).await)
+            self.ended(deployment.refresh(&selected(&refresh.selecting, None, None), &confirm).await)
         }
         .await;
         let summary = watch.summary().unwrap_or_default();

@@ -22,8 +22,8 @@ use clap::{CommandFactory as _, Parser as _};
 use tokio_util::sync::CancellationToken;
 
 pub use args::{
-    Applying, Args, Color, Command, Completions, ConfigCommand, Destroy, Global, Graph, GraphFormat, Import, Outputs,
-    Planning, PolicyCommand, Preview, Refresh, StackCommand, StateCommand, Up,
+    Applying, Args, Color, Command, Completions, ConfigCommand, Dependents, Destroy, Global, Graph, GraphFormat,
+    Guarding, Import, Outputs, Planning, PolicyCommand, Preview, Refresh, Selecting, StackCommand, StateCommand, Up,
 };
 
 use crate::cli::error::Failure;

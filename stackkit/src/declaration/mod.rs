@@ -67,8 +67,10 @@ pub(crate) fn declaration(
     let draft = Expr::call(format!("{}{}::new", writer.module, short(schema)), required).chain(optional);
     let name = record.urn.name();
     let add = Expr::call("add", vec![Expr::plain(format!("{name:?}")), draft]);
-    let begun = format!("let {} = ", variable(&record.urn));
-    let statement = Expr::plain("stack").chain(vec![add]).lay_out(4, 4 + begun.chars().count(), 1);
+    let begun = format!("let {} = ", variable(record.urn.name()));
+    // What is in a component is added to it, by the variable that its name suggests.
+    let scope = record.urn.path().rsplit('/').nth(1).map_or("stack".to_owned(), variable);
+    let statement = Expr::plain(scope).chain(vec![add]).lay_out(4, 4 + begun.chars().count(), 1);
     Declaration { text: format!("    {begun}{statement};\n"), refers_to: writer.refers_to, left_out }
 }
 
@@ -240,9 +242,9 @@ fn ident(name: &str) -> String {
 }
 
 /// The variable that a resource's handle is usually kept in.
-fn variable(urn: &Urn) -> String {
+fn variable(name: &str) -> String {
     let clean: String =
-        urn.name().chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();
     let clean = clean.trim_matches('_');
     match clean.chars().next() {
         Some(first) if first.is_ascii_digit() => format!("r{clean}"),

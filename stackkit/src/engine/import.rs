@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::TypeEntry;
+use crate::component::is_name;
 use crate::declaration::{self, Known};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::session::Missing;
@@ -61,7 +62,7 @@ impl Deployment {
         let entry = self.linked(options.type_name)?.clone();
         let declared = self.declarations(&mut session).await?;
         session.lock("import").await?;
-        let mut run = Run::new(self, &mut session)?;
+        let mut run = Run::new(self, &mut session, &declared)?;
         run.owner_check()?;
         run.rescue_check()?;
         run.read_ahead(&declared).await?;
@@ -73,7 +74,8 @@ impl Deployment {
         let mut changes = Vec::new();
         if run.session.state.stack.is_none() {
             let program = self.program.map_or("", |program| program.name()).to_owned();
-            changes.push(Change::Put(Record::Stack(StackRecord { program })));
+            let guard = declared.guard.clone();
+            changes.push(Change::Put(Record::Stack(StackRecord { program, guard })));
         }
         changes
             .extend(run.connections.record(&record.provider).map(|provider| Change::Put(Record::Provider(provider))));
@@ -105,10 +107,10 @@ impl Run<'_> {
         let ImportOptions { type_name, name, id, provider } = options;
         let urn = Urn::new(type_name, name);
         let refuse = |message: String| Diagnostic::refused(message).on(&urn);
-        if name.is_empty() || name.contains(['/', ':']) || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        if !name.split('/').all(is_name) {
             return Err(RunError::one(
                 refuse(format!("`{}` cannot be the name of a resource", name.escape_debug()))
-                    .help("use letters, digits, `-`, `_` and `.`"),
+                    .help("use letters, digits, `-`, `_` and `.`, with `/` after the name of a component"),
             ));
         }
         let taken = self.session.state.resources.values().find(|record| record.urn == urn);
@@ -136,7 +138,7 @@ impl Run<'_> {
         let known = Known::of(state, &|type_name| catalog.get(type_name).map(|entry| entry.schema));
         let written = declaration::declaration(entry.schema, &record, state, &known);
         match declaration {
-            Some((_, resource)) => record.options = plan::recorded_options(declared, resource),
+            Some((_, resource)) => record.options = plan::recorded_options(declared, resource, None),
             None => {
                 record.dependencies = written.refers_to.into_iter().collect();
                 record.options = RecordedOptions { protect: true, ..RecordedOptions::default() };

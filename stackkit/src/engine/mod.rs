@@ -25,7 +25,8 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::session::{Missing, Session, Source};
 use crate::event::{Event, Listener, Operation, Summary};
 use crate::ids::Ids;
-use crate::plan::{Plan, PlanInput, PlanOptions, plan};
+use crate::options::Guard;
+use crate::plan::{Plan, PlanInput, PlanOptions, Retyped, Scope, plan, retyped};
 use crate::program::Program;
 use crate::read::{Given, Outside};
 use crate::refresh::Reality;
@@ -33,7 +34,7 @@ use crate::saved::Saved;
 use crate::scrub::Scrubber;
 use crate::seal::KeyOptions;
 use crate::stack::Declarations;
-use crate::state::model::{Change, IntentKind, IntentRecord, Key, State};
+use crate::state::model::{Change, IntentKind, IntentRecord, Key, Record, StackRecord, State};
 use crate::urn::Urn;
 
 /// How many provider calls run at once where nothing else is said.
@@ -169,12 +170,12 @@ impl Deployment {
         let mut session = self.source.open(&self.options.stack, missing).await?;
         self.tell_of_key(&session);
         let declared = self.declarations(&mut session).await?;
-        let mut run = Run::new(self, &mut session)?;
+        let mut run = Run::new(self, &mut session, &declared)?;
         run.owner_check()?;
         run.read_ahead(&declared).await?;
         run.resolve_open(&declared, false).await?;
         if self.options.refresh {
-            run.refresh(&declared, false).await?;
+            run.refresh_to_plan(&declared, options, false).await?;
         }
         let (plan, _) = run.plan(&declared, options, Operation::Preview).await?;
         if let Some(file) = save {
@@ -218,12 +219,18 @@ impl Deployment {
         self.change(session, declared, options, confirm, Operation::Destroy, started, None).await
     }
 
-    /// Lets the state follow reality.
+    /// Lets the state follow reality: all of it, or what the targets and excludes of the options select.
     ///
     /// # Errors
-    /// When something cannot be read; the state is then as before.
-    pub async fn refresh(&self, confirm: &(dyn Fn(&[Urn]) -> bool + Send + Sync)) -> Result<Summary, RunError> {
+    /// When something cannot be read; the state is then as before. [`RunError::Cancelled`] when the run was cancelled
+    /// before all was read; what was read is recorded.
+    pub async fn refresh(
+        &self,
+        options: &PlanOptions,
+        confirm: &(dyn Fn(&[Urn]) -> bool + Send + Sync),
+    ) -> Result<Summary, RunError> {
         let started = Instant::now();
+        let options = &PlanOptions { operation: Some(Operation::Refresh), ..options.clone() };
         self.begin(Operation::Refresh);
         let mut session = self.source.open(&self.options.stack, Missing::Refuse).await?;
         let declared = match self.program {
@@ -231,13 +238,15 @@ impl Deployment {
             None => Declarations::default(),
         };
         session.lock("refresh").await?;
-        let mut run = Run::new(self, &mut session)?;
+        let mut run = Run::new(self, &mut session, &declared)?;
         run.owner_check()?;
         run.rescue_check()?;
         run.read_for_settings(&declared).await?;
         run.resolve_open(&declared, true).await?;
+        run.check_selection(&declared, options)?;
+        let scope = run.scope(&declared, options);
         let before = run.session.state.clone();
-        run.refresh(&declared, true).await?;
+        let unread = run.refresh(&declared, options, true).await?;
         let mut summary = Summary::default();
         let mut touched = Vec::new();
         for (instance, record) in &before.resources {
@@ -250,9 +259,13 @@ impl Deployment {
                     summary.update += 1;
                     touched.push(record.urn.clone());
                 }
+                Some(_) if scope.as_ref().is_some_and(|scope| !scope.has(*instance)) => summary.left_out += 1,
                 Some(_) => summary.same += 1,
             }
         }
+        summary.same = summary.same.saturating_sub(unread);
+        summary.skipped = unread;
+        summary.cancelled = unread > 0;
         let asked = Instant::now();
         if !touched.is_empty() && !confirm(&touched) {
             return Err(RunError::Declined);
@@ -262,7 +275,7 @@ impl Deployment {
         session.store.fold().await?;
         summary.duration = started.elapsed();
         self.options.listener.event(&Event::Finished { summary: summary.clone() });
-        Ok(summary)
+        if summary.cancelled { Err(RunError::Cancelled(summary)) } else { Ok(summary) }
     }
 
     /// The state as it is recorded.
@@ -312,6 +325,21 @@ impl Deployment {
                 Diagnostic::invalid("the state has no such resource").on(urn).help("`state list` shows what there is"),
             ));
         }
+        session.store.commit(&changes).await?;
+        session.store.fold().await?;
+        Ok(())
+    }
+
+    /// Renames a resource in the state, with everything in it that refers to the old name. The real one is left alone,
+    /// and the program has to declare it under the new name from then on.
+    ///
+    /// # Errors
+    /// When the state does not have the old name or has the new one already, when the types differ, or when a call on
+    /// the resource is open.
+    pub async fn rename(&self, old: &Urn, new: &Urn) -> Result<(), RunError> {
+        let mut session = self.source.open(&self.options.stack, Missing::Refuse).await?;
+        session.lock("state mv").await?;
+        let changes = crate::state::renamed(&session.state, old, new).map_err(RunError::one)?;
         session.store.commit(&changes).await?;
         session.store.fold().await?;
         Ok(())
@@ -413,13 +441,13 @@ impl Deployment {
         started: Instant,
         saved: Option<&Saved>,
     ) -> Result<Summary, RunError> {
-        let mut run = Run::new(self, &mut session)?;
+        let mut run = Run::new(self, &mut session, &declared)?;
         run.owner_check()?;
         run.rescue_check()?;
         run.read_ahead(&declared).await?;
         run.resolve_open(&declared, true).await?;
         if self.options.refresh && operation == Operation::Up {
-            run.refresh(&declared, true).await?;
+            run.refresh_to_plan(&declared, options, true).await?;
         }
         let (plan, imports) = run.plan(&declared, options, operation).await?;
         if let Some(saved) = saved {
@@ -433,6 +461,9 @@ impl Deployment {
             return Err(RunError::Declined);
         }
         let started = started + asked.elapsed();
+        if operation == Operation::Up {
+            run.note_guard(&declared);
+        }
         run.commit_unsaved().await?;
         let mut summary = plan.summary();
         let mut unsaved = None;
@@ -465,13 +496,16 @@ struct Run<'a> {
     connections: Connections,
     scrubber: Scrubber,
     info: Arc<RunInfo>,
+    /// What the program renames to another type.
+    retyped: Retyped,
     /// Changes that are in the state and not durable yet: what a refresh found is recorded when the run goes ahead.
     unsaved: Vec<Change>,
 }
 
 impl<'a> Run<'a> {
-    fn new(deployment: &'a Deployment, session: &'a mut Session) -> Result<Self, RunError> {
-        session.upgrade(&deployment.catalog).map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
+    fn new(deployment: &'a Deployment, session: &'a mut Session, declared: &Declarations) -> Result<Self, RunError> {
+        let retyped = retyped(declared, &session.state);
+        session.upgrade(&deployment.catalog, &retyped).map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
         let info = deployment.info(session);
         let (connections, scrubber) = match session.outside.take() {
             Some(outside) => outside.into_parts(),
@@ -481,7 +515,7 @@ impl<'a> Run<'a> {
             }
         };
         scrubber.learn_all(session.config.values());
-        Ok(Self { deployment, session, connections, scrubber, info, unsaved: Vec::new() })
+        Ok(Self { deployment, session, connections, scrubber, info, retyped, unsaved: Vec::new() })
     }
 
     /// A stack belongs to one program: another one would plan to delete everything in it.
@@ -525,6 +559,7 @@ impl<'a> Run<'a> {
             scrubber: &self.scrubber,
             info: Arc::clone(&self.info),
             parallel: self.deployment.options.parallel,
+            cancel: self.deployment.options.cancel.clone(),
         };
         (reality, &mut self.session.state)
     }
@@ -542,14 +577,65 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    async fn refresh(&mut self, declared: &Declarations, waits: bool) -> Result<(), RunError> {
+    /// Reads what is there, and returns how much of it was not read because the run was cancelled.
+    async fn refresh(
+        &mut self,
+        declared: &Declarations,
+        options: &PlanOptions,
+        waits: bool,
+    ) -> Result<usize, RunError> {
         if self.session.state.resources.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
+        let scope = self.scope(declared, options);
+        let retyped = self.retyped.clone();
         let (mut reality, state) = self.reality(declared);
-        let changes = reality.refresh(state, waits).await.map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
+        let (changes, unread) = reality
+            .refresh(state, scope.as_ref(), &retyped, waits)
+            .await
+            .map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
         self.unsaved.extend(changes);
+        Ok(unread)
+    }
+
+    /// [`Run::refresh`] on the way to a plan, which is not made of what was read in part.
+    async fn refresh_to_plan(
+        &mut self,
+        declared: &Declarations,
+        options: &PlanOptions,
+        waits: bool,
+    ) -> Result<(), RunError> {
+        let unread = self.refresh(declared, options, waits).await?;
+        if unread > 0 {
+            let summary = Summary { cancelled: true, skipped: unread, ..Summary::default() };
+            self.deployment.options.listener.event(&Event::Finished { summary: summary.clone() });
+            return Err(RunError::Cancelled(summary));
+        }
         Ok(())
+    }
+
+    /// That every glob of a refresh, which makes no plan, selects something.
+    fn check_selection(&self, declared: &Declarations, options: &PlanOptions) -> Result<(), RunError> {
+        let state = &self.session.state;
+        let wrong = Scope::check(declared, state, &self.deployment.catalog, options);
+        if wrong.is_empty() { Ok(()) } else { Err(RunError::Diagnostics(Diagnostics(wrong))) }
+    }
+
+    fn scope(&self, declared: &Declarations, options: &PlanOptions) -> Option<Scope> {
+        Scope::of(declared, &self.session.state, &self.deployment.catalog, options)
+    }
+
+    /// Records what the program refuses, for commands that do not run it.
+    fn note_guard(&mut self, declared: &Declarations) {
+        let Some(program) = self.deployment.program else { return };
+        let recorded = self.session.state.stack.as_ref();
+        if recorded.map(|stack| &stack.guard).unwrap_or(&Guard::default()) == &declared.guard {
+            return;
+        }
+        let stack = StackRecord { program: program.name().to_owned(), guard: declared.guard.clone() };
+        let change = Change::Put(Record::Stack(stack));
+        self.session.state.apply(change.clone());
+        self.unsaved.push(change);
     }
 
     async fn check_connections(&mut self, declared: &Declarations, plan: &Plan) -> Result<(), RunError> {
@@ -572,13 +658,17 @@ impl<'a> Run<'a> {
         // Whatever the plan says is of what the program and the state hold; none of their secrets may be in it.
         for resource in &declared.resources {
             self.scrubber.learn_all(&resource.values);
+            self.scrubber.learn_all(&resource.options().replace_trigger);
         }
         for record in self.session.state.resources.values() {
             self.scrubber.learn_all(record.inputs.values().chain(record.outputs.values()).chain(record.seen.values()));
+            self.scrubber.learn_all(&record.options.replace_trigger);
         }
         self.scrubber.learn_all(self.session.state.outputs.values());
+        let scope = self.scope(declared, options);
         let (mut reality, state) = self.reality(declared);
-        let imports = reality.imports(state).await.map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
+        let imports =
+            reality.imports(state, scope.as_ref()).await.map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
         let options = PlanOptions { operation: Some(operation), ..options.clone() };
         let mut plan = loop {
             let (state, catalog) = (&self.session.state, &*self.deployment.catalog);

@@ -10,6 +10,7 @@ use crate::clock::now;
 use crate::context::BoxFuture;
 use crate::diagnostic::Diagnostic;
 use crate::engine::RunError;
+use crate::plan::{Retyped, type_of};
 use crate::read::Outside;
 use crate::schema::Role;
 use crate::seal::{self, Header, KeyOptions, Sealer, config_path};
@@ -137,10 +138,10 @@ impl Session {
     }
 
     /// Brings records of older schema versions to the present one.
-    pub(crate) fn upgrade(&mut self, catalog: &Catalog) -> Result<(), Vec<Diagnostic>> {
+    pub(crate) fn upgrade(&mut self, catalog: &Catalog, retyped: &Retyped) -> Result<(), Vec<Diagnostic>> {
         let mut problems = Vec::new();
         for record in self.state.resources.values_mut() {
-            let Some(entry) = catalog.get(record.urn.type_name()) else { continue };
+            let Some(entry) = catalog.get(type_of(record, retyped)) else { continue };
             let (from, to) = (record.schema_version, entry.schema.version);
             if from > to {
                 problems.push(

@@ -4,21 +4,26 @@ mod decide;
 mod departed;
 mod diff;
 mod guard;
-mod ignore;
 mod order;
+mod paths;
 mod reads;
+mod select;
 mod values;
 
 use petgraph::graph::DiGraph;
 
 pub use decide::plan;
-pub(crate) use decide::{delete_first, names, protected, recorded_options};
+pub(crate) use decide::{Retyped, alias_urn, delete_first, names, protected, recorded_options, retyped, type_of};
 pub use diff::FieldChange;
-pub(crate) use diff::{desired_inputs, diff, was_never_told};
+pub(crate) use diff::{desired_inputs, diff, trigger, was_never_told};
 pub(crate) use order::dependencies;
 pub use reads::PlannedRead;
 pub(crate) use reads::ReadyRead;
-pub(crate) use values::{Known, absorb, field_value, named_inputs, named_outputs, record_values, state_values};
+pub use select::Selected;
+pub(crate) use select::{Glob, Scope};
+pub(crate) use values::{
+    Known, absorb, field_value, lacks_outputs, named_inputs, named_outputs, record_values, state_values,
+};
 
 use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
@@ -55,8 +60,19 @@ pub struct PlanOptions {
     pub max_deletes: Option<usize>,
     /// Refuse a plan that changes anything.
     pub expect_no_changes: bool,
-    /// URNs (or names) to replace even if nothing changed.
+    /// What to replace even if nothing changed: URNs, types, paths or names, in which `*` stands for any text and `?`
+    /// for one character. The path of a component stands for all that is in it.
     pub replace: Vec<String>,
+    /// What the plan is about, in the same way; everything where this is empty. What it needs and what does not exist,
+    /// or is not finished, comes along. Everything else keeps what is recorded of it: it is neither read nor compared
+    /// nor checked.
+    pub targets: Vec<String>,
+    /// What the plan is not about, in the same way, also where a target matches it.
+    pub excludes: Vec<String>,
+    /// Whether everything that depends on the targets comes along.
+    pub target_dependents: bool,
+    /// Whether everything that depends on what is excluded is excluded too.
+    pub exclude_dependents: bool,
 }
 
 impl PlanOptions {
@@ -142,6 +158,8 @@ pub struct PlanNode {
     pub reasons: Vec<String>,
     /// What changes, field by field.
     pub changes: Vec<FieldChange>,
+    /// Whether the selection left it out: nothing was asked about it, and nothing is done.
+    pub left_out: bool,
     /// The nodes from whose replacement this one's deletion follows, when that is not certain: it is decided there.
     pub(crate) follows: Vec<usize>,
 }
@@ -190,6 +208,8 @@ pub struct Plan {
     pub reads: Vec<PlannedRead>,
     /// The stack's outputs.
     pub outputs: Vec<PlannedOutput>,
+    /// What the targets and excludes came to; none where there were none.
+    pub selected: Option<Selected>,
     /// Everything wrong or refused; a plan with any cannot be applied.
     pub diagnostics: Vec<Diagnostic>,
     /// What advisory policies have to say.
@@ -209,7 +229,11 @@ impl Plan {
     pub fn summary(&self) -> Summary {
         let mut summary = Summary::default();
         for node in &self.nodes {
-            summary.count(&node.action);
+            if node.left_out {
+                summary.left_out += 1;
+            } else {
+                summary.count(&node.action);
+            }
         }
         summary
     }
@@ -217,6 +241,11 @@ impl Plan {
     /// Whether applying it would change anything in the cloud or in the outputs.
     pub fn has_changes(&self) -> bool {
         self.summary().has_changes() || self.outputs.iter().any(PlannedOutput::changes)
+    }
+
+    /// Whether it leaves anything out, so that what is recorded is not all of what the program says.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.selected.as_ref().is_some_and(|selected| selected.left_out > 0)
     }
 
     /// Edges between declared resources: for each, the indices of what it refers to.

@@ -131,3 +131,10 @@ pub(crate) fn absorb(
     record.outputs = outputs;
     drifted
 }
+
+/// Whether a record lacks outputs that its type promises: its create was cut short.
+pub(crate) fn lacks_outputs(schema: &Schema, record: &ResourceRecord) -> bool {
+    schema
+        .outputs()
+        .any(|(_, field)| !record.outputs.contains_key(field.name) && (field.ty.check)(&Value::Null).is_err())
+}

@@ -93,7 +93,8 @@ pub(crate) fn judge(input: &PlanInput<'_>, plan: &mut Plan) {
             }
             Rule::Each { of, judge, .. } => {
                 for (index, node) in plan.nodes.iter().enumerate() {
-                    if of.is_some_and(|of| of != node.urn.type_name()) {
+                    // What the selection left out is no part of the plan.
+                    if node.left_out || of.is_some_and(|of| of != node.urn.type_name()) {
                         continue;
                     }
                     let view = if policy.deletions {

@@ -9,6 +9,7 @@ mod lock;
 pub mod memory;
 pub mod model;
 mod records;
+mod rename;
 pub(crate) mod store;
 mod verify;
 
@@ -16,5 +17,6 @@ pub use error::StateError;
 pub use local::LocalBackend;
 pub use memory::MemoryBackend;
 pub use model::State;
+pub(crate) use rename::renamed;
 pub use store::Store;
 pub use verify::verify;

@@ -314,6 +314,16 @@ impl Test {
         self.deployment(&self.world, backend, self.world.cloud.clone(), options).repair().await
     }
 
+    /// Renames a resource in the state; see [`Deployment::rename`].
+    ///
+    /// # Errors
+    /// As [`Deployment::rename`].
+    pub async fn rename(&self, old: &Urn, new: &Urn) -> Result<(), RunError> {
+        let backend: Arc<dyn Backend> = Arc::new(self.world.backend.clone());
+        let options = DeployOptions { stack: self.stack.clone(), ..plain() };
+        self.deployment(&self.world, backend, self.world.cloud.clone(), options).rename(old, new).await
+    }
+
     fn deployment(&self, world: &World, backend: Arc<dyn Backend>, cloud: Cloud, options: DeployOptions) -> Deployment {
         let mut deployment = Deployment::new(Some(self.program), options);
         deployment.source = Source::Given { backend, sealer: Arc::clone(&world.sealer), config: self.config.clone() };
@@ -373,7 +383,7 @@ impl Test {
             (What::Preview, None) => deployment.preview(&self.options).await.map(|plan| plan.summary()),
             (What::Up, None) => deployment.up(&self.options, &|_| true).await,
             (What::Destroy, _) => deployment.destroy(&self.options, &|_| true).await,
-            (What::Refresh, _) => deployment.refresh(&|_| true).await,
+            (What::Refresh, _) => deployment.refresh(&self.options, &|_| true).await,
         };
         let state = match Store::open(Arc::new(world.backend.clone()), Arc::clone(&world.sealer)).await {
             Ok((_, state)) => state,

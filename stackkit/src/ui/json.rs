@@ -137,6 +137,7 @@ pub fn operation_summary(operation: Operation, summary: &Summary) -> Json {
         "import": summary.import,
         "forget": summary.forget,
         "same": summary.same,
+        "left_out": summary.left_out,
         "failed": summary.failed,
         "skipped": summary.skipped,
         "cancelled": summary.cancelled,
@@ -165,6 +166,17 @@ pub fn plan_events(plan: &Plan, operation: Operation) -> Vec<Json> {
         object
     }));
     out.extend(plan.outputs.iter().filter(|output| output.changes()).map(planned_output));
+    if let Some(selected) = &plan.selected {
+        let urns = |urns: &[Urn]| Json::Array(urns.iter().map(|urn| urn.as_str().into()).collect());
+        out.push(json!({
+            "type": "selected",
+            "asked": selected.asked,
+            "needed": urns(&selected.needed),
+            "dependents": urns(&selected.dependents),
+            "kept": urns(&selected.kept),
+            "left_out": selected.left_out,
+        }));
+    }
     let mut total = operation_summary(operation, &plan.summary());
     if let Json::Object(map) = &mut total {
         map.insert("type".into(), "planned".into());
@@ -354,7 +366,7 @@ mod tests {
                 r#"{"type":"step_started","name":"motd","resource_type":"local:File","time_ms":7,"urn":"local:File::motd","verb":"create"}"#,
                 r#"{"type":"retrying","attempt":1,"delay_ms":2000,"error":"a\nb","name":"motd","resource_type":"local:File","time_ms":7,"urn":"local:File::motd"}"#,
                 r#"{"type":"step_done","elapsed_ms":12,"name":"motd","resource_type":"local:File","time_ms":7,"urn":"local:File::motd","verb":"create"}"#,
-                r#"{"type":"summary","cancelled":false,"create":1,"delete":0,"duration_ms":20,"failed":0,"forget":0,"import":0,"operation":"up","replace":0,"same":0,"skipped":0,"time_ms":7,"update":0}"#,
+                r#"{"type":"summary","cancelled":false,"create":1,"delete":0,"duration_ms":20,"failed":0,"forget":0,"import":0,"left_out":0,"operation":"up","replace":0,"same":0,"skipped":0,"time_ms":7,"update":0}"#,
             ]
         );
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::diagnostic::DiagnosticKind;
 use crate::event::{Event, Listener, Operation, Summary, Verb};
 use crate::plan::{Action, Plan, Step};
 use crate::ui::Verbosity;
@@ -315,7 +316,9 @@ impl State {
             Event::Planned { plan } => {
                 self.progress.phase = None;
                 self.progress.total = steps(plan);
-                if options.plan && !quiet && self.operation != Operation::Preview {
+                // A plan that rests on a mistake is not worth a look.
+                let sound = plan.diagnostics.iter().all(|found| found.kind == DiagnosticKind::Refused);
+                if options.plan && !quiet && sound && self.operation != Operation::Preview {
                     self.pending.push_str(&render_plan(plan, self.operation, options.style));
                 }
             }

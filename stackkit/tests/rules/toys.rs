@@ -121,6 +121,18 @@ pub struct Item {
     pub ignore: Vec<String>,
     pub replace_on: Vec<String>,
     pub timeout: Option<Duration>,
+    /// Limits of create, update and delete.
+    pub timeouts: [Option<Duration>; 3],
+    pub trigger: Option<Trigger>,
+}
+
+/// What triggers a replacement.
+#[derive(Clone, Debug)]
+pub enum Trigger {
+    Of(String, Part),
+    Text(String),
+    Secret(String),
+    Number(u64),
 }
 
 pub fn item(name: &str) -> Item {
@@ -237,6 +249,25 @@ macro_rules! declare {
         if let Some(limit) = $item.timeout {
             handle = handle.timeout(limit);
         }
+        if let Some(limit) = $item.timeouts[0] {
+            handle = handle.create_timeout(limit);
+        }
+        if let Some(limit) = $item.timeouts[1] {
+            handle = handle.update_timeout(limit);
+        }
+        if let Some(limit) = $item.timeouts[2] {
+            handle = handle.delete_timeout(limit);
+        }
+        handle = match &$item.trigger {
+            None => handle,
+            Some(Trigger::Of(name, part)) => match $outputs.get(name) {
+                Some(parts) => handle.replace_trigger(parts.output(*part)),
+                None => handle,
+            },
+            Some(Trigger::Text(text)) => handle.replace_trigger(text.clone()),
+            Some(Trigger::Secret(text)) => handle.replace_trigger(Output::known(Secret::new(text.clone()))),
+            Some(Trigger::Number(number)) => handle.replace_trigger(*number),
+        };
         let parts = Parts { id: handle.id.clone(), revision: handle.revision.clone(), address: handle.address.clone() };
         $outputs.insert($item.name.clone(), parts);
         handle
@@ -251,11 +282,15 @@ struct Parts {
 
 impl Parts {
     fn input(&self, part: Part) -> stackkit::Input<String> {
+        stackkit::Input::new(self.output(part))
+    }
+
+    fn output(&self, part: Part) -> Output<String> {
         match part {
-            Part::Id => stackkit::Input::new(&self.id),
-            Part::Address => stackkit::Input::new(&self.address),
-            Part::Revision => stackkit::Input::new(&self.revision),
-            Part::Constant => stackkit::Input::new(self.revision.map(|_| "always the same".to_owned())),
+            Part::Id => self.id.clone(),
+            Part::Address => self.address.clone(),
+            Part::Revision => self.revision.clone(),
+            Part::Constant => self.revision.map(|_| "always the same".to_owned()),
         }
     }
 }
