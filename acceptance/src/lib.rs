@@ -12,6 +12,7 @@
 mod canary;
 mod draw;
 mod instant;
+pub mod planted;
 mod random;
 pub mod remote;
 mod running;

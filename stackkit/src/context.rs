@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::Clock;
 use crate::error::Error;
 use crate::urn::Urn;
 
@@ -40,6 +41,8 @@ pub struct RunInfo {
     pub dir: std::path::PathBuf,
     /// Whether absence counts only after a type's settle time. Mocked clouds have none.
     pub settles: bool,
+    /// Which second it is.
+    pub(crate) clock: Clock,
 }
 
 impl RunInfo {
@@ -65,7 +68,13 @@ impl Context {
             fn progress(&self, _: String) {}
         }
         Self {
-            shared: Arc::new(RunInfo { stack: "test".into(), lineage: "test".into(), dir: dir.into(), settles: true }),
+            shared: Arc::new(RunInfo {
+                stack: "test".into(),
+                lineage: "test".into(),
+                dir: dir.into(),
+                settles: true,
+                clock: Clock::System,
+            }),
             urn,
             token: token.into(),
             timeout: Duration::from_secs(60),

@@ -10,6 +10,7 @@ mod apply;
 mod catalog;
 pub mod check;
 pub mod cli;
+mod clock;
 pub mod component;
 mod config;
 pub mod connections;

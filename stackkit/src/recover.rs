@@ -1,10 +1,10 @@
 //! Recovery: what became of the calls whose end nobody recorded, found out by asking the provider.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::apply::call::{PAUSE, unfinished};
 use crate::apply::new_record;
 use crate::catalog::{Catalog, TypeEntry};
 use crate::context::Context;
@@ -13,14 +13,11 @@ use crate::error::Error;
 use crate::event::{Event, Listener};
 use crate::plan;
 use crate::provider::Connection;
-use crate::refresh::{Reality, apart, read_one};
+use crate::refresh::{Reality, apart, patiently, read_one};
 use crate::resource::{FoundValues, IntentValues, Values};
 use crate::schema::Schema;
 use crate::state::model::{Change, IntentKind, IntentRecord, Key, Record, ResourceRecord, State, Status};
 use crate::value::Value;
-
-/// How long a look waits before the next one, while an effect may still be on its way.
-const PAUSE: Duration = Duration::from_millis(500);
 
 impl Reality<'_> {
     /// Resolves every open call. The changes are applied to `state` already.
@@ -34,9 +31,9 @@ impl Reality<'_> {
     pub(crate) async fn recover(&mut self, state: &mut State, wait: bool) -> Result<Vec<Change>, Vec<Diagnostic>> {
         let intents: Vec<IntentRecord> = state.intents.values().cloned().collect();
         let (mut all, mut problems) = (Vec::new(), Vec::new());
-        let begun = wait.then(Instant::now);
+        let began = Instant::now();
         for intent in intents {
-            match self.resolve(state, &intent, begun).await {
+            match self.resolve(state, &intent, wait.then_some(began)).await {
                 Ok((changes, message)) => {
                     for change in &changes {
                         state.apply(change.clone());
@@ -54,7 +51,7 @@ impl Reality<'_> {
         &mut self,
         state: &State,
         intent: &IntentRecord,
-        begun: Option<Instant>,
+        began: Option<Instant>,
     ) -> Result<(Vec<Change>, String), Diagnostic> {
         let Some(entry) = self.catalog.get(intent.urn.type_name()).cloned() else {
             return Err(Diagnostic::invalid(Catalog::not_linked(intent.urn.type_name())).on(&intent.urn));
@@ -65,13 +62,8 @@ impl Reality<'_> {
         self.scrubber.learn_all(&args);
         let mut cx = crate::refresh::read_context(&self.info, intent.urn.clone());
         cx.token = intent.token.as_str().into();
-        let look = Look {
-            connection,
-            entry,
-            cx,
-            until: begun.map(|begun| begun + self.info.settle(schema)),
-            listener: self.listener,
-        };
+        let until = began.map(|began| began + self.info.settle(schema));
+        let look = Look { connection, entry, cx, until, listener: self.listener };
         let closed = Change::Remove(Key::Intent(intent.instance));
         let failed = |scrubber: &crate::scrub::Scrubber, error: &Error| {
             let message = scrubber.scrub(error.message());
@@ -109,7 +101,10 @@ impl Reality<'_> {
                     return Ok((vec![closed], "it is not in the state any more".into()));
                 };
                 let prior = plan::state_values(schema, record);
-                match look.by_id(id.as_deref().unwrap_or(&record.id), Some(&prior)).await {
+                let id = id.as_deref().unwrap_or(&record.id);
+                // A request that is still on its way must not undo what this run does next.
+                let landed = |values: &Values| unfinished(schema, &args, &prior) && !unfinished(schema, &args, values);
+                match look.until(id, &prior, |found| found.as_ref().is_some_and(landed)).await {
                     Ok(Some(values)) => {
                         let mut record = record.clone();
                         record.seen = plan::named_inputs(schema, &values);
@@ -128,7 +123,10 @@ impl Reality<'_> {
                     return Ok((vec![closed], "it is deleted".into()));
                 };
                 let prior = plan::state_values(schema, record);
-                match look.once(id.as_deref().unwrap_or(&record.id), Some(&prior)).await {
+                // What goes on to be deleted may go at any time. What is to stay must not go later on.
+                let stays = record.status != Status::PendingDelete && self.declared.index(&record.urn).is_some();
+                let id = id.as_deref().unwrap_or(&record.id);
+                match look.until(id, &prior, |found| !stays || found.is_none()).await {
                     Ok(Some(_)) => Ok((vec![closed], "an earlier run was cut short before it deleted it".into())),
                     Ok(None) => {
                         let mut changes = vec![closed, Change::Remove(Key::Resource(record.instance))];
@@ -147,13 +145,13 @@ struct Look<'a> {
     connection: Arc<dyn Connection>,
     entry: TypeEntry,
     cx: Context,
-    /// Until when absence proves nothing.
+    /// Until when what is seen proves nothing, for it may still change; nothing to wait for in a preview.
     until: Option<Instant>,
     listener: &'a dyn Listener,
 }
 
 impl Look<'_> {
-    /// Waits a little where absence proves nothing yet, and says so the first time. Returns whether to look again.
+    /// Waits a little where what is seen proves nothing yet, and says so the first time. Returns whether to look again.
     async fn again(&self, looks: &mut u32) -> bool {
         let left = self.until.unwrap_or_else(Instant::now).saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -161,7 +159,7 @@ impl Look<'_> {
         }
         if *looks == 0 && left > PAUSE {
             let message =
-                format!("waiting {} s: what an earlier run asked for may still appear", left.as_secs().max(1));
+                format!("waiting {} s: what an earlier run asked for may still happen", left.as_secs().max(1));
             self.listener.event(&Event::Progress { urn: self.cx.urn().clone(), message });
         }
         *looks += 1;
@@ -184,15 +182,33 @@ impl Look<'_> {
         }
     }
 
+    /// Looks until what is seen proves something, or nothing changes any more.
+    async fn until(
+        &self,
+        id: &str,
+        prior: &[Value],
+        proves: impl Fn(&Option<Values>) -> bool,
+    ) -> Result<Option<Values>, Error> {
+        let mut looks = 0;
+        loop {
+            let found = self.once(id, Some(prior)).await?;
+            if proves(&found) || !self.again(&mut looks).await {
+                return Ok(found);
+            }
+        }
+    }
+
     async fn by_intent(&self, intent: &IntentRecord, args: &Values) -> Result<FoundValues, Error> {
         let sought =
             IntentValues { args: args.clone(), token: intent.token.clone(), name_was_free: intent.name_was_free };
         let mut looks = 0;
         loop {
-            let (connection, cx, ty) = (Arc::clone(&self.connection), self.cx.clone(), self.entry.ty);
-            let sought = sought.clone();
-            let find = async move { connection.find(ty, &cx, &sought).await };
-            match apart(find).await?? {
+            let find = patiently(|| {
+                let (connection, cx, ty) = (Arc::clone(&self.connection), self.cx.clone(), self.entry.ty);
+                let sought = sought.clone();
+                apart(async move { connection.find(ty, &cx, &sought).await })
+            });
+            match find.await? {
                 FoundValues::Nothing if self.again(&mut looks).await => {}
                 found => return Ok(found),
             }
@@ -248,8 +264,8 @@ fn question(intent: &IntentRecord) -> Diagnostic {
     )
     .on(&intent.urn)
     .help(format!(
-        "if it may be made (again), run `state rm '{}'` and then `up`; if it was made and must not be made twice, undo \
-         it by hand first",
+        "run `state rm '{}'`, which forgets this attempt alone, and then `up`, which makes it (again); if it was made and \
+         must not be made twice, undo it by hand first",
         intent.urn
     ))
 }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::apply::call::PAUSE;
 use crate::catalog::{Catalog, TypeEntry};
 use crate::connections::Connections;
 use crate::context::{Context, RunInfo};
@@ -139,11 +141,14 @@ impl Reality<'_> {
     /// # Errors
     /// Everything that could not be read, together; nothing is changed then. What a cancelled run did not come to is no
     /// error.
+    /// `waits` says whether what was made in part, and is not seen, is looked for until its type's settle time has passed:
+    /// it may have been made a moment ago.
     pub(crate) async fn refresh(
         &mut self,
         state: &mut State,
         scope: Option<&plan::Scope>,
         retyped: &plan::Retyped,
+        waits: bool,
     ) -> Result<(Vec<Change>, usize), Vec<Diagnostic>> {
         let mut groups: BTreeMap<(String, String), Vec<Instance>> = BTreeMap::new();
         for record in state.resources.values() {
@@ -206,6 +211,9 @@ impl Reality<'_> {
                 Some(Err(_)) => problems.push(Diagnostic::invalid("a provider panicked while it read")),
             }
         }
+        if waits {
+            self.look_again(state, &mut read, retyped).await?;
+        }
         let unread = queue.map(|(_, _, chunk)| chunk.len()).sum();
         for (instance, result) in &read {
             let (Err(error), Some(record)) = (result, state.resources.get(instance)) else { continue };
@@ -240,6 +248,32 @@ impl Reality<'_> {
         let (Some(record), Ok(Some(values))) = (state.resources.get(&instance), read) else { return false };
         let entry = self.catalog.get(plan::type_of(record, retyped));
         entry.is_some_and(|entry| plan::is_as_recorded(entry.schema, record, values))
+    }
+
+    /// Looks again for what was made in part and is not seen.
+    async fn look_again(
+        &mut self,
+        state: &State,
+        read: &mut BTreeMap<Instance, Result<Option<Values>, Error>>,
+        retyped: &plan::Retyped,
+    ) -> Result<(), Vec<Diagnostic>> {
+        let began = Instant::now();
+        for (instance, result) in read.iter_mut().filter(|(_, result)| matches!(result, Ok(None))) {
+            let Some(record) = state.resources.get(instance).filter(|record| record.status == Status::Incomplete)
+            else {
+                continue;
+            };
+            let Some(entry) = self.catalog.get(plan::type_of(record, retyped)) else { continue };
+            let connection = self.connection(&record.provider, state).await.map_err(|problem| vec![problem])?;
+            let until = began + self.info.settle(entry.schema);
+            while matches!(result, Ok(None)) && Instant::now() < until && !self.cancel.is_cancelled() {
+                tokio::time::sleep(PAUSE).await;
+                let cx = read_context(&self.info, record.urn.clone());
+                let prior = plan::state_values(entry.schema, record);
+                *result = read_one(Arc::clone(&connection), entry.ty, cx, record.id.clone(), Some(prior)).await;
+            }
+        }
+        Ok(())
     }
 
     fn compare(
@@ -386,11 +420,31 @@ pub(crate) async fn read_one(
     id: String,
     prior: Option<Values>,
 ) -> Result<Option<Values>, Error> {
-    let read = async move { connection.read(ty, &cx, &id, prior.as_deref()).await };
-    match apart(read).await? {
+    let read = patiently(|| {
+        let (connection, cx, id, prior) = (Arc::clone(&connection), cx.clone(), id.clone(), prior.clone());
+        apart(async move { connection.read(ty, &cx, &id, prior.as_deref()).await })
+    });
+    match read.await {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         other => other,
     }
+}
+
+/// Repeats a look that fails in passing.
+pub(crate) async fn patiently<T, F>(mut look: impl FnMut() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<Result<T, Error>, Error>>,
+{
+    for attempt in 1..ATTEMPTS {
+        match look().await? {
+            Err(error) if matches!(error.kind(), ErrorKind::Throttled | ErrorKind::Transient) => {
+                let pause = error.retry_after().unwrap_or(Duration::from_millis(200 << attempt));
+                tokio::time::sleep(pause).await;
+            }
+            answer => return answer,
+        }
+    }
+    look().await?
 }
 
 /// Runs a look at reality as a task of its own, and for a while only.

@@ -13,6 +13,7 @@ use crate::context::{BoxFuture, Context, Reports, RunInfo};
 use crate::error::{Error, ErrorKind};
 use crate::hook::{HookPoint, Hooked, Occasion};
 use crate::provider::Connection;
+use crate::refresh::patiently;
 use crate::resource::{FoundValues, IntentValues, Values};
 use crate::schema::Schema;
 use crate::state::backend::{BackendError, Lease};
@@ -22,6 +23,13 @@ use crate::value::Value;
 
 /// How long a call may take where nothing else is said.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+/// No call may take longer, whatever its time-out says: what a dead run asked for longer ago than this and its type's
+/// settle time has happened by now, or never will.
+pub(crate) const LONGEST_CALL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long a look waits before the next one, while an effect may still be on its way.
+pub(crate) const PAUSE: Duration = Duration::from_millis(500);
 
 /// How often a call that fails in passing is tried.
 const ATTEMPTS: u32 = 8;
@@ -131,7 +139,7 @@ impl Reports for Channel {
 impl Call {
     /// Runs the call to its end.
     pub(crate) async fn run(self, ask: Ask) -> Result<Answer, Error> {
-        let limit = self.timeout;
+        let limit = self.timeout.min(LONGEST_CALL);
         let ask = match ask {
             Ask::Before { hooks, then } => return self.run_before(hooks, &then).await,
             Ask::After(after) => return self.run_hooks(after.hooks, Some(after.id), after.values, after.prior).await,
@@ -222,7 +230,6 @@ impl Call {
                 let lease = lease.upgrade().ok_or_else(|| lost(BackendError::Lost(None)))?;
                 lease.confirm().await.map_err(lost)?;
             }
-            let started = Instant::now();
             let error = match self.once(&cx, &ask).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
@@ -235,12 +242,10 @@ impl Call {
                 ErrorKind::Throttled | ErrorKind::Transient => true,
                 // Repeating an update or a delete has the same effect; a create is looked for first.
                 ErrorKind::UnknownOutcome => match &ask {
-                    Ask::Create { args, name_was_free } => {
-                        match self.look_for(&cx, args, *name_was_free, started).await? {
-                            Some(found) => return Ok(found),
-                            None => true,
-                        }
-                    }
+                    Ask::Create { args, name_was_free } => match self.look_for(&cx, args, *name_was_free).await? {
+                        Some(found) => return Ok(found),
+                        None => true,
+                    },
                     _ => true,
                 },
                 _ => false,
@@ -262,7 +267,7 @@ impl Call {
 
     async fn once(&self, cx: &Context, ask: &Ask) -> Result<Answer, Error> {
         match ask {
-            Ask::IsNameFree { args } => self.connection.is_name_free(self.ty, cx, args).await.map(Answer::NameIsFree),
+            Ask::IsNameFree { args } => self.is_name_free(cx, args).await.map(Answer::NameIsFree),
             Ask::Create { args, .. } => {
                 let (id, values) = self.connection.create(self.ty, cx, args).await?;
                 Ok(Answer::Created { id, values })
@@ -284,13 +289,32 @@ impl Call {
     }
 
     /// The present values of what a call is about, read first where the state may lack some; `None` when it is gone.
+    /// What was made a moment ago may not be seen yet.
     async fn whole(&self, cx: &Context, id: &str, prior: &Prior) -> Result<Option<Values>, Error> {
         if !prior.partial {
             return Ok(Some(prior.values.clone()));
         }
-        match self.connection.read(self.ty, cx, id, Some(&prior.values)).await {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            other => other,
+        let until = Instant::now() + self.info.settle(self.schema);
+        loop {
+            match self.connection.read(self.ty, cx, id, Some(&prior.values)).await {
+                Ok(None) if Instant::now() < until => tokio::time::sleep(PAUSE).await,
+                Err(error) if error.kind() == ErrorKind::NotFound && Instant::now() < until => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                other => return other,
+            }
+        }
+    }
+
+    /// Whether the physical name is free. What this stack deleted a moment ago may hold it for a while.
+    async fn is_name_free(&self, cx: &Context, args: &Values) -> Result<Option<bool>, Error> {
+        let until = Instant::now() + self.info.settle(self.schema);
+        loop {
+            match self.connection.is_name_free(self.ty, cx, args).await? {
+                Some(false) if Instant::now() < until => tokio::time::sleep(PAUSE).await,
+                free => return Ok(free),
+            }
         }
     }
 
@@ -301,11 +325,13 @@ impl Call {
         cx: &Context,
         args: &Values,
         name_was_free: Option<bool>,
-        since: Instant,
     ) -> Result<Option<Answer>, Error> {
+        // The request may have been sent a moment ago only.
+        let until = Instant::now() + self.info.settle(self.schema);
         let intent = IntentValues { args: args.clone(), token: self.token.to_string(), name_was_free };
         loop {
-            let found = self.connection.find(self.ty, cx, &intent).await.map_err(|error| {
+            let find = patiently(|| async { Ok(self.connection.find(self.ty, cx, &intent).await) });
+            let found = find.await.map_err(|error| {
                 let message = format!("looking whether the create had its effect failed: {}", error.message());
                 Error::new(ErrorKind::UnknownOutcome, message)
             })?;
@@ -313,14 +339,14 @@ impl Call {
                 FoundValues::Ours(id, values) => {
                     cx.created(&id).await?;
                     // The create got as far as its answer and no further: what comes after it is still to be done.
-                    let values = match self.is_unfinished(args, &values) {
+                    let values = match unfinished(self.schema, args, &values) {
                         true => self.connection.update(self.ty, cx, &id, &values, args).await?,
                         false => values,
                     };
                     return Ok(Some(Answer::Created { id, values }));
                 }
-                FoundValues::Nothing if since.elapsed() >= self.info.settle(self.schema) => return Ok(None),
-                FoundValues::Nothing => tokio::time::sleep(Duration::from_millis(500)).await,
+                FoundValues::Nothing if Instant::now() >= until => return Ok(None),
+                FoundValues::Nothing => tokio::time::sleep(PAUSE).await,
                 FoundValues::CannotTell if self.schema.pure => return Ok(None),
                 FoundValues::CannotTell => {
                     return Err(Error::new(
@@ -331,17 +357,17 @@ impl Call {
             }
         }
     }
+}
 
-    /// Whether what was found differs from what was asked for in something that an update can mend.
-    fn is_unfinished(&self, args: &Values, found: &Values) -> bool {
-        let canonical = |field: &crate::schema::Field, value: &Value| (field.ty.canonical)(value.clone());
-        self.schema.inputs().filter(|(_, field)| !field.write_only && !field.replace).any(|(index, field)| {
-            match (args.get(index), found.get(index)) {
-                (Some(asked), Some(found)) if !asked.is_null() => canonical(field, asked) != canonical(field, found),
-                _ => false,
-            }
-        })
-    }
+/// Whether what was found differs from what was asked for in something that an update can mend.
+pub(crate) fn unfinished(schema: &Schema, args: &[Value], found: &[Value]) -> bool {
+    let canonical = |field: &crate::schema::Field, value: &Value| (field.ty.canonical)(value.clone());
+    schema.inputs().filter(|(_, field)| !field.write_only && !field.replace).any(|(index, field)| {
+        match (args.get(index), found.get(index)) {
+            (Some(asked), Some(found)) if !asked.is_null() => canonical(field, asked) != canonical(field, found),
+            _ => false,
+        }
+    })
 }
 
 /// Exponential back-off with jitter: between half and the whole of 0.2 s doubled per attempt, 20 s at most.

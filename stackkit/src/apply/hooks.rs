@@ -101,7 +101,7 @@ impl Executor<'_> {
             Ask::Before { then, .. } => {
                 running.ask = *then;
                 if let Some(intent) = &mut running.intent {
-                    intent.at = super::prepare::now();
+                    intent.at = self.job.info.clock.now();
                 }
                 let intent = running.take_intent();
                 self.record(intent.into_iter().collect());

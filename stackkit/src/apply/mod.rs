@@ -12,7 +12,6 @@ mod reads;
 mod schedule;
 mod settle;
 
-pub(crate) use prepare::now;
 pub(crate) use settle::new_record;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

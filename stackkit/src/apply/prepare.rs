@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use petgraph::graph::NodeIndex;
 use tokio::time::Instant;
@@ -206,7 +206,7 @@ impl Executor<'_> {
             schema_version: schema.version,
             id: None,
             name_was_free: by_engine.then_some(true),
-            at: now(),
+            at: self.job.info.clock.now(),
             dependencies: self.dependency_instances(index),
             options: self.recorded_options(declared),
             replaces: predecessor.map(|record| record.instance),
@@ -268,7 +268,7 @@ impl Executor<'_> {
             schema_version: declared.schema.version,
             id: Some(record.id.clone()),
             name_was_free: None,
-            at: now(),
+            at: self.job.info.clock.now(),
             dependencies: self.dependency_instances(index),
             options: self.recorded_options(declared),
             replaces: None,
@@ -358,7 +358,7 @@ impl Executor<'_> {
             schema_version: record.schema_version,
             id: Some(record.id.clone()),
             name_was_free: None,
-            at: now(),
+            at: self.job.info.clock.now(),
             dependencies: BTreeSet::new(),
             options: RecordedOptions::default(),
             replaces: None,
@@ -503,10 +503,6 @@ fn told(schema: &Schema, record: &ResourceRecord, args: &[Value]) -> Values {
 
 fn unknown_field(declared: &Declared, args: &[Value]) -> Option<&'static str> {
     declared.schema.fields.iter().zip(args).find(|(_, value)| !value.is_known()).map(|(field, _)| field.name)
-}
-
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map(|since| since.as_secs()).unwrap_or_default()
 }
 
 /// A name that no other instance has: stack, name and the instance's number, in the letters that most clouds take,

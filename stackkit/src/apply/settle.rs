@@ -34,7 +34,7 @@ impl Executor<'_> {
             Ok(Answer::NameIsFree(free)) => {
                 if let Some(intent) = &mut running.intent {
                     intent.name_was_free = free;
-                    intent.at = super::prepare::now();
+                    intent.at = self.job.info.clock.now();
                 }
                 running.ask = Ask::Create { args: running.args.clone(), name_was_free: free };
                 let intent = self.begin(&mut running);
@@ -185,7 +185,9 @@ impl Executor<'_> {
                 None => changes.push(Change::Remove(Key::Intent(running.instance))),
             },
             (Ask::Update { .. }, Some(_)) => {
-                changes.push(Change::Remove(Key::Intent(running.instance)));
+                if !open {
+                    changes.push(Change::Remove(Key::Intent(running.instance)));
+                }
                 if let Some(record) = self.job.state.resources.get(&running.instance).cloned() {
                     // Nobody knows how far it came: the inputs stay the old ones, and the next `up` updates again.
                     let record = ResourceRecord { status: Status::Incomplete, ..record };

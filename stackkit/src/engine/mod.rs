@@ -20,6 +20,7 @@ pub use versions::{ConfirmDiff, StateDiff};
 
 use crate::apply::{Applied, Apply, Limits, apply};
 use crate::catalog::Catalog;
+use crate::clock::Clock;
 use crate::connections::{Connections, Connector, RealConnector};
 use crate::context::RunInfo;
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -37,7 +38,7 @@ use crate::scrub::Scrubber;
 use crate::seal::KeyOptions;
 use crate::stack::Declarations;
 use crate::state::lease;
-use crate::state::model::{Change, Key, Record, StackRecord, State};
+use crate::state::model::{Change, IntentKind, IntentRecord, Key, Record, StackRecord, State};
 use crate::state::place::LinkedBackend;
 use crate::urn::Urn;
 
@@ -115,6 +116,7 @@ pub struct Deployment {
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) ids: Arc<Ids>,
     pub(crate) settles: bool,
+    pub(crate) clock: Clock,
     /// Outputs of other stacks, where a test gives them.
     pub(crate) given: Arc<Given>,
 }
@@ -152,6 +154,7 @@ impl Deployment {
             connector: Arc::new(RealConnector),
             ids: Arc::new(Ids::random()),
             settles: true,
+            clock: Clock::System,
             given: Arc::default(),
         }
     }
@@ -191,7 +194,7 @@ impl Deployment {
         self.looking(run.read_ahead(&declared)).await?;
         self.looking(run.resolve_open(&declared, false)).await?;
         if self.options.refresh {
-            self.looking(run.refresh_to_plan(&declared, options)).await?;
+            self.looking(run.refresh_to_plan(&declared, options, false)).await?;
         }
         let (plan, _) = run.plan(&declared, options, Operation::Preview).await?;
         if let Some(file) = save {
@@ -266,7 +269,7 @@ impl Deployment {
         run.check_selection(&declared, options)?;
         let scope = run.scope(&declared, options);
         let before = run.session.state.clone();
-        let unread = run.refresh(&declared, options).await?;
+        let unread = run.refresh(&declared, options, true).await?;
         let mut summary = Summary::default();
         let mut touched = Vec::new();
         for (instance, record) in &before.resources {
@@ -318,7 +321,8 @@ impl Deployment {
         Ok((place.describe(), names))
     }
 
-    /// Drops a resource (or an open call on one) from the state. What it stands for is left alone.
+    /// Drops a resource from the state, or the open create of one: then what it was to replace stays. What it stands for
+    /// is left alone.
     ///
     /// # Errors
     /// When nothing has that URN, or other resources refer to it.
@@ -326,8 +330,15 @@ impl Deployment {
         let mut session = self.source.open(&self.options.stack, Missing::Refuse).await?;
         session.lock("state rm").await?;
         let state = &session.state;
-        let instances: Vec<_> =
-            state.resources.values().filter(|record| record.urn == *urn).map(|record| record.instance).collect();
+        let open: Vec<&IntentRecord> = state.intents.values().filter(|intent| intent.urn == *urn).collect();
+        // Where a create is open, it is the create that is in question. What it was to replace is there, and stays.
+        let in_question = open.iter().any(|intent| intent.kind == IntentKind::Create);
+        let instances: Vec<_> = state
+            .resources
+            .values()
+            .filter(|record| record.urn == *urn && !in_question)
+            .map(|record| record.instance)
+            .collect();
         let users: Vec<String> = state
             .resources
             .values()
@@ -342,7 +353,7 @@ impl Deployment {
             ));
         }
         let mut changes: Vec<Change> = instances.into_iter().map(|gone| Change::Remove(Key::Resource(gone))).collect();
-        let open = state.intents.values().filter(|intent| intent.urn == *urn);
+        let open = open.into_iter().filter(|intent| !in_question || intent.kind == IntentKind::Create);
         changes.extend(open.map(|intent| Change::Remove(Key::Intent(intent.instance))));
         if changes.is_empty() {
             return Err(RunError::one(
@@ -469,6 +480,7 @@ impl Deployment {
             lineage: session.store.lineage().to_owned(),
             dir: std::path::absolute(&options.dir).unwrap_or_else(|_| options.dir.clone()),
             settles: self.settles,
+            clock: self.clock,
         })
     }
 
@@ -489,7 +501,7 @@ impl Deployment {
         self.looking(run.read_ahead(&declared)).await?;
         self.looking(run.resolve_open(&declared, true)).await?;
         if self.options.refresh && operation == Operation::Up {
-            self.looking(run.refresh_to_plan(&declared, options)).await?;
+            self.looking(run.refresh_to_plan(&declared, options, true)).await?;
         }
         let (plan, imports) = run.plan(&declared, options, operation).await?;
         if let Some(saved) = saved {
@@ -620,7 +632,12 @@ impl<'a> Run<'a> {
     }
 
     /// Reads what is there, and returns how much of it was not read because the run was cancelled.
-    async fn refresh(&mut self, declared: &Declarations, options: &PlanOptions) -> Result<usize, RunError> {
+    async fn refresh(
+        &mut self,
+        declared: &Declarations,
+        options: &PlanOptions,
+        waits: bool,
+    ) -> Result<usize, RunError> {
         if self.session.state.resources.is_empty() {
             return Ok(0);
         }
@@ -628,7 +645,7 @@ impl<'a> Run<'a> {
         let retyped = self.retyped.clone();
         let (mut reality, state) = self.reality(declared);
         let (changes, unread) = reality
-            .refresh(state, scope.as_ref(), &retyped)
+            .refresh(state, scope.as_ref(), &retyped, waits)
             .await
             .map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
         self.unsaved.extend(changes);
@@ -636,8 +653,13 @@ impl<'a> Run<'a> {
     }
 
     /// [`Run::refresh`] on the way to a plan, which is not made of what was read in part.
-    async fn refresh_to_plan(&mut self, declared: &Declarations, options: &PlanOptions) -> Result<(), RunError> {
-        let unread = self.refresh(declared, options).await?;
+    async fn refresh_to_plan(
+        &mut self,
+        declared: &Declarations,
+        options: &PlanOptions,
+        waits: bool,
+    ) -> Result<(), RunError> {
+        let unread = self.refresh(declared, options, waits).await?;
         if unread > 0 {
             let summary = Summary { cancelled: true, skipped: unread, ..Summary::default() };
             self.deployment.options.listener.event(&Event::Finished { summary: summary.clone() });

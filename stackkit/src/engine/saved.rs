@@ -86,6 +86,7 @@ impl Deployment {
             connector: Arc::clone(&self.connector),
             ids: Arc::clone(&self.ids),
             settles: self.settles,
+            clock: self.clock,
             given: self.given.clone(),
         }
     }

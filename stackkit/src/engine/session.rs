@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::apply::{Durable, now};
+use crate::apply::Durable;
 use crate::catalog::{Catalog, TypeEntry};
+use crate::clock::now;
 use crate::context::BoxFuture;
 use crate::diagnostic::Diagnostic;
 use crate::engine::RunError;

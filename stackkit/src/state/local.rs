@@ -91,13 +91,43 @@ impl LocalBackend {
 }
 
 /// What the bytes of a journal are.
-struct Lines {
-    entries: Vec<Vec<u8>>,
+pub(crate) struct Lines {
+    pub(crate) entries: Vec<Vec<u8>>,
     /// Length of the whole entries with their line ends.
     length: usize,
     /// Whether the last whole entry lacks its line end.
     open: bool,
-    torn: usize,
+    pub(crate) torn: usize,
+}
+
+/// Splits a journal into its entries. What a crash can leave at its end is the beginning of an entry, or zeros; anything
+/// else there is damage, and dropping it could lose an entry: `None`.
+pub(crate) fn lines(journal: &[u8]) -> Option<Lines> {
+    let (whole, tail) = match journal.iter().rposition(|byte| *byte == b'\n') {
+        Some(end) => journal.split_at(end + 1),
+        None => (&[][..], journal),
+    };
+    let mut lines = Lines {
+        entries: whole.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect(),
+        length: whole.len(),
+        open: false,
+        torn: tail.len(),
+    };
+    lines.entries.pop();
+    let tail = &tail[..tail.iter().rposition(|byte| *byte != 0).map_or(0, |end| end + 1)];
+    let mut values = serde_json::Deserializer::from_slice(tail).into_iter::<serde::de::IgnoredAny>();
+    match values.next() {
+        None => {}
+        Some(Err(error)) if error.is_eof() => {}
+        Some(Ok(_)) if values.byte_offset() == tail.len() => {
+            lines.length += tail.len();
+            lines.torn -= tail.len();
+            lines.open = true;
+            lines.entries.push(tail.to_vec());
+        }
+        Some(_) => return None,
+    }
+    Some(lines)
 }
 
 /// Makes a folder for local states, closed to others, and keeps out of Git what does not belong there.
@@ -139,39 +169,13 @@ impl Inner {
         Ok(Loaded { snapshot, entries: lines.entries, torn: lines.torn, position })
     }
 
-    /// Splits a journal into its entries. What a crash can leave at its end is the beginning of an entry, or zeros; anything
-    /// else there is damage, and dropping it could lose an entry.
     fn lines(&self, journal: &[u8]) -> Result<Lines, BackendError> {
-        let (whole, tail) = match journal.iter().rposition(|byte| *byte == b'\n') {
-            Some(end) => journal.split_at(end + 1),
-            None => (&[][..], journal),
-        };
-        let mut lines = Lines {
-            entries: whole.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect(),
-            length: whole.len(),
-            open: false,
-            torn: tail.len(),
-        };
-        lines.entries.pop();
-        let tail = &tail[..tail.iter().rposition(|byte| *byte != 0).map_or(0, |end| end + 1)];
-        let mut values = serde_json::Deserializer::from_slice(tail).into_iter::<serde::de::IgnoredAny>();
-        match values.next() {
-            None => {}
-            Some(Err(error)) if error.is_eof() => {}
-            Some(Ok(_)) if values.byte_offset() == tail.len() => {
-                lines.length += tail.len();
-                lines.torn -= tail.len();
-                lines.open = true;
-                lines.entries.push(tail.to_vec());
-            }
-            Some(_) => {
-                return Err(BackendError::Corrupt(format!(
-                    "the end of `{}` was edited or damaged: restore it from a backup, together with the snapshot beside it",
-                    self.path("journal").display()
-                )));
-            }
-        }
-        Ok(lines)
+        lines(journal).ok_or_else(|| {
+            BackendError::Corrupt(format!(
+                "the end of `{}` was edited or damaged: restore it from a backup, together with the snapshot beside it",
+                self.path("journal").display()
+            ))
+        })
     }
 
     fn acquire(self: &Arc<Self>, holder: Holder) -> Result<Arc<dyn Lease>, BackendError> {

@@ -21,6 +21,8 @@ struct Inner {
     log: Loaded,
     holder: Option<Holder>,
     appended: u64,
+    /// What a crash left of an append that it cut short.
+    torn: Vec<u8>,
     before_append: Option<Box<BeforeAppend>>,
 }
 
@@ -67,6 +69,20 @@ impl MemoryBackend {
         self.inner().log.clone()
     }
 
+    /// What a process reads that comes now: the log, and whatever the last append left behind it.
+    fn read(&self) -> Result<Loaded, BackendError> {
+        let inner = self.inner();
+        let mut log = inner.log.clone();
+        if !inner.torn.is_empty() {
+            let damaged = || BackendError::Corrupt("the end of the log was edited or damaged".into());
+            let left = super::local::lines(&inner.torn).ok_or_else(damaged)?;
+            log.torn = left.torn;
+            log.entries.extend(left.entries);
+            log.position = Position(position(log.snapshot.as_deref(), &log.entries));
+        }
+        Ok(log)
+    }
+
     /// How many bytes have ever been appended.
     pub fn appended(&self) -> u64 {
         self.inner().appended
@@ -82,12 +98,36 @@ impl MemoryBackend {
         self.inner().before_append = None;
     }
 
+    /// Keeps the beginning of an entry, as a process leaves it that dies while it appends.
+    pub(crate) fn tear(&self, entry: &[u8], bytes: usize) {
+        self.inner().torn = entry.get(..bytes).unwrap_or(entry).to_vec();
+    }
+
+    /// Keeps a snapshot beside the entries that it holds, as a process leaves them that dies while it folds.
+    pub(crate) fn fold_half(&self, snapshot: &[u8]) {
+        self.inner().log.snapshot = Some(snapshot.to_vec());
+    }
+
+    /// Ends the lease of whoever holds it, as time does for a dead process.
+    pub(crate) fn expire(&self) {
+        self.inner().holder = None;
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Inner {
+    /// A writer begins with the end of the log as it was read: whole, and rid of what was cut short.
+    fn mend(&mut self) {
+        let torn = std::mem::take(&mut self.torn);
+        if let Some(left) = super::local::lines(&torn) {
+            self.log.entries.extend(left.entries);
+            self.log.position = Position(position(self.log.snapshot.as_deref(), &self.log.entries));
+        }
+    }
+
     fn check(&self, lease: &dyn Lease, expected: Position) -> Result<(), BackendError> {
         match &self.holder {
             Some(holder) if holder.id == lease.holder().id => {}
@@ -107,7 +147,7 @@ impl Backend for MemoryBackend {
     }
 
     fn load(&self) -> BoxFuture<'_, Result<Loaded, BackendError>> {
-        Box::pin(async move { Ok(self.log()) })
+        Box::pin(async move { self.read() })
     }
 
     fn acquire(&self, holder: Holder) -> BoxFuture<'_, Result<Arc<dyn Lease>, BackendError>> {
@@ -136,6 +176,7 @@ impl Backend for MemoryBackend {
                 verdict?;
             }
             let mut inner = self.inner();
+            inner.mend();
             inner.check(lease, expected)?;
             inner.log.entries.push(entry.to_vec());
             inner.log.torn = 0;
@@ -153,6 +194,7 @@ impl Backend for MemoryBackend {
     ) -> BoxFuture<'a, Result<(), BackendError>> {
         Box::pin(async move {
             let mut inner = self.inner();
+            inner.mend();
             inner.check(lease, expected)?;
             inner.log.position = snapshot_position(snapshot).map_or(expected, |position| position.max(expected));
             inner.log.snapshot = Some(snapshot.to_vec());

@@ -297,7 +297,8 @@ impl Store {
             let now = self.set.texts.get(&key);
             let same = match &put {
                 Some((_, record)) => self.set.holds(&codec, &key, record),
-                None => now.is_none(),
+                // What came and went within the run that was rescued was never there.
+                None => now.is_none() || change.was.is_none(),
             };
             if same {
                 continue;

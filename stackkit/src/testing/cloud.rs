@@ -4,31 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::connections::Connector;
 use crate::context::BoxFuture;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::event::Verb;
 use crate::lookup::Lookup;
 use crate::plan::names;
 use crate::provider::{Connection, Linked};
 use crate::resource::{Fields as _, Values};
 use crate::schema::Schema;
-use crate::testing::crash::Points;
 use crate::testing::failure::{Failure, Moment};
+use crate::testing::life::Life;
 use crate::testing::mocked::Mocked;
+use crate::testing::weather::{Dice, Weather};
+use crate::testing::world::{Request, Thing};
 use crate::urn::Urn;
 use crate::value::Value;
-
-/// Something that exists in the mocked cloud.
-#[derive(Debug, Clone)]
-pub(super) struct Thing {
-    pub(super) type_name: &'static str,
-    pub(super) urn: Urn,
-    pub(super) token: String,
-    pub(super) values: Values,
-    /// How many looks go by before it is seen.
-    pub(super) hidden: u32,
-}
 
 /// A call that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +34,8 @@ pub struct CloudCall {
     pub id: Option<String>,
     /// Of a delete: the resources whose things still named it.
     pub used_by: Vec<Urn>,
+    /// Whether it had its effect after the process that asked for it was dead.
+    pub late: bool,
 }
 
 #[derive(Default)]
@@ -55,8 +50,21 @@ pub(super) struct Inner {
     pub(super) identity: Option<String>,
     pub(super) refuses_while_used: bool,
     pub(super) says_ids: bool,
-    pub(super) lag: u32,
     pub(super) looks: Looks,
+    pub(super) weather: Weather,
+    pub(super) dice: Dice,
+    /// Requests that are on their way, and those of dead processes with the time at which they land.
+    pub(super) flying: BTreeMap<u64, Request>,
+    pub(super) due: Vec<(Instant, Request)>,
+    sent: u64,
+    /// What is deleted and still seen, until when.
+    pub(super) ghosts: Vec<(Instant, String, Thing)>,
+    /// What every id and address that was ever given out belongs to.
+    pub(super) given: BTreeMap<String, String>,
+    /// References that led nowhere when they were asked for.
+    pub(super) dangling: Vec<String>,
+    takes: BTreeMap<String, Duration>,
+    spans: Vec<(Urn, Instant, Option<Instant>)>,
     pub(super) pause: Duration,
     pub(super) running: usize,
     pub(super) peak: usize,
@@ -86,7 +94,8 @@ pub struct Looks {
 #[derive(Clone, Default)]
 pub struct Cloud {
     inner: Arc<Mutex<Inner>>,
-    pub(super) points: Points,
+    /// Of the process that this handle belongs to.
+    pub(super) life: Life,
 }
 
 impl std::fmt::Debug for Cloud {
@@ -96,8 +105,52 @@ impl std::fmt::Debug for Cloud {
 }
 
 impl Cloud {
+    /// The cloud as it is now: whatever was due by now has landed.
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.catch_up();
+        inner
+    }
+
+    /// The same cloud as seen by one process.
+    pub(super) fn for_process(&self, life: Life) -> Self {
+        Self { inner: Arc::clone(&self.inner), life }
+    }
+
+    /// Changes the weather from now on. See [`Weather`] for the clock that it needs.
+    pub fn set_weather(&self, weather: Weather) {
+        let mut inner = self.lock();
+        inner.dice = Dice::seeded(weather.seed);
+        inner.weather = weather;
+    }
+
+    /// References to what was not there when a create or update asked for it, in weather that is strict.
+    pub fn dangling(&self) -> Vec<String> {
+        self.lock().dangling.clone()
+    }
+
+    /// From now on creates, updates and deletes of the resource of this name take so long.
+    pub fn takes(&self, name: &str, pause: Duration) {
+        self.lock().takes.insert(name.to_owned(), pause);
+    }
+
+    /// Things that are a stranger's: id and fields.
+    pub fn strangers(&self) -> Vec<(String, Vec<Value>)> {
+        let inner = self.lock();
+        let strangers = inner.things.iter().filter(|(_, thing)| thing.stranger);
+        strangers.map(|(id, thing)| (id.clone(), thing.values.clone())).collect()
+    }
+
+    /// What was on its way when its process died lands later, or never.
+    pub(super) fn outlive(&self) {
+        let mut inner = self.lock();
+        let (late, now) = (inner.weather.late_effects, Instant::now());
+        for request in std::mem::take(&mut inner.flying).into_values() {
+            if !late.is_zero() && inner.dice.percent(60) {
+                let after = inner.dice.within(late, request.schema.settle);
+                inner.due.push((now + after, request));
+            }
+        }
     }
 
     /// Adds a rule by which calls fail.
@@ -125,11 +178,6 @@ impl Cloud {
         self.lock().says_ids = say;
     }
 
-    /// From now on what is made is seen by no search before the given number of looks has gone by.
-    pub fn lag(&self, looks: u32) {
-        self.lock().lag = looks;
-    }
-
     /// From now on every create, update and delete takes this long.
     pub fn slow_down(&self, pause: Duration) {
         self.lock().pause = pause;
@@ -140,13 +188,31 @@ impl Cloud {
         self.lock().peak
     }
 
+    /// When creates, updates and deletes ran, counted from the first one: from the call to its effect.
+    pub fn spans(&self) -> Vec<(Urn, Duration, Duration)> {
+        let inner = self.lock();
+        let Some(first) = inner.spans.first().map(|(_, began, _)| *began) else { return Vec::new() };
+        let ended = inner.spans.iter().filter_map(|(urn, began, ended)| Some((urn.clone(), *began, (*ended)?)));
+        ended.map(|(urn, began, ended)| (urn, began - first, ended - first)).collect()
+    }
+
     /// How often it was looked at so far.
     pub fn looks(&self) -> Looks {
         self.lock().looks
     }
 
-    /// Puts something there that no stack made, with the given inputs and made-up outputs.
+    /// Puts something there that no stack made and one may import, with the given inputs and made-up outputs.
     pub fn put(&self, schema: &'static Schema, id: &str, fields: &[(&str, Value)]) {
+        self.place(schema, id, fields, false);
+    }
+
+    /// Puts something there that is a stranger's, and that no stack may touch. It is listed apart: see
+    /// [`Cloud::strangers`].
+    pub fn put_stranger(&self, schema: &'static Schema, id: &str, fields: &[(&str, Value)]) {
+        self.place(schema, id, fields, true);
+    }
+
+    fn place(&self, schema: &'static Schema, id: &str, fields: &[(&str, Value)], stranger: bool) {
         let urn = Urn::new(schema.type_name, id);
         let mut args = vec![Value::Null; schema.fields.len()];
         for (name, value) in fields {
@@ -155,8 +221,7 @@ impl Cloud {
             }
         }
         let values = super::mocked::made_up(schema, &urn, id, &args, 0);
-        let thing = Thing { type_name: schema.type_name, urn, token: String::new(), values, hidden: 0 };
-        self.lock().things.insert(id.to_owned(), thing);
+        self.lock().things.insert(id.to_owned(), Thing::found(schema, urn, values, stranger));
     }
 
     /// Something that a program reads by [`Stack::existing`](crate::Stack::existing) is not there. What nobody has put
@@ -182,14 +247,23 @@ impl Cloud {
         thing.values.get(index).cloned()
     }
 
-    /// Ids of everything there is.
+    /// Ids of everything there is that is not a stranger's.
     pub fn ids(&self) -> Vec<String> {
-        self.lock().things.keys().cloned().collect()
+        self.lock().things.iter().filter(|(_, thing)| !thing.stranger).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Ids of what there is for a resource, by name, path or URN.
+    pub fn ids_of(&self, target: &str) -> Vec<String> {
+        let inner = self.lock();
+        let of = inner.things.iter().filter(|(_, thing)| !thing.stranger && names(target, &thing.urn));
+        of.map(|(id, _)| id.clone()).collect()
     }
 
     /// What there is, as resources of programs, sorted; a resource stands in it once for each thing made for it.
     pub fn urns(&self) -> Vec<Urn> {
-        let mut urns: Vec<Urn> = self.lock().things.values().map(|thing| thing.urn.clone()).collect();
+        let inner = self.lock();
+        let ours = inner.things.values().filter(|thing| !thing.stranger);
+        let mut urns: Vec<Urn> = ours.map(|thing| thing.urn.clone()).collect();
         urns.sort();
         urns
     }
@@ -207,9 +281,18 @@ impl Cloud {
     /// Deletes something behind the stack's back; whether it was there.
     pub fn remove(&self, target: &str) -> bool {
         let mut inner = self.lock();
-        let before = inner.things.len();
-        inner.things.retain(|id, thing| id != target && !names(target, &thing.urn));
-        inner.things.len() < before
+        let gone: Vec<String> = inner
+            .things
+            .iter()
+            .filter(|(id, thing)| *id == target || !thing.stranger && names(target, &thing.urn))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in &gone {
+            inner.things.remove(id);
+            // Whoever still refers to it cannot know.
+            inner.given.retain(|_, of| of != id);
+        }
+        !gone.is_empty()
     }
 
     /// Changes a field of something behind the stack's back; whether it was there.
@@ -217,7 +300,7 @@ impl Cloud {
         let mut inner = self.lock();
         let Some(index) = schema.index(field) else { return false };
         let mut found = false;
-        for thing in inner.things.values_mut().filter(|thing| names(target, &thing.urn)) {
+        for thing in inner.things.values_mut().filter(|thing| !thing.stranger && names(target, &thing.urn)) {
             if let Some(slot) = thing.values.get_mut(index) {
                 *slot = value.clone();
                 found = true;
@@ -235,13 +318,15 @@ impl Cloud {
     /// Fails where a rule says so.
     pub(super) async fn trip(&self, verb: Verb, urn: &Urn, moment: Moment) -> Result<(), Error> {
         if moment == Moment::Before {
-            let pause = {
+            let (pause, span) = {
                 let mut inner = self.lock();
+                inner.spans.push((urn.clone(), Instant::now(), None));
+                let span = inner.spans.len() - 1;
                 inner.running += 1;
                 inner.peak = inner.peak.max(inner.running);
-                inner.pause
+                (inner.takes.get(urn.name()).copied().unwrap_or(inner.pause), span)
             };
-            let _running = Running(self);
+            let _running = Running(self, span);
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }
@@ -260,17 +345,67 @@ impl Cloud {
         inner.says_ids || inner.failures.iter().any(|rule| rule.clone().applies(Verb::Create, urn, Moment::Said))
     }
 
-    pub(super) fn called(&self, verb: Verb, urn: &Urn, id: &str, used_by: Vec<Urn>) {
-        self.lock().calls.push(CloudCall { verb, urn: urn.clone(), id: Some(id.to_owned()), used_by });
+    /// Sends a request: it has its effect when it [lands](Self::land), or later, should the process be dead by then.
+    pub(super) async fn send(&self, request: Request, place: impl Fn() -> String) -> u64 {
+        let (ticket, latency) = {
+            let mut inner = self.lock();
+            inner.sent += 1;
+            let (ticket, longest) = (inner.sent, inner.weather.latency);
+            inner.flying.insert(ticket, request);
+            (ticket, inner.dice.within(longest, longest))
+        };
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
+        self.life.pass(place).await;
+        ticket
+    }
+
+    /// A request has its effect: the thing that it was about, and when that is seen.
+    pub(super) fn land(&self, ticket: u64) -> Result<(String, Values, Instant), Error> {
+        let mut inner = self.lock();
+        match inner.flying.remove(&ticket) {
+            Some(request) => inner.effect(&request, Instant::now(), false),
+            None => Err(Error::invalid("nothing was asked for")),
+        }
+    }
+
+    /// A request loses its way: it lands later, or never.
+    pub(super) fn lose(&self, ticket: u64) {
+        let mut inner = self.lock();
+        if let Some(request) = inner.flying.remove(&ticket) {
+            let late = inner.weather.late_effects;
+            if !late.is_zero() && inner.dice.percent(50) {
+                let after = inner.dice.within(late, request.schema.settle);
+                inner.due.push((Instant::now() + after, request));
+            }
+        }
+    }
+
+    /// Throws the dice for something that goes wrong.
+    pub(super) fn unlucky(&self, chance: impl FnOnce(&Weather) -> u8) -> bool {
+        let mut inner = self.lock();
+        let chance = chance(&inner.weather);
+        inner.dice.percent(chance)
+    }
+
+    /// Refuses now and then because of too many requests.
+    pub(super) fn throttle(&self) -> Result<(), Error> {
+        let throttled = self.unlucky(|weather| weather.throttled);
+        if throttled { Err(Error::new(ErrorKind::Throttled, "too many requests")) } else { Ok(()) }
     }
 }
 
 /// A call that has not come to its effect yet.
-struct Running<'a>(&'a Cloud);
+struct Running<'a>(&'a Cloud, usize);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.0.lock().running -= 1;
+        let mut inner = self.0.lock();
+        inner.running -= 1;
+        if let Some((.., ended)) = inner.spans.get_mut(self.1) {
+            *ended = Some(Instant::now());
+        }
     }
 }
 
@@ -281,17 +416,6 @@ impl Inner {
             let slot = schema.index(field).and_then(|index| values.get_mut(index)).filter(|_| names(target, urn));
             slot.map(|slot| *slot = value.clone()).is_none()
         });
-    }
-
-    /// Who names a thing in any of its inputs.
-    pub(super) fn users(&self, id: &str) -> Vec<Urn> {
-        let names_it = |thing: &Thing| {
-            let mut found = false;
-            thing.values.iter().for_each(|value| value.texts(&mut |text| found |= text == id));
-            found
-        };
-        let others = self.things.iter().filter(|(other, thing)| *other != id && names_it(thing));
-        others.map(|(_, thing)| thing.urn.clone()).collect()
     }
 }
 

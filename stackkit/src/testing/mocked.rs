@@ -1,5 +1,7 @@
 //! A connection to the mocked cloud: what a provider would do, for any type, by its schema.
 
+use tokio::time::Instant;
+
 use crate::context::{BoxFuture, Context};
 use crate::error::{Error, ErrorKind};
 use crate::event::Verb;
@@ -8,8 +10,9 @@ use crate::property::Sampler;
 use crate::provider::Connection;
 use crate::resource::{FoundValues, IntentValues, Values};
 use crate::schema::{Role, Schema};
-use crate::testing::cloud::{Cloud, Inner, Thing};
+use crate::testing::cloud::Cloud;
 use crate::testing::failure::Moment;
+use crate::testing::world::{Request, What};
 use crate::urn::Urn;
 use crate::value::Value;
 
@@ -23,13 +26,33 @@ impl Mocked {
         Self { cloud, schemas }
     }
 
+    /// Waits until what was done can be seen, as a provider does before it says that it is done.
+    async fn seen(&self, at: Instant) {
+        if at > Instant::now() {
+            tokio::time::sleep_until(at).await;
+        }
+    }
+
+    /// A look takes time, and is throttled now and then.
+    async fn look(&self) -> Result<(), Error> {
+        let latency = {
+            let mut inner = self.cloud.lock();
+            let longest = inner.weather.latency / 4;
+            inner.dice.within(longest, longest)
+        };
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
+        self.cloud.throttle()
+    }
+
     fn schema(&self, ty: usize) -> Result<&'static Schema, Error> {
         self.schemas.get(ty).copied().ok_or_else(|| Error::invalid("no such type"))
     }
 }
 
 /// The path of a resource as part of an id or name.
-fn flat(urn: &Urn) -> String {
+pub(super) fn flat(urn: &Urn) -> String {
     urn.path().replace('/', "-")
 }
 
@@ -55,6 +78,10 @@ pub(super) fn made_up(schema: &'static Schema, urn: &Urn, id: &str, args: &[Valu
         .collect()
 }
 
+fn lost() -> Error {
+    Error::new(ErrorKind::UnknownOutcome, "the connection broke before the reply came")
+}
+
 /// An answer, or something that nobody put there: inputs as asked, everything else made up.
 fn imagined(schema: &'static Schema, seed: &str, args: &[Value]) -> Values {
     let given = schema.fields.iter().zip(args.iter().map(Some).chain(std::iter::repeat(None)));
@@ -78,14 +105,6 @@ fn decodes(schema: &Schema, values: &[Value]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Names are unique within a type, as in most clouds.
-fn name_taken(inner: &Inner, schema: &Schema, args: &[Value]) -> bool {
-    let Some(index) = schema.name_field() else { return false };
-    let name = args.get(index).filter(|name| !name.is_null());
-    name.is_some()
-        && inner.things.values().any(|thing| thing.type_name == schema.type_name && thing.values.get(index) == name)
-}
-
 impl Connection for Mocked {
     fn identity(&self) -> BoxFuture<'_, Result<Option<String>, Error>> {
         let identity = self.cloud.lock().identity.clone();
@@ -99,45 +118,34 @@ impl Connection for Mocked {
         args: &'a [Value],
     ) -> BoxFuture<'a, Result<(String, Values), Error>> {
         Box::pin(async move {
-            let schema = self.schema(ty)?;
-            self.cloud.points.pass("before a create").await;
-            self.cloud.trip(Verb::Create, cx.urn(), Moment::Before).await?;
-            let says_id = self.cloud.must_say_id(cx.urn());
-            let (id, values) = {
-                let mut inner = self.cloud.lock();
-                if name_taken(&inner, schema, args) {
-                    return Err(Error::new(ErrorKind::Conflict, "something of this name is there already"));
-                }
-                // No cloud gives an id out twice.
-                let short = schema.type_name.rsplit(':').next().unwrap_or("thing").to_lowercase();
-                let mut id = format!("{short}-{}", flat(cx.urn()));
-                let first = inner.born.insert(cx.urn().clone()) && !inner.things.contains_key(&id);
-                inner.made += u64::from(!first);
-                let version = if first { 0 } else { inner.made };
-                if version > 0 {
-                    id.push_str(&format!("-{version}"));
-                }
-                let mut values = made_up(schema, cx.urn(), &id, args, version);
-                inner.answered(schema, cx.urn(), &mut values);
-                let thing = Thing {
-                    type_name: schema.type_name,
-                    urn: cx.urn().clone(),
-                    token: cx.token().to_owned(),
-                    values: values.clone(),
-                    hidden: inner.lag,
-                };
-                inner.things.insert(id.clone(), thing);
-                (id, values)
-            };
-            self.cloud.called(Verb::Create, cx.urn(), &id, Vec::new());
-            if says_id {
-                self.cloud.points.pass("before a create says its id").await;
-                cx.created(&id).await?;
-                self.cloud.points.pass("while a create waits").await;
-                self.cloud.trip(Verb::Create, cx.urn(), Moment::Said).await?;
+            let (cloud, urn) = (&self.cloud, cx.urn());
+            cloud.life.pass(|| format!("before the create of {urn}")).await;
+            cloud.trip(Verb::Create, urn, Moment::Before).await?;
+            cloud.throttle()?;
+            let what = What::Create { token: cx.token().to_owned(), args: args.to_vec() };
+            let request = Request { schema: self.schema(ty)?, urn: urn.clone(), what };
+            let ticket = cloud.send(request, || format!("while the create of {urn} was on its way")).await;
+            if cloud.unlucky(|weather| weather.lost_replies / 2) {
+                cloud.lose(ticket);
+                return Err(lost());
             }
-            self.cloud.points.pass("between a create and its reply").await;
-            self.cloud.trip(Verb::Create, cx.urn(), Moment::After).await?;
+            let (id, values, seen) = cloud.land(ticket)?;
+            if cloud.unlucky(|weather| weather.lost_replies.div_ceil(2)) {
+                return Err(lost());
+            }
+            let breaks = cloud.unlucky(|weather| weather.partial_creates);
+            if breaks || cloud.must_say_id(urn) {
+                cloud.life.pass(|| format!("before the create of {urn} said its id")).await;
+                cx.created(&id).await?;
+                cloud.life.pass(|| format!("after the create of {urn} said its id")).await;
+                cloud.trip(Verb::Create, urn, Moment::Said).await?;
+                if breaks {
+                    return Err(Error::invalid("it broke after it was made"));
+                }
+            }
+            self.seen(seen).await;
+            cloud.life.pass(|| format!("between the create of {urn} and its reply")).await;
+            cloud.trip(Verb::Create, urn, Moment::After).await?;
             Ok((id, values))
         })
     }
@@ -149,10 +157,12 @@ impl Connection for Mocked {
         id: &'a str,
         _: Option<&'a [Value]>,
     ) -> BoxFuture<'a, Result<Option<Values>, Error>> {
-        let mut inner = self.cloud.lock();
-        inner.looks.single += 1;
-        let values = inner.things.get(id).map(|thing| thing.values.clone());
-        Box::pin(std::future::ready(Ok(values)))
+        Box::pin(async move {
+            self.look().await?;
+            let mut inner = self.cloud.lock();
+            inner.looks.single += 1;
+            Ok(inner.shown(id).cloned())
+        })
     }
 
     fn read_existing<'a>(
@@ -200,11 +210,16 @@ impl Connection for Mocked {
         _: &'a Context,
         items: &'a [(String, Values)],
     ) -> BoxFuture<'a, Vec<Result<Option<Values>, Error>>> {
-        let mut inner = self.cloud.lock();
-        inner.looks.batches += 1;
-        inner.looks.in_batches += items.len();
-        let all = items.iter().map(|(id, _)| Ok(inner.things.get(id).map(|thing| thing.values.clone()))).collect();
-        Box::pin(std::future::ready(all))
+        Box::pin(async move {
+            if self.look().await.is_err() {
+                let throttled = || Err(Error::new(ErrorKind::Throttled, "too many requests"));
+                return items.iter().map(|_| throttled()).collect();
+            }
+            let mut inner = self.cloud.lock();
+            inner.looks.batches += 1;
+            inner.looks.in_batches += items.len();
+            items.iter().map(|(id, _)| Ok(inner.shown(id).cloned())).collect()
+        })
     }
 
     fn update<'a>(
@@ -216,40 +231,21 @@ impl Connection for Mocked {
         args: &'a [Value],
     ) -> BoxFuture<'a, Result<Values, Error>> {
         Box::pin(async move {
-            let schema = self.schema(ty)?;
+            let (cloud, urn, schema) = (&self.cloud, cx.urn(), self.schema(ty)?);
             decodes(schema, prior)?;
-            self.cloud.points.pass("before an update").await;
-            self.cloud.trip(Verb::Update, cx.urn(), Moment::Before).await?;
-            let values: Values = {
-                let mut inner = self.cloud.lock();
-                inner.made += 1;
-                let version = inner.made;
-                let fresh = made_up(schema, cx.urn(), id, args, version);
-                let Some(thing) = inner.things.get(id) else {
-                    return Err(Error::not_found(format!("there is no `{id}`")));
-                };
-                let mut values: Values = schema
-                    .fields
-                    .iter()
-                    .enumerate()
-                    .map(|(index, field)| match field.role {
-                        Role::Output if !field.volatile => prior.get(index).cloned().unwrap_or_default(),
-                        Role::Input if field.computed && args.get(index).is_some_and(Value::is_null) => {
-                            thing.values.get(index).cloned().unwrap_or_default()
-                        }
-                        _ => fresh.get(index).cloned().unwrap_or_default(),
-                    })
-                    .collect();
-                inner.answered(schema, cx.urn(), &mut values);
-                if let Some(thing) = inner.things.get_mut(id) {
-                    thing.values.clone_from(&values);
-                    thing.urn = cx.urn().clone();
-                }
-                values
-            };
-            self.cloud.called(Verb::Update, cx.urn(), id, Vec::new());
-            self.cloud.points.pass("between an update and its reply").await;
-            self.cloud.trip(Verb::Update, cx.urn(), Moment::After).await?;
+            cloud.life.pass(|| format!("before the update of {urn}")).await;
+            cloud.trip(Verb::Update, urn, Moment::Before).await?;
+            cloud.throttle()?;
+            let what = What::Update { id: id.to_owned(), prior: prior.to_vec(), args: args.to_vec() };
+            let request = Request { schema, urn: urn.clone(), what };
+            let ticket = cloud.send(request, || format!("while the update of {urn} was on its way")).await;
+            let (_, values, seen) = cloud.land(ticket)?;
+            if cloud.unlucky(|weather| weather.lost_replies) {
+                return Err(lost());
+            }
+            self.seen(seen).await;
+            cloud.life.pass(|| format!("between the update of {urn} and its reply")).await;
+            cloud.trip(Verb::Update, urn, Moment::After).await?;
             Ok(values)
         })
     }
@@ -262,25 +258,19 @@ impl Connection for Mocked {
         prior: &'a [Value],
     ) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
-            decodes(self.schema(ty)?, prior)?;
-            self.cloud.points.pass("before a delete").await;
-            self.cloud.trip(Verb::Delete, cx.urn(), Moment::Before).await?;
-            let users = {
-                let mut inner = self.cloud.lock();
-                let users = inner.users(id);
-                if inner.refuses_while_used && !users.is_empty() {
-                    let users: Vec<_> = users.iter().map(ToString::to_string).collect();
-                    let message = format!("`{id}` is still used by {}", users.join(", "));
-                    return Err(Error::new(ErrorKind::Conflict, message));
-                }
-                if inner.things.remove(id).is_none() {
-                    return Err(Error::not_found(format!("there is no `{id}`")));
-                }
-                users
-            };
-            self.cloud.called(Verb::Delete, cx.urn(), id, users);
-            self.cloud.points.pass("between a delete and its reply").await;
-            self.cloud.trip(Verb::Delete, cx.urn(), Moment::After).await
+            let (cloud, urn, schema) = (&self.cloud, cx.urn(), self.schema(ty)?);
+            decodes(schema, prior)?;
+            cloud.life.pass(|| format!("before the delete of {urn}")).await;
+            cloud.trip(Verb::Delete, urn, Moment::Before).await?;
+            cloud.throttle()?;
+            let request = Request { schema, urn: urn.clone(), what: What::Delete { id: id.to_owned() } };
+            let ticket = cloud.send(request, || format!("while the delete of {urn} was on its way")).await;
+            cloud.land(ticket)?;
+            if cloud.unlucky(|weather| weather.lost_replies) {
+                return Err(lost());
+            }
+            cloud.life.pass(|| format!("between the delete of {urn} and its reply")).await;
+            cloud.trip(Verb::Delete, urn, Moment::After).await
         })
     }
 
@@ -290,22 +280,23 @@ impl Connection for Mocked {
         _: &'a Context,
         intent: &'a IntentValues,
     ) -> BoxFuture<'a, Result<FoundValues, Error>> {
-        let type_name = self.schemas.get(ty).map(|schema| schema.type_name);
-        let mut inner = self.cloud.lock();
-        inner.looks.searches += 1;
-        let ours = inner
-            .things
-            .iter_mut()
-            .find(|(_, thing)| thing.token == intent.token && Some(thing.type_name) == type_name);
-        let found = match ours {
-            Some((_, thing)) if thing.hidden > 0 => {
-                thing.hidden -= 1;
-                FoundValues::Nothing
+        Box::pin(async move {
+            let schema = self.schema(ty)?;
+            self.look().await?;
+            let mut inner = self.cloud.lock();
+            inner.looks.searches += 1;
+            if schema.at_least_once && inner.weather.forgetful {
+                return Ok(FoundValues::CannotTell);
             }
-            Some((id, thing)) => FoundValues::Ours(id.clone(), thing.values.clone()),
-            None => FoundValues::Nothing,
-        };
-        Box::pin(std::future::ready(Ok(found)))
+            let now = Instant::now();
+            let mut ours = inner.things.iter().filter(|(_, thing)| {
+                thing.token == intent.token && thing.type_name == schema.type_name && !thing.stranger
+            });
+            Ok(match ours.find_map(|(id, thing)| Some((id, thing.shown(now)?))) {
+                Some((id, values)) => FoundValues::Ours(id.clone(), values.clone()),
+                None => FoundValues::Nothing,
+            })
+        })
     }
 
     fn is_name_free<'a>(
@@ -315,7 +306,7 @@ impl Connection for Mocked {
         args: &'a [Value],
     ) -> BoxFuture<'a, Result<Option<bool>, Error>> {
         let free =
-            self.schema(ty).map(|schema| schema.name_field().map(|_| !name_taken(&self.cloud.lock(), schema, args)));
+            self.schema(ty).map(|schema| schema.name_field().map(|_| !self.cloud.lock().name_taken(schema, args)));
         Box::pin(std::future::ready(free))
     }
 }

@@ -20,21 +20,28 @@
 
 pub mod backend;
 mod cloud;
-mod crash;
 mod failure;
+mod life;
 mod mocked;
 mod run;
+mod simulate;
+mod weather;
+mod world;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use cloud::{Cloud, CloudCall, Looks};
-pub use crash::CrashReport;
 pub use failure::Failure;
 pub use run::TestRun;
+pub use simulate::CrashReport;
+pub use weather::Weather;
 
+use crate::clock::Clock;
 use crate::context::BoxFuture;
 use crate::durations::{Durations, Unknown};
 use crate::engine::session::Source;
@@ -47,9 +54,11 @@ use crate::property::Property;
 use crate::read::Given;
 use crate::seal::Sealer;
 use crate::stack::IntoOutput;
-use crate::state::Store;
 use crate::state::backend::{Backend, BackendError, Holder, Lease, Loaded, Position};
 use crate::state::memory::MemoryBackend;
+use crate::state::model::State;
+use crate::state::{StateError, Store, verify};
+use crate::testing::simulate::Ended;
 use crate::urn::Urn;
 use crate::value::Value;
 
@@ -66,6 +75,7 @@ pub struct Test {
     durations: Arc<dyn Durations>,
     run_program: bool,
     cancel_after: Option<usize>,
+    weather: Option<Weather>,
     plan_file: Option<std::path::PathBuf>,
     references: Given,
     world: World,
@@ -78,6 +88,10 @@ struct World {
     backend: MemoryBackend,
     sealer: Arc<Sealer>,
     seed: u64,
+    /// When it began, by tokio's clock.
+    began: Instant,
+    /// How many runs there were: each makes numbers of its own.
+    runs: Arc<AtomicU64>,
 }
 
 impl Test {
@@ -99,6 +113,7 @@ impl Test {
             durations: Arc::new(Unknown),
             run_program: false,
             cancel_after: None,
+            weather: None,
             plan_file: None,
             references: Given::default(),
             world: World {
@@ -106,6 +121,8 @@ impl Test {
                 backend: MemoryBackend::default(),
                 sealer: Arc::new(sealer),
                 seed: 1,
+                began: Instant::now(),
+                runs: Arc::default(),
             },
         }
     }
@@ -188,6 +205,15 @@ impl Test {
         self
     }
 
+    /// Runs on a cloud of this weather from now on, and waits for it as against a real one. See [`Weather`] for the clock
+    /// that this needs.
+    #[must_use]
+    pub fn weather(mut self, weather: Weather) -> Self {
+        self.world.cloud.set_weather(weather);
+        self.weather = Some(weather);
+        self
+    }
+
     /// The same test with another program on the same world: the next version of it.
     #[must_use]
     pub fn with_program(mut self, program: impl Into<Program>) -> Self {
@@ -242,16 +268,41 @@ impl Test {
         self.run(What::Refresh, &self.world.clone()).await
     }
 
-    /// Runs an operation that is killed at a point, counted from 1: points are passed before and after every durable
-    /// write, and before, within and after every call. `None` when it was killed; the run when it ended before.
-    pub async fn killed_at(&self, point: u64, operation: Operation) -> Option<TestRun> {
+    /// Runs an operation that dies at an instant, counted from 1: instants are each time that the run waits, before, in
+    /// the middle of and after every durable write, and before, within and after every call.
+    pub async fn killed_at(&self, instant: u64, operation: Operation) -> Killed {
         let what = match operation {
             Operation::Preview => What::Preview,
             Operation::Up => What::Up,
             Operation::Destroy => What::Destroy,
             Operation::Refresh => What::Refresh,
         };
-        crash::killed_at(self, point, what).await.ok()
+        let (ended, problems) = simulate::killed_at(self, instant, what).await;
+        match ended {
+            Ended::Alive(run) => Killed { run: Some(*run), place: None, problems },
+            Ended::Dead(place) => Killed { run: None, place: Some(place), problems },
+        }
+    }
+
+    /// The stored state, as a process reads it that comes now.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not whole.
+    pub async fn state(&self) -> Result<State, StateError> {
+        let backend: Arc<dyn Backend> = Arc::new(self.world.backend.clone());
+        let (_, state) = Store::open(backend, Arc::clone(&self.world.sealer)).await?;
+        verify(&state)?;
+        Ok(state)
+    }
+
+    /// What `state rm` does; see [`Deployment::remove`].
+    ///
+    /// # Errors
+    /// As [`Deployment::remove`].
+    pub async fn forget(&self, urn: &Urn) -> Result<(), RunError> {
+        let (backend, cloud) = (Arc::new(self.world.backend.clone()), self.world.cloud.clone());
+        let options = DeployOptions { stack: self.stack.clone(), ..plain() };
+        self.deployment(&self.world, backend, cloud, options).remove(urn).await
     }
 
     /// Adopts something that is in the mocked cloud; see [`Deployment::import`].
@@ -260,7 +311,8 @@ impl Test {
     /// As [`Deployment::import`].
     pub async fn import(&self, options: ImportOptions<'_>) -> Result<Adoption, RunError> {
         let backend: Arc<dyn Backend> = Arc::new(self.world.backend.clone());
-        let deployment = self.deployment(&self.world, backend, DeployOptions { stack: self.stack.clone(), ..plain() });
+        let plain = DeployOptions { stack: self.stack.clone(), ..plain() };
+        let deployment = self.deployment(&self.world, backend, self.world.cloud.clone(), plain);
         deployment.import(options, &|_| true).await
     }
 
@@ -270,7 +322,8 @@ impl Test {
     /// As [`Deployment::repair`].
     pub async fn repair(&self) -> Result<bool, RunError> {
         let backend: Arc<dyn Backend> = Arc::new(self.world.backend.clone());
-        self.deployment(&self.world, backend, DeployOptions { stack: self.stack.clone(), ..plain() }).repair().await
+        let options = DeployOptions { stack: self.stack.clone(), ..plain() };
+        self.deployment(&self.world, backend, self.world.cloud.clone(), options).repair().await
     }
 
     /// Renames a resource in the state; see [`Deployment::rename`].
@@ -280,16 +333,18 @@ impl Test {
     pub async fn rename(&self, old: &Urn, new: &Urn) -> Result<(), RunError> {
         let backend: Arc<dyn Backend> = Arc::new(self.world.backend.clone());
         let options = DeployOptions { stack: self.stack.clone(), ..plain() };
-        self.deployment(&self.world, backend, options).rename(old, new).await
+        self.deployment(&self.world, backend, self.world.cloud.clone(), options).rename(old, new).await
     }
 
-    fn deployment(&self, world: &World, backend: Arc<dyn Backend>, options: DeployOptions) -> Deployment {
+    fn deployment(&self, world: &World, backend: Arc<dyn Backend>, cloud: Cloud, options: DeployOptions) -> Deployment {
         let mut deployment = Deployment::new(Some(self.program), options);
         deployment.source = Source::Given { backend, sealer: Arc::clone(&world.sealer), config: self.config.clone() };
-        deployment.connector = Arc::new(world.cloud.clone());
-        deployment.settles = false;
+        deployment.connector = Arc::new(cloud);
+        deployment.settles = self.weather.is_some();
+        deployment.clock = Clock::Simulated { began: world.began };
+        let run = world.runs.fetch_add(1, Ordering::SeqCst);
+        deployment.ids = Arc::new(Ids::seeded(world.seed.wrapping_add(run << 32)));
         deployment.given = Arc::new(self.references.clone());
-        deployment.ids = Arc::new(Ids::seeded(world.seed.wrapping_add(world.backend.appended() << 32)));
         deployment
     }
 
@@ -299,10 +354,10 @@ impl Test {
 
     async fn run(&self, what: What, world: &World) -> TestRun {
         let backend: Arc<dyn Backend> = Arc::new(world.backend.clone());
-        self.run_on(what, world, backend).await
+        self.run_on(what, world, backend, world.cloud.clone()).await
     }
 
-    async fn run_on(&self, what: What, world: &World, backend: Arc<dyn Backend>) -> TestRun {
+    async fn run_on(&self, what: What, world: &World, backend: Arc<dyn Backend>, cloud: Cloud) -> TestRun {
         let events: Arc<Mutex<Vec<Event>>> = Arc::default();
         let sink = Arc::clone(&events);
         let cancel = CancellationToken::new();
@@ -334,7 +389,7 @@ impl Test {
         let sizes: Arc<Mutex<Vec<usize>>> = Arc::default();
         let before = world.backend.appended();
         let backend = Arc::new(Measured { inner: backend, sizes: Arc::clone(&sizes) });
-        let deployment = self.deployment(world, backend, options);
+        let deployment = self.deployment(world, backend, cloud, options);
         let result = match (what, &self.plan_file) {
             (What::Preview, Some(file)) => deployment.save_plan(&self.options, file).await.map(|plan| plan.summary()),
             (What::Up, Some(file)) => deployment.up_saved(file, &self.options).await,
@@ -405,6 +460,17 @@ impl std::fmt::Debug for Test {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Test").field("program", &self.program).field("stack", &self.stack).finish_non_exhaustive()
     }
+}
+
+/// What became of a run that was to die.
+#[derive(Debug)]
+pub struct Killed {
+    /// The run, if it ended before.
+    pub run: Option<TestRun>,
+    /// Where it died, if it did.
+    pub place: Option<String>,
+    /// What is wrong with what it wrote.
+    pub problems: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -11,7 +11,7 @@ use crate::state::model::{ResourceRecord, State, Status};
 use crate::state::verify;
 use crate::testing::Test;
 use crate::testing::cloud::Cloud;
-use crate::testing::crash::{self, CrashReport};
+use crate::testing::simulate::{self, CrashReport};
 use crate::urn::Urn;
 
 /// What came of a run under test.
@@ -175,15 +175,21 @@ impl TestRun {
         &self.test.world.cloud
     }
 
-    /// Runs the same program on an empty world again and again, each time killed at the next durable write or call, and
-    /// brings each to its end with further runs.
+    /// Runs the same program on an empty world again and again. Each time the run dies at the next instant: each time that
+    /// it waits, before, in the middle of and after every durable write, and before, within and after every call. The
+    /// next run must bring it to where a run without a crash ends: nothing made twice, nothing left behind, the state
+    /// whole after every entry of its journal, and nothing left for the run after that. Deleting everything is tried in
+    /// the same way, and so is every create whose reply is lost.
+    ///
+    /// The report names the step and the instant of what did not converge. On a cloud of other [`Weather`] than the
+    /// default one, requests of the dead run may land later, too.
     pub async fn simulate_crashes(&self) -> CrashReport {
-        crash::simulate(&self.test, None).await
+        simulate::simulate(&self.test, None).await
     }
 
     /// [`TestRun::simulate_crashes`], with runs that begin where `earlier` has brought the world: what is interrupted is
     /// the change from there to this program.
     pub async fn simulate_crashes_after(&self, earlier: &Test) -> CrashReport {
-        crash::simulate(&self.test, Some(earlier)).await
+        simulate::simulate(&self.test, Some(earlier)).await
     }
 }

@@ -342,9 +342,9 @@ async fn gone(stack: &mut Stack) -> Result<()> {
 async fn a_killed_run_loses_no_hook_after_a_create() {
     let (test, _) = start();
     test.up().await.expect_ok().simulate_crashes().await.assert_converges();
-    for point in 1..200 {
+    for point in 1..1000 {
         let (test, log) = start();
-        let ended = test.killed_at(point, Operation::Up).await.is_some();
+        let ended = test.killed_at(point, Operation::Up).await.run.is_some();
         test.up().await.expect_ok();
         let said = log.take();
         for wanted in ["before create", "after create"] {

@@ -263,7 +263,7 @@ async fn a_move_waits_for_open_calls_and_takes_old_instances_along() {
     let test = test(&[vec![item("a")], vec![item("a").kind("iron")], vec![item("c").kind("iron")]]);
     let mut point = 1;
     while test.cloud().ids().is_empty() {
-        assert!(test.killed_at(point, stackkit::event::Operation::Up).await.is_none());
+        assert!(test.killed_at(point, stackkit::event::Operation::Up).await.run.is_none());
         point += 1;
     }
     let error = test.rename(&node("a"), &node("c")).await.expect_err("refused").to_string();

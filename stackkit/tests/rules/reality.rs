@@ -57,7 +57,7 @@ async fn an_open_call_is_not_looked_for_in_another_account() {
     // Killed after the effect and before its result is durable.
     let mut point = 1;
     while test.cloud().ids().is_empty() {
-        assert!(test.killed_at(point, stackkit::event::Operation::Up).await.is_none());
+        assert!(test.killed_at(point, stackkit::event::Operation::Up).await.run.is_none());
         point += 1;
     }
     test.cloud().set_identity("account-2");
