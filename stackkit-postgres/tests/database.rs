@@ -114,7 +114,7 @@ async fn a_fold_writes_what_changed() {
     // The piece with the head, that with the record, and perhaps a neighbour.
     assert!((1..=4).contains(&more), "a change of one record wrote {more} pieces");
     let (_, state) = open(stack(&url, "dev").await, &sealer).await;
-    assert_eq!(&state, store.state());
+    assert_eq!(state, store.state().expect("the records open"));
     // What only a dropped version had goes with it.
     for round in 2..6 {
         commit(&mut store, &[resource(2500, round)]).await;

@@ -59,7 +59,7 @@ impl Weather {
             lost_replies: 5,
             partial_creates: 3,
             forgetful: true,
-            takes_over: seed % 2 == 0,
+            takes_over: seed.is_multiple_of(2),
             strict: true,
         }
     }

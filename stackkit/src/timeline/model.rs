@@ -282,8 +282,7 @@ fn slots(order: &[usize], tracks: &[Track], turns: &[Turn]) -> Vec<Option<usize>
             let candidates = ends[..before].iter().rev().take_while(|(end, _)| *end > ready);
             // Each end frees one slot; where several began at once, each took another one's.
             let all: Vec<usize> = candidates.take(64).map(|(_, freed)| *freed).filter(|freed| freed != step).collect();
-            let chosen = all.iter().copied().find(|freed| seen.insert(*freed)).or(all.first().copied());
-            chosen
+            all.iter().copied().find(|freed| seen.insert(*freed)).or(all.first().copied())
         })
         .collect()
 }
