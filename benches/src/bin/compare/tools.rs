@@ -325,9 +325,9 @@ pub fn build_tofu(cache: &Path) -> Result<PathBuf, String> {
     std::fs::create_dir_all(cache).map_err(|error| error.to_string())?;
     // The module has replacements of its own, with which `go install` does not build from afar; the module's folder is
     // read-only, which a build does not mind.
-    let linked = format!("-s -w -X github.com/opentofu/opentofu/version.dev=no -X main.experimentsAllowed=no");
+    let linked = "-s -w -X github.com/opentofu/opentofu/version.dev=no -X main.experimentsAllowed=no";
     let built = Command::new(&go)
-        .args(["build", "-trimpath", "-mod=readonly", "-ldflags", &linked, "-o"])
+        .args(["build", "-trimpath", "-mod=readonly", "-ldflags", linked, "-o"])
         .arg(&program)
         .arg("./cmd/tofu")
         .current_dir(&module.dir)
