@@ -88,7 +88,7 @@ impl Run {
             listener: Arc::new(move |event: &Event| events.lock().unwrap().push(event.clone())),
             ..DeployOptions::default()
         };
-        Deployment::new(Some(shop), options)
+        Deployment::new(Some(shop()), options)
     }
 
     async fn up(&self, config: &[(&str, &str)]) -> Result<Summary, RunError> {
