@@ -1,6 +1,7 @@
 //! The engine as a library: what the command line and embedding programs call.
 
 mod error;
+mod keys;
 pub(crate) mod session;
 mod versions;
 
@@ -12,6 +13,7 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use error::RunError;
+pub use keys::{Changed, Rotated};
 pub use versions::{ConfirmDiff, StateDiff};
 
 use crate::apply::{Applied, Apply, Limits, apply};
@@ -116,6 +118,8 @@ impl Deployment {
     pub fn new(program: Option<Program>, options: DeployOptions) -> Self {
         let mut linked = options.backends.clone();
         linked.extend(program.map(|program| program.backends()).unwrap_or_default());
+        let mut keys = options.keys.clone();
+        keys.linked.extend(program.map(|program| program.keys()).unwrap_or_default());
         let source = Source::Files {
             dir: options.dir.clone(),
             states: States {
@@ -123,7 +127,7 @@ impl Deployment {
                 usual: program.and_then(|program| program.backend()),
                 linked,
             },
-            keys: options.keys.clone(),
+            keys,
             overrides: options.config.clone(),
         };
         let providers = program.map(|program| program.providers()).unwrap_or_default();

@@ -11,7 +11,7 @@ pub mod memory;
 pub mod model;
 pub mod place;
 mod records;
-mod store;
+pub(crate) mod store;
 mod verify;
 
 pub use error::StateError;
