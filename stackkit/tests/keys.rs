@@ -241,7 +241,8 @@ async fn the_old_file_opens_until_the_new_one_is_there_and_a_stale_run_is_refuse
     let expected = world.deployment().state().await.unwrap();
     // As it was between the state and the file.
     let next = stackkit::seal::Ring { data_key: rotated.data_key.clone(), keys: rotated.keys.clone() };
-    let both = Header { next: Some(next), ..first.clone() };
+    let old = first.open(&world.key("ada")).await.unwrap();
+    let both = Header { next: Some(next), ..first.clone() }.sign(&old);
     both.write(&world.path()).unwrap();
     assert_eq!(world.deployment().state().await.unwrap(), expected);
     assert_eq!(world.up().await, 0);
@@ -365,9 +366,12 @@ async fn every_key_that_could_open_says_why_it_does_not() {
     assert!(matches!(tried[1], SealError::KeyFileMissing { .. }), "{error}");
     assert!(matches!(tried[2], SealError::NotLinked { .. }), "{error}");
     assert!(tried[2].to_string().contains("crate `stackkit-vault`"), "{error}");
-    // One of them is enough.
+    // One of them is enough, where a holder of the data key has listed them.
     let keys = KeyOptions::default().passphrase(SecretString::from("two")).key_file(dir.path().join("ada"));
-    stackkit::seal::unlock(&header, &keys).await.unwrap();
+    let edited = stackkit::seal::unlock(&header, &keys).await.unwrap_err();
+    assert!(matches!(edited, SealError::HeaderEdited), "{edited}");
+    let key = stackkit::seal::open(&header.ring(), &header.lineage, &keys).await.unwrap();
+    stackkit::seal::unlock(&header.sign(&key), &keys).await.unwrap();
     assert_eq!(ada.kind(), KeyFile::KIND);
 }
 
@@ -400,4 +404,39 @@ async fn a_teams_file_says_what_new_stacks_are_sealed_with() {
     assert_eq!(created.header.keys.len(), 2);
     assert_eq!(created.header.keys[0].label(), Some("Ada"));
     assert!(Path::new(&dir.path().join("bob")).exists());
+}
+
+/// Whoever can write the file, and holds no key, gets nothing wrapped for a key of their own.
+#[tokio::test]
+async fn a_header_that_no_holder_of_the_key_wrote_is_refused() {
+    let world = World::new("file://state");
+    world.up().await;
+    let eve = KeyFile::at(world.dir.path().join("eve"));
+    eve.ensure().unwrap();
+    let theirs = stackkit::seal::DataKey::generate().unwrap();
+    let whole = world.header();
+    let for_eve = eve.wrap(&theirs, &whole.lineage).await.unwrap();
+    let ada = KeyFile::at(world.dir.path().join("ada"));
+    let for_ada = ada.wrap(&theirs, &whole.lineage).await.unwrap();
+    let next = stackkit::seal::Ring { data_key: theirs.id(), keys: vec![for_ada, for_eve.clone()] };
+    let mut listed = whole.clone();
+    listed.keys.push(for_eve);
+    let mut relabelled = whole.clone();
+    relabelled.keys[0].settings.insert("label".into(), stackkit::seal::Setting::Text("Eve".into()));
+    let planted = Header { next: Some(next), ..whole.clone() };
+    for edited in [listed, relabelled, planted, Header { mac: String::new(), ..whole.clone() }] {
+        edited.write(&world.path()).unwrap();
+        for error in [
+            world.deployment().state().await.unwrap_err(),
+            world.deployment().rotate_keys(&[]).await.unwrap_err(),
+            world.deployment().add_keys("key-file", None).await.unwrap_err(),
+        ] {
+            let text = error.to_string();
+            let told = text.contains("does not hold the stack's key") || text.contains("stopped half-way");
+            assert!(told, "{text}");
+        }
+        assert_eq!(world.header(), edited);
+    }
+    whole.write(&world.path()).unwrap();
+    world.deployment().state().await.unwrap();
 }

@@ -57,8 +57,9 @@ impl Files<'_> {
         }
     }
 
-    /// Writes the header, unless somebody else has changed it since it was read.
-    fn write(&mut self, header: Header) -> Result<(), RunError> {
+    /// Writes the header, signed by its data key, unless somebody else has changed it since it was read.
+    fn write(&mut self, header: Header, key: &DataKey) -> Result<(), RunError> {
+        let header = header.sign(key);
         if Header::read(&self.path)?.as_ref() != Some(&self.header) {
             return Err(RunError::one(
                 Diagnostic::refused(format!("{} has changed meanwhile", self.path.display())).help("run it again"),
@@ -87,14 +88,14 @@ impl Deployment {
     pub async fn add_keys(&self, text: &str, label: Option<&str>) -> Result<Changed, RunError> {
         let mut files = self.files()?;
         files.refuse_while_changing()?;
-        let key = seal::open(&files.header.ring(), &files.header.lineage, files.keys).await?;
+        let key = files.header.open(files.keys).await?;
         let named: Vec<NamedKey> = (files.keys.named(text, Path::new("."))?.into_iter())
             .map(|key| key.label(label.map(str::to_owned)))
             .collect();
         let (added, made) = wrap_all(&key, &files.header.lineage, &named).await?;
         let mut header = files.header.clone();
         merge(&mut header.keys, &added);
-        files.write(header)?;
+        files.write(header, &key)?;
         Ok(Changed { added, made, ..Changed::default() })
     }
 
@@ -107,10 +108,11 @@ impl Deployment {
         let mut files = self.files()?;
         files.refuse_while_changing()?;
         let at = find(&files.header.keys, name).map_err(RunError::one)?;
+        let key = files.header.open(files.keys).await?;
         let mut header = files.header.clone();
         let removed = header.keys.remove(at);
         still_opens(&header.ring(), &header.lineage, files.keys, &removed).await?;
-        files.write(header)?;
+        files.write(header, &key)?;
         Ok(Changed { removed: vec![removed], ..Changed::default() })
     }
 
@@ -122,7 +124,7 @@ impl Deployment {
     pub async fn change_keys(&self, texts: &[String]) -> Result<Changed, RunError> {
         let mut files = self.files()?;
         files.refuse_while_changing()?;
-        let key = seal::open(&files.header.ring(), &files.header.lineage, files.keys).await?;
+        let key = files.header.open(files.keys).await?;
         let mut named = Vec::new();
         for text in texts {
             named.extend(files.keys.named(text, Path::new("."))?);
@@ -131,7 +133,7 @@ impl Deployment {
         let old: Vec<WrappedKey> = files.header.keys.clone();
         let mut both = files.header.clone();
         merge(&mut both.keys, &added);
-        files.write(both)?;
+        files.write(both, &key)?;
         // What was written is what has to open, not what was meant to be.
         let written = Header::read(&files.path)?.ok_or_else(|| self.no_stack(files.dir))?;
         let is_new = |key: &WrappedKey| added.iter().any(|new| same(new, key));
@@ -144,7 +146,7 @@ impl Deployment {
         if let Err(error) = seal::open(&only.ring(), &only.lineage, &keys).await {
             return Ok(Changed { added, made, unproved: Some(error.to_string()), ..Changed::default() });
         }
-        files.write(only)?;
+        files.write(only, &key)?;
         let removed = old.into_iter().filter(|key| !is_new(key)).collect();
         Ok(Changed { added, removed, made, unproved: None })
     }
@@ -167,7 +169,7 @@ impl Deployment {
         let mut resumed = false;
         loop {
             let mut files = self.files()?;
-            let old = seal::open(&files.header.ring(), &files.header.lineage, files.keys).await?;
+            let old = files.header.open(files.keys).await?;
             let finished = match self.pending(&files, &session).await? {
                 Some(new) => {
                     let keys = files.header.next.clone().map(|next| next.keys).unwrap_or_default();
@@ -217,7 +219,7 @@ impl Deployment {
             .and_then(|file| file.resealed(&Sealer::new(old, &lineage), &Sealer::new(new, &lineage)))
             .map_err(config)?;
         let keys = files.header.next.take().map(|next| next.keys).unwrap_or_default();
-        let header = Header { lineage, data_key: new.id(), keys: keys.clone(), next: None };
+        let header = Header { lineage, data_key: new.id(), keys: keys.clone(), next: None, mac: String::new() }.sign(new);
         header.write_with(&files.path, &text)?;
         Ok(Rotated { data_key: header.data_key, keys, removed: Vec::new(), resumed: false })
     }
@@ -272,8 +274,7 @@ async fn begin(
         None => drop(seal::open(&next, &lineage, files.keys).await?),
     }
     let header = Header { next: Some(next), ..files.header.clone() };
-    debug_assert_eq!(header.data_key, old.id());
-    files.write(header)?;
+    files.write(header, old)?;
     Ok((new, removed))
 }
 

@@ -161,6 +161,11 @@ pub enum SealError {
         /// What is wrong.
         detail: String,
     },
+    /// Somebody who does not hold the data key changed the header, or two versions of it were merged.
+    #[error(
+        "the keys in the [seal] header were changed by somebody who does not hold the stack's key, or two versions were merged: restore the header from version control, and let `secrets add` and `secrets remove` change it"
+    )]
+    HeaderEdited,
     /// A newer program wrote it.
     #[error("{place} has format version {found}, and this program knows versions up to {known}: use a newer program")]
     Newer {

@@ -21,6 +21,8 @@ pub struct Header {
     pub keys: Vec<WrappedKey>,
     /// While the data key is being changed: the new one. State that was written with it is there, or about to be.
     pub next: Option<Ring>,
+    /// The code of all that, which only a holder of the data key can make: see [`Header::sign`].
+    pub mac: String,
 }
 
 /// The file that holds configuration and header of a stack.
@@ -85,7 +87,7 @@ impl Header {
             Some(_) => return Err(refuse("`next` is not a table".into())),
             None => None,
         };
-        Ok(Some(Self { lineage, data_key, keys, next }))
+        Ok(Some(Self { lineage, data_key, keys, next, mac: text(seal, "mac")? }))
     }
 
     /// The text of a file with this header in place of the one it had; everything else is left as it is.
@@ -107,6 +109,7 @@ impl Header {
         seal.insert("format", value(FORMAT as i64));
         seal.insert("lineage", value(&self.lineage));
         seal.insert("data_key", value(&self.data_key));
+        seal.insert("mac", value(&self.mac));
         seal.insert("key", tables(&self.keys));
         if let Some(next) = &self.next {
             let mut table = Table::new();

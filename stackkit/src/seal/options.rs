@@ -136,7 +136,7 @@ pub async fn create_with(providers: &[&dyn KeyProvider]) -> Result<Created, Seal
         keys.push(provider.wrap(&key, &lineage).await?);
     }
     let sealer = Sealer::new(&key, &lineage);
-    Ok(Created { header: Header { lineage, data_key: key.id(), keys, next: None }, sealer, new_key_file: None })
+    Ok(Created { header: Header { lineage, data_key: key.id(), keys, next: None, mac: String::new() }.sign(&key), sealer, new_key_file: None })
 }
 
 /// Opens a stack's data key with what the options give: the passphrase first, then the key file, then the keys that are
@@ -145,7 +145,7 @@ pub async fn create_with(providers: &[&dyn KeyProvider]) -> Result<Created, Seal
 /// # Errors
 /// When nothing opens it: why, for every key that could have.
 pub async fn unlock(header: &Header, options: &KeyOptions) -> Result<Sealer, SealError> {
-    let key = super::open(&header.ring(), &header.lineage, options).await?;
+    let key = header.open(options).await?;
     Ok(Sealer::new(&key, &header.lineage))
 }
 
@@ -160,7 +160,10 @@ pub async fn unlock_with(header: &Header, providers: &[&dyn KeyProvider]) -> Res
         // another's says less than any other failure.
         for wrapped in header.keys.iter().filter(|key| key.kind == provider.kind()) {
             match provider.unwrap(wrapped, &header.lineage).await {
-                Ok(key) if key.id() == header.data_key => return Ok(Sealer::new(&key, &header.lineage)),
+                Ok(key) if key.id() == header.data_key => {
+                    header.check(&key)?;
+                    return Ok(Sealer::new(&key, &header.lineage));
+                }
                 Ok(_) => {
                     first.get_or_insert(SealError::WrappedKey { kind: wrapped.kind.clone(), id: wrapped.id.clone() });
                 }

@@ -1,6 +1,6 @@
 //! The data key and those that open it: wrapping it for more keys, opening it with one of them, wrapping a new one.
 
-use super::{DataKey, Header, KeyFile, KeyOptions, NamedKey, Passphrase, SealError, Setting, WrappedKey};
+use super::{DataKey, Header, KeyFile, KeyOptions, NamedKey, Passphrase, SealError, Setting, WrappedKey, base64};
 
 /// The setting of a wrapped key that says what people call it.
 const LABEL: &str = "label";
@@ -40,6 +40,50 @@ impl Header {
     /// The present data key with those that open it.
     pub fn ring(&self) -> Ring {
         Ring { data_key: self.data_key.clone(), keys: self.keys.clone() }
+    }
+
+    /// With the code of all that it says, made by the data key. Without it, whoever can write the file and no more could
+    /// list a key of their own, and the next change of the data key would wrap for it.
+    #[must_use]
+    pub fn sign(mut self, key: &DataKey) -> Self {
+        self.mac = self.code(key);
+        self
+    }
+
+    /// Opens the data key with what the options give, and checks that a holder of it wrote the header. See [`open`].
+    ///
+    /// # Errors
+    /// When nothing opens it, or the header was edited.
+    pub async fn open(&self, options: &KeyOptions) -> Result<DataKey, SealError> {
+        let key = open(&self.ring(), &self.lineage, options).await?;
+        self.check(&key)?;
+        Ok(key)
+    }
+
+    pub(super) fn check(&self, key: &DataKey) -> Result<(), SealError> {
+        if self.mac == self.code(key) { Ok(()) } else { Err(SealError::HeaderEdited) }
+    }
+
+    fn code(&self, key: &DataKey) -> String {
+        let mut said: Vec<Vec<u8>> = vec![self.lineage.as_bytes().to_vec()];
+        for ring in std::iter::once(&self.ring()).chain(&self.next) {
+            said.push(ring.data_key.as_bytes().to_vec());
+            said.push(ring.keys.len().to_string().into_bytes());
+            for key in &ring.keys {
+                said.extend([&key.kind, &key.id, &key.wrapped].map(|text| text.as_bytes().to_vec()));
+                said.push(key.settings.len().to_string().into_bytes());
+                for (name, setting) in &key.settings {
+                    said.push(name.as_bytes().to_vec());
+                    said.push(match setting {
+                        Setting::Text(text) => format!("text {text}").into_bytes(),
+                        Setting::Number(number) => format!("number {number}").into_bytes(),
+                    });
+                }
+            }
+        }
+        let mut purpose: Vec<&[u8]> = vec![b"header"];
+        purpose.extend(said.iter().map(Vec::as_slice));
+        base64(&*key.derive(&purpose))
     }
 }
 

@@ -77,7 +77,7 @@ pub async fn create_in(dir: &Path, options: &KeyOptions) -> Result<Created, Seal
     for named in &team {
         keys.push(wrap(&key, &lineage, named).await?);
     }
-    let header = Header { lineage, data_key: key.id(), keys, next: None };
+    let header = Header { lineage, data_key: key.id(), keys, next: None, mac: String::new() }.sign(&key);
     open(&header.ring(), &header.lineage, options).await?;
     let sealer = Sealer::new(&key, &header.lineage);
     Ok(Created { header, sealer, new_key_file: team.into_iter().find_map(|named| named.made) })
