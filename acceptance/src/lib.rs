@@ -1,22 +1,42 @@
 //! Whole programs under test, as their users run them: a folder of their own, real processes, real kills, and a search
 //! for traces of secrets in everything that they wrote, printed, or showed in the arguments of a process.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `canary` | [`Canary`], a secret that is recognised in every spelling |
+//! | `draw` | [`Draw`], what a program that is to be killed declares |
+//! | `instant` | [`Course`] and [`Instants`]: when to kill |
+//! | `running` | [`Running`], a command that runs |
+//! | `random` | [`Random`], numbers that follow from a seed |
 
 mod canary;
+mod draw;
+mod instant;
+mod random;
 pub mod remote;
+mod running;
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
+use std::io::Write;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 pub use canary::Canary;
+pub use draw::Draw;
+pub use instant::{Course, Instants, Moment};
+pub use random::Random;
+pub use running::{Running, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
 
 /// How long one command may take before the test fails: longer than any of them takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(300);
+
+/// How often a running command is looked at.
+const POLL: Duration = Duration::from_millis(2);
 
 /// A program, a folder for its stack, and everything that it has printed there.
 #[derive(Debug)]
@@ -24,8 +44,8 @@ pub struct Sandbox {
     program: PathBuf,
     folder: TempDir,
     env: Vec<(String, String)>,
-    printed: Arc<Mutex<Vec<u8>>>,
-    arguments: Arc<Mutex<BTreeSet<Vec<u8>>>>,
+    printed: Mutex<Vec<u8>>,
+    arguments: Mutex<BTreeSet<Vec<u8>>>,
 }
 
 /// What a command gets beside its arguments.
@@ -34,6 +54,7 @@ struct Extra<'a> {
     input: Option<&'a str>,
     env: &'a [(&'a str, &'a str)],
     without: Option<&'a str>,
+    shell: Option<&'a str>,
 }
 
 /// A command that ended.
@@ -47,24 +68,30 @@ pub struct Ran {
     pub stderr: String,
     /// How long it took.
     pub took: Duration,
+    /// When it printed each of its lines.
+    pub course: Course,
     command: String,
 }
 
 impl Ran {
+    /// Whether it was killed while it ran.
+    pub fn killed(&self) -> bool {
+        self.code.is_none()
+    }
+
+    /// The command and everything that it printed, for a message.
+    pub fn told(&self) -> String {
+        let Self { command, code, stdout, stderr, .. } = self;
+        format!("`{command}` ended with {code:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
+    }
+
     /// The command, if it ended with this status.
     ///
     /// # Panics
     /// When it ended otherwise; the message shows what it printed.
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
-        assert!(
-            self.code == Some(code),
-            "`{}` ended with {:?}, expected {code}\n--- stdout\n{}\n--- stderr\n{}",
-            self.command,
-            self.code,
-            self.stdout,
-            self.stderr
-        );
+        assert!(self.code == Some(code), "expected exit status {code}: {}", self.told());
         self
     }
 
@@ -111,11 +138,12 @@ impl Sandbox {
             env: vec![
                 ("HOME".into(), home.display().to_string()),
                 ("XDG_CONFIG_HOME".into(), home.join("config").display().to_string()),
+                ("XDG_CACHE_HOME".into(), home.join(".cache").display().to_string()),
                 ("NO_COLOR".into(), "1".into()),
             ],
             folder,
-            printed: Arc::default(),
-            arguments: Arc::default(),
+            printed: Mutex::default(),
+            arguments: Mutex::default(),
         };
         if let Err(error) = std::fs::create_dir_all(sandbox.stack()) {
             panic!("no folder for the stack: {error}");
@@ -130,9 +158,21 @@ impl Sandbox {
         self
     }
 
+    /// The same folder with another program, which may have a stack of its own in it.
+    #[must_use]
+    pub fn with_program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = program.into();
+        self
+    }
+
     /// The folder where the stack's files are.
     pub fn stack(&self) -> PathBuf {
         self.folder.path().join("stack")
+    }
+
+    /// Leaves the folder where it is, to be looked at.
+    pub fn keep(self) -> PathBuf {
+        self.folder.keep()
     }
 
     /// The whole folder: stack and keys.
@@ -140,8 +180,15 @@ impl Sandbox {
         self.folder.path()
     }
 
-    fn start(&self, args: &[&str], extra: Extra<'_>) -> Child {
-        let mut command = Command::new(&self.program);
+    fn start(&self, args: &[&str], extra: Extra<'_>) -> Running<'_> {
+        let mut command = match extra.shell {
+            None => Command::new(&self.program),
+            Some(script) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", script]).arg(&self.program);
+                shell
+            }
+        };
         command
             .args(args)
             .current_dir(self.stack())
@@ -149,7 +196,8 @@ impl Sandbox {
             .envs(extra.env.iter().copied())
             .stdin(if extra.input.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stderr(Stdio::piped())
+            .process_group(0);
         let mut child = match command.spawn() {
             Ok(child) => child,
             Err(error) => panic!("{} does not start: {error}", self.program.display()),
@@ -159,7 +207,24 @@ impl Sandbox {
         {
             panic!("{} does not read its input: {error}", self.program.display());
         }
-        child
+        Running::new(self, child, args.join(" "))
+    }
+
+    /// Starts a command and leaves it running.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn begin(&self, args: &[&str]) -> Running<'_> {
+        self.start(args, Extra::default())
+    }
+
+    /// Runs a command to its end in a shell, where `$0` is the program and `$@` are its arguments: what limits or
+    /// connects it comes before or after `"$0" "$@"`.
+    ///
+    /// # Panics
+    /// As [`Sandbox::run`].
+    pub fn run_in_shell(&self, script: &str, args: &[&str]) -> Ran {
+        self.follow(args, Extra { shell: Some(script), ..Extra::default() }, None)
     }
 
     /// Runs a command of the program to its end.
@@ -194,48 +259,29 @@ impl Sandbox {
         self.follow(args, Extra { without: Some(name), ..Extra::default() }, None)
     }
 
-    /// Runs a command and kills it (SIGKILL) after a while, unless it has ended by then.
+    /// Runs a command and kills it (SIGKILL), and what it started, at a moment of its course, unless it has ended by then.
     ///
     /// # Panics
-    /// When it does not start.
-    pub fn kill_after(&self, args: &[&str], after: Duration) -> Ran {
-        self.follow(args, Extra::default(), Some(after))
+    /// When it does not start, or takes longer than five minutes.
+    pub fn kill_at(&self, args: &[&str], moment: Moment) -> Ran {
+        self.follow(args, Extra::default(), Some(moment))
     }
 
-    fn follow(&self, args: &[&str], extra: Extra<'_>, kill: Option<Duration>) -> Ran {
-        let started = Instant::now();
-        let mut child = self.start(args, extra);
-        let stdout = drain(child.stdout.take());
-        let stderr = drain(child.stderr.take());
-        let code = loop {
-            self.note_arguments(child.id());
-            match child.try_wait() {
-                Ok(Some(status)) => break status.code(),
-                Ok(None) => {}
-                Err(error) => panic!("cannot wait for {}: {error}", self.program.display()),
+    fn follow(&self, args: &[&str], extra: Extra<'_>, kill: Option<Moment>) -> Ran {
+        let mut running = self.start(args, extra);
+        let mut due = None;
+        while !running.has_ended() {
+            if let (Some(moment), None) = (kill, due) {
+                due = running.reached(moment.line).map(|since| since + moment.then);
             }
-            let limit = kill.unwrap_or(LIMIT);
-            if started.elapsed() >= limit {
-                // A process that ended meanwhile cannot be killed, and need not be.
-                let _ = child.kill();
-                let _ = child.wait();
-                assert!(kill.is_some(), "`{}` took longer than {} s", args.join(" "), LIMIT.as_secs());
-                break None;
+            let elapsed = running.elapsed();
+            if due.is_some_and(|due| elapsed >= due) {
+                running.kill();
+                break;
             }
-            std::thread::sleep(Duration::from_millis(2));
-        };
-        let took = started.elapsed();
-        let (stdout, stderr) = (stdout.join().unwrap_or_default(), stderr.join().unwrap_or_default());
-        let mut printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
-        printed.extend_from_slice(&stdout);
-        printed.extend_from_slice(&stderr);
-        Ran {
-            code,
-            stdout: String::from_utf8_lossy(&stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&stderr).into_owned(),
-            took,
-            command: args.join(" "),
+            std::thread::sleep(due.map_or(POLL, |due| due.saturating_sub(elapsed).min(POLL)));
         }
+        running.end()
     }
 
     /// Keeps the arguments of the process and of its children, which every user of the machine can read.
@@ -281,57 +327,37 @@ impl Sandbox {
     }
 
     /// Kills `command` at `times` different instants spread over its run, each time followed by the same command to its
-    /// end, and then by `check`. Between rounds `reset` brings back the situation before. `usual` is how long the command
-    /// takes; a round that ended before its kill corrects it, and does not count.
+    /// end, and then by `check`. Between rounds `reset` brings back the situation before. `usual` is a whole run of the
+    /// command; a round that ended before its kill replaces it, and does not count. `STACKKIT_KILL_SEED` repeats the
+    /// instants of a test that failed.
     ///
     /// # Panics
     /// When a command that follows a kill does not end well, or the command is too short to be killed.
     pub fn kill_at_random(
         &self,
         command: &[&str],
-        mut usual: Duration,
+        usual: &Ran,
         times: u32,
         mut reset: impl FnMut(),
         mut check: impl FnMut(&str),
     ) {
-        let mut killed = 0;
-        for attempt in 0..times * 4 {
-            if killed == times {
-                return;
-            }
+        let seed = std::env::var("STACKKIT_KILL_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = seed.or_else(|| getrandom::u64().ok()).unwrap_or_default();
+        let mut instants = Instants::new(Random::new(seed), usual.course.clone(), times);
+        for _ in 0..times * 4 {
+            let Some(moment) = instants.next() else { return };
             reset();
-            // Spread evenly, with a random part, so that rounds do not always hit the same place.
-            let slice = usual / times;
-            let random = getrandom::u32().unwrap_or(attempt);
-            let after = slice * killed + slice.mul_f64(f64::from(random) / f64::from(u32::MAX));
-            let cut = self.kill_after(command, after);
-            if cut.code.is_some() {
-                usual = cut.took.mul_f64(0.9).min(usual);
+            let cut = self.kill_at(command, moment);
+            if !cut.killed() {
+                instants.missed(cut.course);
                 continue;
             }
-            killed += 1;
+            instants.hit();
             let again = self.run(command);
-            let what = format!("round {killed}, killed after {} ms", after.as_millis());
-            assert!(
-                again.code == Some(0),
-                "{what}: `{}` did not end well afterwards\n--- stdout\n{}\n--- stderr\n{}",
-                command.join(" "),
-                again.stdout,
-                again.stderr
-            );
+            let what = format!("STACKKIT_KILL_SEED={seed}, killed {moment}");
+            assert!(again.code == Some(0), "{what}, and it did not end well afterwards: {}", again.told());
             check(&what);
         }
-        assert!(killed == times, "only {killed} of {times} rounds were killed: the command is too short");
+        assert!(instants.next().is_none(), "STACKKIT_KILL_SEED={seed}: the command is too short to be killed so often");
     }
-}
-
-fn drain(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<Vec<u8>> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut pipe) = pipe {
-            // What could not be read any more was not printed for anybody.
-            let _ = pipe.read_to_end(&mut bytes);
-        }
-        bytes
-    })
 }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Ran, Sandbox};
+use crate::{Moment, Ran, Sandbox};
 
 /// How long a lock may keep others out after its process was killed: longer than any lease of a test.
 const LEASE: Duration = Duration::from_secs(120);
@@ -15,7 +15,7 @@ const LEASE: Duration = Duration::from_secs(120);
 /// When something in it is not as its user expects.
 pub fn whole_life(sandbox: &Sandbox, url: &str, kill_after: Duration, middle: impl FnOnce(&Sandbox)) {
     sandbox.run(&["stack", "list"]).expect(0);
-    sandbox.kill_after(&["up", "--yes", "--json"], kill_after);
+    sandbox.kill_at(&["up", "--yes", "--json"], Moment { line: 0, then: kill_after });
     when_free(sandbox, &["up", "--yes", "--json"]).expect(0);
     sandbox.run(&["up", "--yes", "--json", "--expect-no-changes"]).expect(0);
     let listed = sandbox.run(&["state", "list", "--json"]).expect(0);

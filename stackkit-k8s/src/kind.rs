@@ -299,6 +299,9 @@ macro_rules! kind {
                 pure: false,
                 delete_before_replace: false,
                 settle: ::std::time::Duration::from_secs(2),
+                create_timeout: ::std::option::Option::None,
+                update_timeout: ::std::option::Option::None,
+                delete_timeout: ::std::option::Option::None,
                 fields: &[
                     $crate::kind::field!($name name "Its name." Option<String>, $named),
                     $($crate::kind::field!($name $namespace "The namespace that it lives in." Option<String>, namespace),)?
@@ -313,6 +316,9 @@ macro_rules! kind {
             };
             fn into_values(self) -> ::stackkit::resource::Values {
                 self.0
+            }
+            fn from_draft(values: ::stackkit::resource::Values) -> Self {
+                Self(values)
             }
             fn outputs(resource: u32) -> $outputs {
                 use ::stackkit::output::Output;

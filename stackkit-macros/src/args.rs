@@ -85,6 +85,33 @@ impl Arg {
         errors.absorb(text.parse_with(Path::parse_mod_style))
     }
 
+    /// The seconds of the duration in the text after `=`, such as `"90s"`, `"40m"` or `"2h"`.
+    pub fn seconds(&self, errors: &mut Errors) -> Option<u64> {
+        let text = self.text(errors)?;
+        let duration = text.value();
+        let unit = |unit: &str| {
+            Some(match unit {
+                "s" => 1,
+                "m" => 60,
+                "h" => 60 * 60,
+                _ => return None,
+            })
+        };
+        let digits = duration.trim_end_matches(|c: char| !c.is_ascii_digit());
+        let seconds = unit(&duration[digits.len()..])
+            .and_then(|unit| digits.parse::<u64>().ok()?.checked_mul(unit))
+            .filter(|seconds| *seconds > 0);
+        if seconds.is_none() {
+            errors.on(
+                text,
+                format!(
+                    "`{duration}` is not a duration: expected a whole number above 0 and a unit, such as \"90s\", \"40m\" or \"2h\""
+                ),
+            );
+        }
+        seconds
+    }
+
     /// The items in parentheses.
     pub fn list<T: Parse>(&self, errors: &mut Errors) -> Vec<T> {
         let Some(list) = &self.list else {

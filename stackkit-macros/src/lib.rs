@@ -1,4 +1,4 @@
-//! The macros of StackKit: `#[resource]`, `#[derive(Properties)]`, `#[main]`, `#[program]`, `#[test]`, `cidr!`,
+//! The macros of StackKit: `#[resource]`, `#[lookup]`, `#[derive(Properties)]`, `#[main]`, `#[program]`, `#[test]`, `cidr!`,
 //! `text!` and `json!`. Only this file touches `proc_macro`; use them through the `stackkit` crate, which re-exports all of them.
 
 mod args;
@@ -36,6 +36,7 @@ use proc_macro::TokenStream;
 /// | `at_least_once` | a create that was cut short may only be repeated after a person said so |
 /// | `version = 2` | version of the fields, for `Managed::upgrade`; 1 unless given |
 /// | `settle = 30` | seconds after a request during which the absence of its effect proves nothing; 0 unless given |
+/// | `create_timeout = "40m"`, `update_timeout = …`, `delete_timeout = …` | how long such a call may take where the program says nothing: a whole number with `s`, `m` or `h`; 30 minutes unless given |
 /// | `crate = "path"` | where `stackkit` is; `::stackkit` unless given |
 ///
 /// Options of a field, in `#[resource(…)]` on it:
@@ -57,7 +58,24 @@ use proc_macro::TokenStream;
 /// Traits in a `#[derive(…)]` below the attribute are derived for `…Args` and `…State`.
 #[proc_macro_attribute]
 pub fn resource(args: TokenStream, item: TokenStream) -> TokenStream {
-    resource::expand(args.into(), item.into()).into()
+    resource::expand(args.into(), item.into(), resource::Kind::Resource).into()
+}
+
+/// Makes a question that a provider answers of a struct with named fields.
+///
+/// `#[lookup("acme:dns:Zones")]` on `struct Zones { … }` makes
+///
+/// - `Zones`, the draft that programs fill: `Zones::new(…)` takes the required inputs, and one chain method sets each
+///   optional one;
+/// - `ZonesArgs`, the resolved inputs that the provider gets;
+/// - `ZonesState`, inputs and outputs: what `Lookup::look_up` returns, and what `stack.lookup(…).await?` gives;
+/// - `ZonesOutputs`, one `Output<T>` a field: what `stack.look_up("name", …)` dereferences to.
+///
+/// Options of a field, in `#[lookup(…)]` on it: `output` (the provider gives it), `default = …`, `not_secret`. The type
+/// takes `crate = "path"`. The rule for names that read like secrets is that of [`macro@resource`].
+#[proc_macro_attribute]
+pub fn lookup(args: TokenStream, item: TokenStream) -> TokenStream {
+    resource::expand(args.into(), item.into(), resource::Kind::Lookup).into()
 }
 
 /// Makes a struct or an enum of texts usable as the type of a field.

@@ -93,6 +93,23 @@ impl Connections {
         settings: &Value,
         state: &State,
     ) -> Result<Arc<dyn Connection>, ConnectError> {
+        let recorded = || {
+            let identity = state.providers.get(instance).and_then(|record| record.identity.clone())?;
+            // A call whose end is not known counts: looking for what it made elsewhere would find nothing.
+            let used = state.resources.values().any(|record| record.provider == instance)
+                || state.intents.values().any(|intent| intent.provider == instance);
+            used.then_some(identity)
+        };
+        self.open(instance, settings, recorded).await
+    }
+
+    /// [`Connections::get`] where only the identity is known of what was made with the instance, if anything was.
+    pub(crate) async fn open(
+        &mut self,
+        instance: &str,
+        settings: &Value,
+        recorded: impl FnOnce() -> Option<String>,
+    ) -> Result<Arc<dyn Connection>, ConnectError> {
         if let Some(open) = self.open.get(instance)
             && open.settings == *settings
         {
@@ -103,7 +120,7 @@ impl Connections {
         {
             return Err(error.clone());
         }
-        let result = self.connect(instance, settings, state).await;
+        let result = self.connect(instance, settings, recorded).await;
         match result {
             Ok(open) => {
                 let connection = Arc::clone(&open.connection);
@@ -117,19 +134,20 @@ impl Connections {
         }
     }
 
-    async fn connect(&self, instance: &str, settings: &Value, state: &State) -> Result<Open, ConnectError> {
+    async fn connect(
+        &self,
+        instance: &str,
+        settings: &Value,
+        recorded: impl FnOnce() -> Option<String>,
+    ) -> Result<Open, ConnectError> {
         let provider = instance.split('/').next().unwrap_or(instance);
         let linked =
             self.catalog.provider(provider).ok_or_else(|| ConnectError::NotLinked { provider: provider.into() })?;
         let failed = |error: Error| ConnectError::Failed { instance: instance.into(), message: error.message().into() };
         let connection = self.connector.connect(linked, settings).await.map_err(failed)?;
         let identity = connection.identity().await.map_err(failed)?;
-        let recorded = state.providers.get(instance).and_then(|record| record.identity.clone());
-        // A call whose end is not known counts: looking for what it made elsewhere would find nothing.
-        let used = state.resources.values().any(|record| record.provider == instance)
-            || state.intents.values().any(|intent| intent.provider == instance);
-        match (recorded, &identity) {
-            (Some(recorded), Some(found)) if recorded != *found && used => {
+        match (recorded(), &identity) {
+            (Some(recorded), Some(found)) if recorded != *found => {
                 Err(ConnectError::Elsewhere { instance: instance.into(), recorded, found: found.clone() })
             }
             _ => Ok(Open { settings: settings.clone(), connection, identity }),

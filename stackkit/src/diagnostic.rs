@@ -20,6 +20,8 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// File, line and column in the program.
     pub at: Option<String>,
+    /// Name of the policy, if one found it.
+    pub policy: Option<String>,
 }
 
 /// What kind of finding a diagnostic is; it decides the exit status.
@@ -34,7 +36,15 @@ pub enum DiagnosticKind {
 impl Diagnostic {
     /// Something wrong with the program.
     pub fn invalid(message: impl Into<String>) -> Self {
-        Self { kind: DiagnosticKind::Invalid, urn: None, field: None, message: message.into(), help: None, at: None }
+        Self {
+            kind: DiagnosticKind::Invalid,
+            urn: None,
+            field: None,
+            message: message.into(),
+            help: None,
+            at: None,
+            policy: None,
+        }
     }
 
     /// Something that is refused.
@@ -60,6 +70,13 @@ impl Diagnostic {
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Names the policy that found it.
+    #[must_use]
+    pub fn policy(mut self, name: impl Into<String>) -> Self {
+        self.policy = Some(name.into());
         self
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::hook::HookPoint;
 use crate::plan::{Action, Plan};
 use crate::urn::Urn;
 
@@ -61,6 +62,11 @@ pub enum Event {
         /// How many.
         count: usize,
     },
+    /// What a program takes from elsewhere is being read.
+    Reading {
+        /// How many reads.
+        count: usize,
+    },
     /// A resource is not as the state has it.
     Drifted {
         /// The resource.
@@ -75,6 +81,22 @@ pub enum Event {
         /// The plan.
         plan: Arc<Plan>,
     },
+    /// A policy has something to say that refuses nothing.
+    Advice {
+        /// Name of the policy.
+        policy: String,
+        /// The resource, if it is about one.
+        urn: Option<Urn>,
+        /// What it says.
+        message: String,
+    },
+    /// A condition on a value of the stack does not hold at the end of the run.
+    CheckFailed {
+        /// What does not hold.
+        message: String,
+        /// File, line and column in the program.
+        at: String,
+    },
     /// A call on a resource began.
     StepStarted {
         /// The resource.
@@ -82,7 +104,34 @@ pub enum Event {
         /// What is done to it.
         verb: Verb,
     },
-    /// A running call said something.
+    /// A hook of the program began.
+    HookStarted {
+        /// The resource.
+        urn: Urn,
+        /// When it runs.
+        point: HookPoint,
+    },
+    /// A hook of the program ended well.
+    HookDone {
+        /// The resource.
+        urn: Urn,
+        /// When it runs.
+        point: HookPoint,
+        /// How long it took.
+        elapsed: Duration,
+    },
+    /// A hook of the program failed, and its step with it.
+    HookFailed {
+        /// The resource.
+        urn: Urn,
+        /// When it runs.
+        point: HookPoint,
+        /// How long it took.
+        elapsed: Duration,
+        /// Why.
+        error: String,
+    },
+    /// A running call or hook said something.
     Progress {
         /// The resource.
         urn: Urn,
@@ -158,6 +207,8 @@ pub enum Verb {
     Record,
     /// Drops it from the state without a call.
     Forget,
+    /// Reads something that the stack does not manage.
+    Read,
 }
 
 impl Verb {
@@ -171,6 +222,7 @@ impl Verb {
             Verb::Import => "import",
             Verb::Record => "record",
             Verb::Forget => "forget",
+            Verb::Read => "read",
         }
     }
 }
@@ -192,6 +244,8 @@ pub struct Summary {
     pub forget: usize,
     /// Resources that are as they should be.
     pub same: usize,
+    /// Resources that the selection left out.
+    pub left_out: usize,
     /// Steps that failed.
     pub failed: usize,
     /// Steps that were not tried.

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::panic::Location;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::context::BoxFuture;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::provider::Linked;
+use crate::read::Outside;
 use crate::seal::LinkedKeys;
 use crate::stack::{Declarations, Stack};
 use crate::state::place::LinkedBackend;
@@ -22,6 +25,11 @@ impl ProgramError {
     /// From a message.
     pub fn msg(message: impl Into<String>) -> Self {
         Self(Diagnostics(vec![Diagnostic::invalid(message)]))
+    }
+
+    /// From a message and its place in the program.
+    pub(crate) fn located(message: impl Into<String>, at: &Location<'_>) -> Self {
+        Self(Diagnostics(vec![Diagnostic::invalid(message).at(at)]))
     }
 
     pub(crate) fn from_diagnostics(diagnostics: Vec<Diagnostic>) -> Self {
@@ -146,11 +154,25 @@ impl Program {
         dir: &Path,
         config: BTreeMap<String, Value>,
     ) -> std::result::Result<Declarations, Diagnostics> {
-        let mut target = Stack::new(stack, dir, config);
+        self.declare_with(stack, dir, config, None).await
+    }
+
+    /// [`Program::declare`] with somebody who answers what the program asks.
+    pub(crate) async fn declare_with(
+        &self,
+        stack: &str,
+        dir: &Path,
+        config: BTreeMap<String, Value>,
+        outside: Option<Arc<Outside>>,
+    ) -> std::result::Result<Declarations, Diagnostics> {
+        let mut target = Stack::new(stack, dir, config, outside);
         let result = (self.run)(&mut target).await;
         let mut declared = target.finish();
         if let Err(ProgramError(Diagnostics(mut more))) = result {
             declared.diagnostics.append(&mut more);
+        }
+        if declared.diagnostics.is_empty() {
+            crate::policy::remedy(&mut declared);
         }
         if declared.diagnostics.is_empty() { Ok(declared) } else { Err(Diagnostics(declared.diagnostics)) }
     }

@@ -175,6 +175,11 @@ pub trait Property: Sized + Clone + fmt::Debug + Send + Sync + 'static {
     fn describe() -> Option<&'static [PropertyField]> {
         None
     }
+
+    /// The fields of what is in it, where it is a collection of structs.
+    fn describe_items() -> Option<&'static [PropertyField]> {
+        None
+    }
 }
 
 /// One field of a struct with `#[derive(Properties)]`.
@@ -192,6 +197,8 @@ pub struct PropertyField {
     pub type_name: fn() -> String,
     /// Its own fields, where it is a struct.
     pub describe: fn() -> Option<&'static [PropertyField]>,
+    /// The fields of what is in it, where it is a collection of structs.
+    pub describe_items: fn() -> Option<&'static [PropertyField]>,
     /// The value when it is left out.
     pub default: Option<fn() -> Value>,
     /// The form in which its values are compared.
@@ -215,6 +222,7 @@ impl PropertyField {
             secret: <T::Mark as Mark>::SECRET,
             type_name: T::type_name,
             describe: T::describe,
+            describe_items: T::describe_items,
             default,
             canonical: T::canonical,
             sample: T::sample,
@@ -453,6 +461,9 @@ impl<T: Property> Property for Secret<T> {
     fn describe() -> Option<&'static [PropertyField]> {
         T::describe()
     }
+    fn describe_items() -> Option<&'static [PropertyField]> {
+        T::describe_items()
+    }
 }
 impl<T: FromText> FromText for Secret<T> {
     fn text_value(text: &str) -> Value {
@@ -495,6 +506,9 @@ impl<T: Property> Property for Option<T> {
     fn describe() -> Option<&'static [PropertyField]> {
         T::describe()
     }
+    fn describe_items() -> Option<&'static [PropertyField]> {
+        T::describe_items()
+    }
 }
 impl<T: FromText> FromText for Option<T> {
     fn text_value(text: &str) -> Value {
@@ -530,6 +544,9 @@ impl<T: Property> Property for Vec<T> {
     fn sample(sampler: &Sampler) -> Value {
         Value::List(vec![T::sample(sampler)])
     }
+    fn describe_items() -> Option<&'static [PropertyField]> {
+        T::describe()
+    }
     fn wipe(&mut self) {
         self.iter_mut().for_each(Property::wipe);
     }
@@ -561,6 +578,9 @@ impl<T: Property> Property for BTreeMap<String, T> {
     }
     fn sample(_: &Sampler) -> Value {
         Value::Map(BTreeMap::new())
+    }
+    fn describe_items() -> Option<&'static [PropertyField]> {
+        T::describe()
     }
     fn wipe(&mut self) {
         self.values_mut().for_each(Property::wipe);
@@ -621,6 +641,10 @@ pub struct TypeInfo {
     pub hide: fn(Value) -> Value,
     /// Whether a change from the first canonical value to the second forces a replacement.
     pub replaces: fn(&Value, &Value) -> bool,
+    /// Its fields, where it is a struct.
+    pub describe: fn() -> Option<&'static [PropertyField]>,
+    /// The fields of what is in it, where it is a collection of structs.
+    pub describe_items: fn() -> Option<&'static [PropertyField]>,
 }
 
 impl TypeInfo {
@@ -634,6 +658,8 @@ impl TypeInfo {
             sample: T::sample,
             hide: T::hide,
             replaces: T::replaces,
+            describe: T::describe,
+            describe_items: T::describe_items,
         }
     }
 }

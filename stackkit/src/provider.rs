@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::context::{BoxFuture, Context};
 use crate::error::{Error, ErrorKind, ProviderError};
+use crate::lookup::Query;
 use crate::property::{Property, TypeInfo};
 use crate::resource::{FoundValues, IntentValues, Ops, Problem, Values};
 use crate::schema::Schema;
@@ -118,6 +119,28 @@ pub trait Connection: Send + Sync {
         cx: &'a Context,
         args: &'a [Value],
     ) -> BoxFuture<'a, Result<Option<bool>, Error>>;
+
+    /// Reads something that no stack of ours manages.
+    fn read_existing<'a>(
+        &'a self,
+        ty: usize,
+        cx: &'a Context,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Values>, Error>> {
+        self.read(ty, cx, id, None)
+    }
+
+    /// See [`crate::Lookup::look_up`].
+    fn look_up<'a>(
+        &'a self,
+        query: &'a dyn Query,
+        cx: &'a Context,
+        args: &'a [Value],
+    ) -> BoxFuture<'a, Result<Values, Error>> {
+        let _ = (cx, args);
+        let message = format!("this connection answers no look-ups such as `{}`", query.schema().type_name);
+        Box::pin(std::future::ready(Err(Error::invalid(message))))
+    }
 }
 
 struct Connected<P>(P);
@@ -216,6 +239,14 @@ impl<P: Provider> Connection for Connected<P> {
         args: &'a [Value],
     ) -> BoxFuture<'a, Result<Option<bool>, Error>> {
         forward!(self, ty, is_name_free(cx, args))
+    }
+    fn look_up<'a>(
+        &'a self,
+        query: &'a dyn Query,
+        cx: &'a Context,
+        args: &'a [Value],
+    ) -> BoxFuture<'a, Result<Values, Error>> {
+        query.ask(&self.0, cx, args)
     }
 }
 

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::apply::{new_record, now};
+use tokio::time::Instant;
+
+use crate::apply::new_record;
 use crate::catalog::{Catalog, TypeEntry};
 use crate::context::Context;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
-use crate::event::Event;
+use crate::event::{Event, Listener};
 use crate::plan;
 use crate::provider::Connection;
 use crate::refresh::{Reality, apart, read_one};
@@ -23,15 +25,18 @@ const PAUSE: Duration = Duration::from_millis(500);
 impl Reality<'_> {
     /// Resolves every open call. The changes are applied to `state` already.
     ///
-    /// `wait` says whether absence may be waited for: a preview does not wait and takes what it sees.
+    /// `wait` says whether absence may be waited for: a preview does not wait and takes what it sees. What is waited is
+    /// time of this process, from now on: how long ago the call was made only a clock can tell, and clocks are put back
+    /// and forth.
     ///
     /// # Errors
     /// The questions that only a person can answer, and what could not be asked, together.
     pub(crate) async fn recover(&mut self, state: &mut State, wait: bool) -> Result<Vec<Change>, Vec<Diagnostic>> {
         let intents: Vec<IntentRecord> = state.intents.values().cloned().collect();
         let (mut all, mut problems) = (Vec::new(), Vec::new());
+        let begun = wait.then(Instant::now);
         for intent in intents {
-            match self.resolve(state, &intent, wait).await {
+            match self.resolve(state, &intent, begun).await {
                 Ok((changes, message)) => {
                     for change in &changes {
                         state.apply(change.clone());
@@ -49,7 +54,7 @@ impl Reality<'_> {
         &mut self,
         state: &State,
         intent: &IntentRecord,
-        wait: bool,
+        begun: Option<Instant>,
     ) -> Result<(Vec<Change>, String), Diagnostic> {
         let Some(entry) = self.catalog.get(intent.urn.type_name()).cloned() else {
             return Err(Diagnostic::invalid(Catalog::not_linked(intent.urn.type_name())).on(&intent.urn));
@@ -64,7 +69,8 @@ impl Reality<'_> {
             connection,
             entry,
             cx,
-            until: if wait { intent.at + self.info.settle(schema).as_secs() } else { 0 },
+            until: begun.map(|begun| begun + self.info.settle(schema)),
+            listener: self.listener,
         };
         let closed = Change::Remove(Key::Intent(intent.instance));
         let failed = |scrubber: &crate::scrub::Scrubber, error: &Error| {
@@ -137,24 +143,42 @@ impl Reality<'_> {
 }
 
 /// The look for one open call.
-struct Look {
+struct Look<'a> {
     connection: Arc<dyn Connection>,
     entry: TypeEntry,
     cx: Context,
-    /// Until when absence proves nothing, in seconds since 1970.
-    until: u64,
+    /// Until when absence proves nothing.
+    until: Option<Instant>,
+    listener: &'a dyn Listener,
 }
 
-impl Look {
+impl Look<'_> {
+    /// Waits a little where absence proves nothing yet, and says so the first time. Returns whether to look again.
+    async fn again(&self, looks: &mut u32) -> bool {
+        let left = self.until.unwrap_or_else(Instant::now).saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return false;
+        }
+        if *looks == 0 && left > PAUSE {
+            let message =
+                format!("waiting {} s: what an earlier run asked for may still appear", left.as_secs().max(1));
+            self.listener.event(&Event::Progress { urn: self.cx.urn().clone(), message });
+        }
+        *looks += 1;
+        tokio::time::sleep(PAUSE.min(left)).await;
+        true
+    }
+
     async fn once(&self, id: &str, prior: Option<&[Value]>) -> Result<Option<Values>, Error> {
         let (connection, cx) = (Arc::clone(&self.connection), self.cx.clone());
         read_one(connection, self.entry.ty, cx, id.to_owned(), prior.map(<[Value]>::to_vec)).await
     }
 
     async fn by_id(&self, id: &str, prior: Option<&[Value]>) -> Result<Option<Values>, Error> {
+        let mut looks = 0;
         loop {
             match self.once(id, prior).await? {
-                None if now() < self.until => tokio::time::sleep(PAUSE).await,
+                None if self.again(&mut looks).await => {}
                 found => return Ok(found),
             }
         }
@@ -163,12 +187,13 @@ impl Look {
     async fn by_intent(&self, intent: &IntentRecord, args: &Values) -> Result<FoundValues, Error> {
         let sought =
             IntentValues { args: args.clone(), token: intent.token.clone(), name_was_free: intent.name_was_free };
+        let mut looks = 0;
         loop {
             let (connection, cx, ty) = (Arc::clone(&self.connection), self.cx.clone(), self.entry.ty);
             let sought = sought.clone();
             let find = async move { connection.find(ty, &cx, &sought).await };
             match apart(find).await?? {
-                FoundValues::Nothing if now() < self.until => tokio::time::sleep(PAUSE).await,
+                FoundValues::Nothing if self.again(&mut looks).await => {}
                 found => return Ok(found),
             }
         }
@@ -188,7 +213,7 @@ fn adopt(schema: &Schema, state: &State, intent: &IntentRecord, id: String, valu
             changes.extend(pruned(state, old, Some(intent)));
         }
         Some(old) => {
-            let mut old = ResourceRecord { status: Status::PendingDelete, ..old.clone() };
+            let mut old = ResourceRecord { status: Status::PendingDelete, urn: intent.urn.clone(), ..old.clone() };
             old.options.retain_on_delete = intent.options.retain_on_delete;
             changes.push(Change::Put(Record::Resource(Box::new(old))));
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::catalog::{Catalog, TypeEntry};
 use crate::connections::Connections;
@@ -39,6 +40,8 @@ pub(crate) struct Reality<'a> {
     pub(crate) scrubber: &'a Scrubber,
     pub(crate) info: Arc<RunInfo>,
     pub(crate) parallel: usize,
+    /// Once it is cancelled, nothing more is read.
+    pub(crate) cancel: CancellationToken,
 }
 
 /// References resolve to what the state has recorded.
@@ -56,6 +59,9 @@ impl<'a> Recorded<'a> {
 
 impl Lookup for Recorded<'_> {
     fn attr(&self, resource: u32, field: u16) -> Value {
+        if let Some(read) = self.declared.read(resource) {
+            return read.field(field);
+        }
         let Some(declared) = self.declared.resources.get(resource as usize) else {
             return Value::Unknown { secret: false };
         };
@@ -127,15 +133,22 @@ impl Reality<'_> {
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
-    /// Reads every recorded resource and returns what changed, which is applied to `state` already.
+    /// Reads every recorded resource that is in scope and returns what changed, which is applied to `state` already,
+    /// and how many were not read because the run was cancelled.
     ///
     /// # Errors
-    /// Everything that could not be read, together; nothing is changed then.
-    pub(crate) async fn refresh(&mut self, state: &mut State) -> Result<Vec<Change>, Vec<Diagnostic>> {
+    /// Everything that could not be read, together; nothing is changed then. What a cancelled run did not come to is no
+    /// error.
+    pub(crate) async fn refresh(
+        &mut self,
+        state: &mut State,
+        scope: Option<&plan::Scope>,
+        retyped: &plan::Retyped,
+    ) -> Result<(Vec<Change>, usize), Vec<Diagnostic>> {
         let mut groups: BTreeMap<(String, String), Vec<Instance>> = BTreeMap::new();
         for record in state.resources.values() {
-            if record.status != Status::PendingReplacement {
-                let group = (record.provider.clone(), record.urn.type_name().to_owned());
+            if record.status != Status::PendingReplacement && scope.is_none_or(|scope| scope.has(record.instance)) {
+                let group = (record.provider.clone(), plan::type_of(record, retyped).to_owned());
                 groups.entry(group).or_default().push(record.instance);
             }
         }
@@ -157,7 +170,16 @@ impl Reality<'_> {
                     continue;
                 }
             };
-            for chunk in instances.chunks(BATCH) {
+            queue.extend(instances.chunks(BATCH).map(|chunk| (Arc::clone(&connection), entry, chunk.to_vec())));
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let mut read: BTreeMap<Instance, Result<Option<Values>, Error>> = BTreeMap::new();
+        let mut queue = queue.into_iter();
+        loop {
+            while tasks.len() < self.parallel.max(1) && !self.cancel.is_cancelled() {
+                let Some((connection, entry, chunk)) = queue.next() else { break };
                 let items: Vec<(Instance, String, Values)> = chunk
                     .iter()
                     .filter_map(|instance| {
@@ -168,26 +190,23 @@ impl Reality<'_> {
                 for (_, _, values) in &items {
                     self.scrubber.learn_all(values);
                 }
-                queue.push((Arc::clone(&connection), entry.ty, entry.schema.type_name, items));
-            }
-        }
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        let mut read: BTreeMap<Instance, Result<Option<Values>, Error>> = BTreeMap::new();
-        let mut queue = queue.into_iter();
-        loop {
-            while tasks.len() < self.parallel.max(1) {
-                let Some((connection, ty, type_name, items)) = queue.next() else { break };
-                let info = Arc::clone(&self.info);
+                let (info, ty, type_name) = (Arc::clone(&self.info), entry.ty, entry.schema.type_name);
                 tasks.spawn(async move { read_batch(connection, ty, type_name, items, info).await });
             }
             match tasks.join_next().await {
                 None => break,
-                Some(Ok(results)) => read.extend(results),
+                // What is as it was recorded needs no second look, and no room until all is read.
+                Some(Ok(results)) => {
+                    read.extend(
+                        results
+                            .into_iter()
+                            .filter(|(instance, result)| !self.as_recorded(state, *instance, retyped, result)),
+                    );
+                }
                 Some(Err(_)) => problems.push(Diagnostic::invalid("a provider panicked while it read")),
             }
         }
+        let unread = queue.map(|(_, _, chunk)| chunk.len()).sum();
         for (instance, result) in &read {
             let (Err(error), Some(record)) = (result, state.resources.get(instance)) else { continue };
             let message = self.scrubber.scrub(error.message());
@@ -200,14 +219,27 @@ impl Reality<'_> {
         let mut changes = Vec::new();
         for (instance, result) in read {
             let Some(record) = state.resources.get(&instance) else { continue };
-            let Some(entry) = self.catalog.get(record.urn.type_name()) else { continue };
+            let Some(entry) = self.catalog.get(plan::type_of(record, retyped)) else { continue };
             // Each comparison sees what the ones before it left: two things that one resource refers to may be gone.
             for change in self.compare(state, &dependents, record, entry, result.unwrap_or_default()) {
                 state.apply(change.clone());
                 changes.push(change);
             }
         }
-        Ok(changes)
+        Ok((changes, unread))
+    }
+
+    /// Whether a read found exactly what is recorded.
+    fn as_recorded(
+        &self,
+        state: &State,
+        instance: Instance,
+        retyped: &plan::Retyped,
+        read: &Result<Option<Values>, Error>,
+    ) -> bool {
+        let (Some(record), Ok(Some(values))) = (state.resources.get(&instance), read) else { return false };
+        let entry = self.catalog.get(plan::type_of(record, retyped));
+        entry.is_some_and(|entry| plan::is_as_recorded(entry.schema, record, values))
     }
 
     fn compare(
@@ -244,64 +276,79 @@ impl Reality<'_> {
     ///
     /// # Errors
     /// Everything that cannot be adopted, together.
-    pub(crate) async fn imports(&mut self, state: &State) -> Result<BTreeMap<u32, ResourceRecord>, Vec<Diagnostic>> {
+    pub(crate) async fn imports(
+        &mut self,
+        state: &State,
+        scope: Option<&plan::Scope>,
+    ) -> Result<BTreeMap<u32, ResourceRecord>, Vec<Diagnostic>> {
         let (mut found, mut problems) = (BTreeMap::new(), Vec::new());
         let mut claimed: HashMap<_, &Declared> = HashMap::new();
         for (index, declared) in self.declared.resources.iter().enumerate() {
             let Some(id) = &declared.options().import else { continue };
+            if scope.is_some_and(|scope| !scope.selection.has_declared(index as u32)) {
+                continue;
+            }
             let known = state.resources.values().any(|record| {
                 record.urn == declared.urn && record.status != Status::PendingReplacement
-                    || declared.options().aliases.iter().any(|alias| plan::names(alias, &record.urn))
+                    || declared.options().aliases.iter().any(|alias| plan::alias_urn(declared, alias) == record.urn)
             });
             if known {
                 continue;
             }
             let refuse = |message: String| Diagnostic::refused(message).on(&declared.urn).at(declared.at);
-            if let Some(owner) = state
-                .resources
-                .values()
-                .find(|record| record.urn.type_name() == declared.urn.type_name() && record.id == *id)
-            {
-                problems.push(refuse(format!("`{id}` cannot be imported: it belongs to {} of this stack", owner.urn)));
-                continue;
-            }
             let Some(entry) = self.catalog.get(declared.schema.type_name) else { continue };
-            let connection = match self.connection(declared.provider_instance(), state).await {
-                Ok(connection) => connection,
-                Err(problem) => {
-                    problems.push(problem);
-                    continue;
-                }
-            };
             if let Some(first) = claimed.insert((declared.provider_instance(), declared.urn.type_name(), id), declared)
             {
                 problems.push(refuse(format!("`{id}` cannot be imported: {} imports it already", first.urn)));
                 continue;
             }
-            let cx = read_context(&self.info, declared.urn.clone());
-            match read_one(connection, entry.ty, cx, id.clone(), None).await {
-                Ok(Some(values)) => {
-                    let record = self.imported(declared, id, &values);
+            match self.adoptable(&declared.urn, entry, declared.provider_instance(), id, state).await {
+                Ok(record) => {
                     found.insert(index as u32, record);
                 }
-                Ok(None) => problems.push(refuse(format!("there is nothing with the id `{id}` to import"))),
-                Err(error) => {
-                    let message = self.scrubber.scrub(error.message());
-                    problems.push(refuse(format!("`{id}` could not be read: {message}")));
-                }
+                Err(problem) => problems.push(if problem.urn.is_some() { problem.at(declared.at) } else { problem }),
             }
         }
         if problems.is_empty() { Ok(found) } else { Err(problems) }
     }
 
-    fn imported(&self, declared: &Declared, id: &str, values: &[Value]) -> ResourceRecord {
-        let schema = declared.schema;
+    /// Reads something that is to be adopted. The record is not part of the state yet.
+    ///
+    /// # Errors
+    /// When it belongs to another resource of the stack, is not there, or cannot be read.
+    pub(crate) async fn adoptable(
+        &mut self,
+        urn: &Urn,
+        entry: &TypeEntry,
+        provider: &str,
+        id: &str,
+        state: &State,
+    ) -> Result<ResourceRecord, Diagnostic> {
+        let refuse = |message: String| Diagnostic::refused(message).on(urn);
+        let mut recorded = state.resources.values();
+        if let Some(owner) = recorded.find(|record| record.urn.type_name() == urn.type_name() && record.id == id) {
+            return Err(refuse(format!("`{id}` cannot be imported: it belongs to {} of this stack", owner.urn)));
+        }
+        let connection = self.connection(provider, state).await?;
+        let cx = read_context(&self.info, urn.clone());
+        match read_one(connection, entry.ty, cx, id.to_owned(), None).await {
+            Ok(Some(values)) => Ok(self.imported(urn, entry, provider, id, &values)),
+            Ok(None) => Err(refuse(format!("there is nothing with the id `{id}` to import"))),
+            Err(error) => {
+                let message = self.scrubber.scrub(error.message());
+                Err(refuse(format!("`{id}` could not be read: {message}")))
+            }
+        }
+    }
+
+    fn imported(&self, urn: &Urn, entry: &TypeEntry, provider: &str, id: &str, values: &[Value]) -> ResourceRecord {
+        let schema = entry.schema;
         self.scrubber.learn_all(values);
         ResourceRecord {
             instance: Instance(0),
-            urn: declared.urn.clone(),
+            urn: urn.clone(),
             id: id.to_owned(),
-            provider: declared.provider_instance().to_owned(),
+            provider: provider.to_owned(),
             status: Status::Incomplete,
             schema_version: schema.version,
             inputs: BTreeMap::new(),

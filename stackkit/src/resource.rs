@@ -38,6 +38,8 @@ pub trait Resource: Sized + Send + Sync + 'static {
     const SCHEMA: &'static Schema;
     /// The values that the draft was filled with.
     fn into_values(self) -> Values;
+    /// A draft that is filled with these values, one a field of the schema.
+    fn from_draft(values: Values) -> Self;
     /// References to the fields of a declared resource.
     fn outputs(resource: u32) -> Self::Outputs;
 }
@@ -87,6 +89,11 @@ pub type Outcome<R, T> = Result<T, <<R as Managed>::Provider as Provider>::Error
 ///
 /// Calls know nothing of plans or state: the engine makes intents durable before and results durable after them, and
 /// retries what is worth retrying.
+///
+/// What create and update return is held against the plan: an input that the plan knew, and that is neither computed nor
+/// write-only, comes back equal in the canonical form of its type, or the step fails and the resource is recorded as it
+/// is. A cloud that writes a value in its own way is answered for by the type ([`Property::canonical`]), by returning
+/// what was given, or by marking the field `computed`.
 pub trait Managed: Resource {
     /// The provider that the calls run on.
     type Provider: Provider;

@@ -24,6 +24,12 @@ pub struct Schema {
     pub delete_before_replace: bool,
     /// How long after a request the absence of its effect proves nothing.
     pub settle: Duration,
+    /// How long a create may take where the program says nothing.
+    pub create_timeout: Option<Duration>,
+    /// How long an update may take where the program says nothing.
+    pub update_timeout: Option<Duration>,
+    /// How long a delete may take where neither the program nor the state says anything.
+    pub delete_timeout: Option<Duration>,
     /// Inputs and outputs, in the order of the struct.
     pub fields: &'static [Field],
 }

@@ -10,7 +10,16 @@ use stackkit::{Output, Properties, Secret, Value, resource};
 /// A record in a zone.
 ///
 /// More about it.
-#[resource("acme:dns:Record", stateful, delete_before_replace, version = 3, settle = 30)]
+#[resource(
+    "acme:dns:Record",
+    stateful,
+    delete_before_replace,
+    version = 3,
+    settle = 30,
+    create_timeout = "90s",
+    update_timeout = "40m",
+    delete_timeout = "2h"
+)]
 #[derive(PartialEq)]
 pub struct Record {
     /// The zone it is in.
@@ -92,6 +101,8 @@ fn the_schema_says_what_the_struct_says() {
     assert_eq!(schema.type_name, "acme:dns:Record");
     assert_eq!(schema.docs, "A record in a zone.\n\nMore about it.");
     assert_eq!((schema.version, schema.settle.as_secs()), (3, 30));
+    let limits = [schema.create_timeout, schema.update_timeout, schema.delete_timeout];
+    assert_eq!(limits.map(|limit| limit.map(|limit| limit.as_secs())), [Some(90), Some(40 * 60), Some(2 * 60 * 60)]);
     assert!(schema.stateful && schema.delete_before_replace && !schema.pure && !schema.at_least_once);
     let line = |name: &str| {
         let field = &schema.fields[schema.index(name).unwrap()];

@@ -162,6 +162,9 @@ class Stack:
             for section in ("inputs", "outputs", "seen"):
                 if section in record:
                     record[section] = self.open(record[section], record["urn"], rest, section)
+        options = record.get("options", {})
+        if "replace_trigger" in options:
+            options["replace_trigger"] = self.open(options["replace_trigger"], record["urn"], rest, "trigger")
         if kind == "i" and "inputs" in record:
             record["inputs"] = self.open(record["inputs"], record["urn"], rest, "intent")
         if kind == "p":
@@ -175,6 +178,12 @@ class Stack:
             int.from_bytes(mac(self.keys["digest"], key, unb64(text[-45:-2])), "big") for key, text in self.texts.items()
         )
         return b64((total % 2**256).to_bytes(32, "big"))
+
+    def plan(self, text):
+        header, token, end = text.split("\n")
+        if header != f"stackkit-plan 1 {self.key_id}" or end != "":
+            refuse("no whole plan of this stack")
+        return self.open({"$sealed": token}, "", "", "plan")["secret"]
 
     def check_origin(self, head):
         if (head["stackkit"], head["lineage"], head["key"]) != (1, self.lineage, self.key_id):
@@ -222,6 +231,9 @@ def main():
         with open(path, encoding="utf-8", newline="") as file:
             return file.read()
 
+    if len(sys.argv) == 4:
+        toml, key_file, plan = sys.argv[1:]
+        return json.dump(Stack(text(toml), text(key_file)).plan(text(plan)), sys.stdout, ensure_ascii=False)
     toml, key_file, folder, stack = sys.argv[1:]
     state = Stack(text(toml), text(key_file))
     try:

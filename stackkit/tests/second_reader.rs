@@ -6,6 +6,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
 
+use stackkit::engine::{DeployOptions, Deployment};
+use stackkit::plan::PlanOptions;
+use stackkit::prelude::{Result, Stack, local};
 use stackkit::seal::{KeyOptions, config_path, create};
 use stackkit::state::backend::Holder;
 use stackkit::state::model::*;
@@ -37,7 +40,11 @@ fn resource(number: u64, name: &str, secret: Value) -> Change {
         seen: BTreeMap::new(),
         drifted: BTreeSet::new(),
         dependencies: BTreeSet::new(),
-        options: RecordedOptions::default(),
+        options: RecordedOptions {
+            hook_due: Some(HookDue::Create),
+            replace_trigger: Some(Value::List(vec![Value::text("v2"), Value::text("sesame").into_secret()])),
+            ..RecordedOptions::default()
+        },
     })))
 }
 
@@ -81,7 +88,10 @@ async fn a_second_reader_opens_the_state_and_refuses_an_edited_one() {
     let a = &records["r/00000000000000ab"];
     assert_eq!(a["urn"], "test:Thing::a");
     assert_eq!(a["inputs"]["pass~word/1"]["secret"], "hunter2");
+    assert_eq!(a["options"]["hook_due"], "create");
     assert_eq!(a["inputs"]["$plain"][1]["secret"], "tränen\n");
+    assert_eq!(a["options"]["replace_trigger"][0], "v2");
+    assert_eq!(a["options"]["replace_trigger"][1]["secret"], "sesame");
     assert_eq!(records["p/test"]["settings"]["token"]["secret"], "t0ken");
     assert_eq!(records["o/all"]["value"]["secret"]["k"], 42);
 
@@ -92,4 +102,42 @@ async fn a_second_reader_opens_the_state_and_refuses_an_edited_one() {
     let journal = fs::read_to_string(backend.journal_path()).unwrap();
     fs::write(backend.journal_path(), journal.lines().last().unwrap().to_owned() + "\n").unwrap();
     assert!(String::from_utf8_lossy(&read(dir).stderr).contains("does not follow"));
+}
+
+#[stackkit::program]
+async fn small(stack: &mut Stack) -> Result<()> {
+    let password = stack.add("password", local::RandomPassword::new(20));
+    stack.add("file", local::SecretFile::new("place", &password.value));
+    stack.add("plain", local::SecretFile::new("there", "t0ken-of-a-plan"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_second_reader_opens_a_saved_plan_and_refuses_an_edited_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (dir, file) = (dir.path(), dir.path().join("plan"));
+    let keys = KeyOptions { default_key_file: Some(dir.join("key")), ..KeyOptions::default() };
+    let options = DeployOptions { dir: dir.to_owned(), keys, ..DeployOptions::default() };
+    Deployment::new(Some(small()), options).save_plan(&PlanOptions::default(), &file).await.unwrap();
+    let read = || {
+        Command::new("python3")
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/second_reader.py"))
+            .args([&config_path(dir, "dev"), &dir.join("key"), &file])
+            .output()
+            .expect("python3 runs")
+    };
+    let output = read();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&plan["stack"], &plan["position"], &plan["refresh"]), (&"dev".into(), &0.into(), &true.into()));
+    let inputs = |name: &str| &plan["declared"]["resources"][format!("local:SecretFile::{name}")]["inputs"];
+    assert_eq!(inputs("file")["content"]["$$reference"], "local:RandomPassword::password value");
+    assert_eq!(inputs("plain")["content"]["$secret"], "t0ken-of-a-plan");
+    assert_eq!(plan["plan"]["resources"]["local:SecretFile::plain"]["action"], "create");
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(!text.contains("t0ken"));
+    let at = text.len() / 2;
+    let other = if &text[at..=at] == "A" { "B" } else { "A" };
+    fs::write(&file, format!("{}{other}{}", &text[..at], &text[at + 1..])).unwrap();
+    assert!(!read().status.success());
 }

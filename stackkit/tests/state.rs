@@ -55,10 +55,10 @@ async fn what_is_committed_is_read_again() {
     store.lock(Holder::new("up").unwrap()).await.unwrap();
     store.commit(&[provider(), resource(1, "a", &[("size", Value::Int(3))])]).await.unwrap();
     let (_, journal_only) = Store::open(backend.clone(), sealer.clone()).await.unwrap();
-    assert_eq!(&journal_only, store.state());
+    assert_eq!(journal_only, store.state().unwrap());
     store.fold().await.unwrap();
     let (_, folded) = Store::open(backend.clone(), sealer.clone()).await.unwrap();
-    assert_eq!(&folded, store.state());
+    assert_eq!(folded, store.state().unwrap());
     verify(&folded).unwrap();
 }
 
@@ -125,7 +125,7 @@ async fn sample() -> (Disk, State) {
     store.fold().await.unwrap();
     store.commit(&[resource(3, "c", &[])]).await.unwrap();
     store.commit(&[Change::Remove(Key::Resource(Instance(1))), resource(2, "b", &[])]).await.unwrap();
-    let state = store.state().clone();
+    let state = store.state().unwrap();
     (disk, state)
 }
 
@@ -191,7 +191,7 @@ async fn a_journal_cut_anywhere_is_an_earlier_state_and_goes_on() {
         if cut % 97 == 0 || ends.contains(&cut) {
             let mut store = disk.locked().await;
             store.commit(&[resource(9, "later", &[])]).await.unwrap();
-            let expected = store.state().clone();
+            let expected = store.state().unwrap();
             drop(store);
             assert_eq!(disk.open().await.unwrap().1, expected, "append after a cut at {cut}");
             assert_eq!(disk.open().await.unwrap().0.torn(), 0);
@@ -351,7 +351,7 @@ async fn a_crash_between_snapshot_and_journal_is_harmless() {
     assert_eq!(opened, state);
     let mut store = disk.locked().await;
     store.commit(&[resource(8, "after", &[])]).await.unwrap();
-    let expected = store.state().clone();
+    let expected = store.state().unwrap();
     drop(store);
     assert_eq!(disk.open().await.unwrap().1, expected);
     let mut store = disk.locked().await;
@@ -433,8 +433,13 @@ async fn unchanged_records_keep_their_bytes_and_unchanged_runs_write_nothing() {
     let mut store = disk.locked().await;
     store.fold().await.unwrap();
     let before = disk.snapshot();
-    let same: Vec<Change> =
-        store.state().resources.values().map(|kept| Change::Put(Record::Resource(Box::new(kept.clone())))).collect();
+    let same: Vec<Change> = store
+        .state()
+        .unwrap()
+        .resources
+        .values()
+        .map(|kept| Change::Put(Record::Resource(Box::new(kept.clone()))))
+        .collect();
     let position = store.position();
     store.commit(&same).await.unwrap();
     store.commit(&[provider(), Change::Remove(Key::Output("none".into()))]).await.unwrap();
@@ -473,8 +478,8 @@ async fn the_second_opener_sees_who_holds_the_lock() {
     store.commit(&[provider()]).await.unwrap();
     store.unlock();
     assert!(matches!(store.commit(&[resource(1, "a", &[])]).await, Err(StateError::NotLocked)));
-    assert!(second.lock(Holder::new("destroy").unwrap()).await.unwrap(), "the state had moved");
-    assert_eq!(second.state(), store.state());
+    assert!(second.lock(Holder::new("destroy").unwrap()).await.unwrap().is_some(), "the state had moved");
+    assert_eq!(second.state().unwrap(), store.state().unwrap());
     assert!(matches!(second.commit(&[resource(1, "a", &[])]).await, Ok(())));
 }
 
@@ -526,7 +531,7 @@ async fn a_commit_costs_the_same_however_many_records_there_are() {
         costs.push(backend.appended() - before);
         let (_, read) =
             Store::open(Arc::new(MemoryBackend::with(backend.log())), store.sealer().clone()).await.unwrap();
-        assert_eq!(&read, store.state());
+        assert_eq!(read, store.state().unwrap());
     }
     assert_eq!(costs[0], costs[1]);
 }
@@ -540,7 +545,7 @@ async fn a_failed_append_changes_nothing_and_its_changes_can_be_rescued() {
     let (mut store, _) = Store::open(Arc::new(backend.clone()), sealer.clone()).await.unwrap();
     store.lock(Holder::new("up").unwrap()).await.unwrap();
     store.commit(&[provider(), resource(1, "a", &[]), resource(3, "c", &[])]).await.unwrap();
-    let before = store.state().clone();
+    let before = store.state().unwrap();
     backend.before_append(|_| {
         Err(BackendError::Io {
             what: "write",
@@ -552,7 +557,7 @@ async fn a_failed_append_changes_nothing_and_its_changes_can_be_rescued() {
     let second = [Change::Remove(Key::Resource(Instance(1))), resource(3, "c", &[("size", Value::Int(2))])];
     let error = store.commit(&first).await.unwrap_err();
     assert!(error.to_string().starts_with("cannot write the journal: "), "{error}");
-    assert_eq!(store.state(), &before);
+    assert_eq!(store.state().unwrap(), before);
     store.rescue(&rescue, &first).unwrap();
     store.rescue(&rescue, &second).unwrap();
     drop(store);
@@ -578,7 +583,7 @@ async fn a_failed_append_changes_nothing_and_its_changes_can_be_rescued() {
     store.merge_rescue(&rescue).await.unwrap();
     let mut expected = before;
     first.into_iter().chain(second).for_each(|change| expected.apply(change));
-    assert_eq!(store.state(), &expected);
+    assert_eq!(store.state().unwrap(), expected);
     assert!(!rescue.exists());
     fs::write(&rescue, &text).unwrap();
     let position = store.position();
@@ -594,10 +599,10 @@ async fn every_prefix_of_a_journal_opens() {
     store.lock(Holder::new("up").unwrap()).await.unwrap();
     let mut states = vec![State::default()];
     store.commit(&[provider()]).await.unwrap();
-    states.push(store.state().clone());
+    states.push(store.state().unwrap());
     for number in 0..5 {
         store.commit(&[resource(number, &format!("r{number}"), &[])]).await.unwrap();
-        states.push(store.state().clone());
+        states.push(store.state().unwrap());
     }
     for (entries, expected) in states.iter().enumerate() {
         let cut = MemoryBackend::with(backend.log().prefix(entries));
@@ -756,17 +761,24 @@ fn map() -> impl Strategy<Value = BTreeMap<String, Value>> {
 
 fn record() -> impl Strategy<Value = Record> {
     let numbers = || proptest::collection::btree_set((0..9_u64).prop_map(Instance), 0..3);
-    let options = (any::<bool>(), any::<bool>(), any::<Option<u32>>(), any::<bool>()).prop_map(
-        |(protect, retain_on_delete, timeout, with)| RecordedOptions {
+    let trigger = || proptest::option::of(value().prop_filter("nothing triggers nothing", |value| !value.is_null()));
+    let options = (any::<bool>(), any::<bool>(), any::<Option<u32>>(), any::<bool>(), trigger())
+        .prop_map(|(protect, retain_on_delete, timeout, with, replace_trigger)| RecordedOptions {
+            replace_trigger,
             protect,
             retain_on_delete,
             deleted_with: with.then(|| Urn::new("test:Owner", "o\"w\n")),
             delete_before_replace: protect != retain_on_delete,
             delete_timeout: timeout.map(|nanos| Duration::from_nanos(nanos.into())),
-        },
-    );
+            hook_due: timeout.map(|nanos| if nanos % 2 == 0 { HookDue::Create } else { HookDue::Update }),
+        })
+        .boxed();
     prop_oneof![
-        any::<String>().prop_map(|program| Record::Stack(StackRecord { program })),
+        (any::<String>(), any::<bool>(), proptest::option::of(any::<usize>())).prop_map(|(program, refuses, limit)| {
+            let mut guard = stackkit::Guard::default();
+            (guard.no_destroy, guard.max_deletes) = (refuses, limit);
+            Record::Stack(StackRecord { program, guard })
+        }),
         ("[a-b/\"]{1,3}", value(), any::<Option<String>>()).prop_map(|(name, settings, identity)| {
             Record::Provider(ProviderRecord { provider: name.clone(), name, settings, identity })
         }),
@@ -834,7 +846,7 @@ proptest! {
             for (index, batch) in batches.into_iter().enumerate() {
                 store.commit(&batch).await.unwrap();
                 batch.into_iter().for_each(|change| expected.apply(change));
-                assert_eq!(store.state(), &expected);
+                assert_eq!(store.state().unwrap(), expected);
                 if index == fold {
                     store.fold().await.unwrap();
                 }

@@ -35,7 +35,7 @@ fn killed_at_twenty_instants_of_up() {
         sandbox.run(&["destroy", "--yes"]).expect(0);
         assert_eq!(objects(&server), Vec::<String>::new());
     };
-    sandbox.kill_at_random(&["up", "--yes"], up.took, 20, reset, |round| {
+    sandbox.kill_at_random(&["up", "--yes"], &up, 20, reset, |round| {
         assert_eq!(objects(&server), ALL, "{round}");
         sandbox.run(&["up", "--yes", "--expect-no-changes"]).expect(0);
     });
@@ -50,7 +50,7 @@ fn killed_at_twenty_instants_of_destroy() {
     let reset = || {
         sandbox.run(&["up", "--yes"]).expect(0);
     };
-    sandbox.kill_at_random(&["destroy", "--yes"], destroy.took, 20, reset, |round| {
+    sandbox.kill_at_random(&["destroy", "--yes"], &destroy, 20, reset, |round| {
         assert_eq!(objects(&server), Vec::<String>::new(), "{round}");
     });
 }

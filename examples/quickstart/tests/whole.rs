@@ -53,7 +53,7 @@ fn secrets_are_nowhere_in_plain_text() {
     sandbox.run(&["up", "--yes", "--json"]).expect(0);
     sandbox.run(&["config", "set", "replicas", "3"]).expect(0);
     sandbox.run(&["preview", "--json"]).expect(0);
-    sandbox.run(&["up", "--yes", "-v"]).expect(0);
+    sandbox.run(&["up", "--yes", "-v", "--timeline", "run.html"]).expect(0);
     for command in [&["outputs"][..], &["outputs", "--json"], &["state", "list"], &["graph"], &["config", "list"]] {
         sandbox.run(command).expect(0);
     }
@@ -105,7 +105,7 @@ fn killed_at_twenty_instants_of_up_and_of_destroy() {
         sandbox.run(&["destroy", "--yes"]).expect(0);
         assert!(!sandbox.stack().join("deployed").exists());
     };
-    sandbox.kill_at_random(&["up", "--yes"], up.took, 20, reset, |round| {
+    sandbox.kill_at_random(&["up", "--yes"], &up, 20, reset, |round| {
         assert_eq!(files(), expected, "{round}");
         let again = sandbox.run(&["up", "--yes", "--json"]).expect(0);
         assert_eq!((again.count("create"), again.count("update"), again.count("replace")), (0, 0, 0), "{round}");
@@ -113,7 +113,7 @@ fn killed_at_twenty_instants_of_up_and_of_destroy() {
     let reset = || {
         sandbox.run(&["up", "--yes"]).expect(0);
     };
-    sandbox.kill_at_random(&["destroy", "--yes"], destroy.took, 20, reset, |round| {
+    sandbox.kill_at_random(&["destroy", "--yes"], &destroy, 20, reset, |round| {
         assert!(!sandbox.stack().join("deployed").exists(), "{round}: {:?}", files());
     });
 }

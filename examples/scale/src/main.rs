@@ -93,6 +93,8 @@ struct Config {
     /// Set on every item: another one updates them all.
     #[property(default = "a label of the length that labels have")]
     label: String,
+    /// The number of one item that has another label: it alone is updated.
+    touched: Option<u32>,
     /// Set on every item: another one replaces them all.
     #[property(default = "eu-central-1")]
     region: String,
@@ -104,7 +106,8 @@ async fn scale(stack: &mut Stack) -> Result<()> {
     let mut previous = None;
     for number in 0..config.count {
         let item = |number: u32| Item::new(u64::from(number)).label(&config.label).region(&config.region);
-        let first = item(number);
+        let touched = config.touched == Some(number);
+        let first = if touched { item(number).label("another label") } else { item(number) };
         match config.shape {
             Shape::Independent => {
                 stack.add(format!("item-{number}"), first);

@@ -1,6 +1,9 @@
 //! A program and its unit tests: `cargo test -p example-testing` runs them in milliseconds, with no cloud and no files.
 //!
-//! The tests are in [`tests.rs`](tests.rs). The program writes the settings of a service, for each of its instances.
+//! The tests are in [`tests.rs`](tests.rs), and what every plan of it is held to is in [`policies.rs`](policies.rs): see
+//! `cargo run -p example-testing -- policy list`. The program writes the settings of a service, for each of its instances.
+
+mod policies;
 
 use stackkit::prelude::*;
 
@@ -31,6 +34,8 @@ async fn service(stack: &mut Stack) -> Result<()> {
         stack.error("production needs at least two instances: run `config set instances 2`");
     }
 
+    stack.policies(policies::house_rules());
+
     let folder = stack.add("settings", local::Directory::new("settings").mode("0700"));
     let password = match &config.database_password {
         Some(given) => Output::known(given.clone()),
@@ -40,16 +45,38 @@ async fn service(stack: &mut Stack) -> Result<()> {
     for instance in 0..config.instances {
         let path = text!("{}/instance-{instance}.env", folder.path);
         let content = text!("LOG={log}\nDATABASE_URL=postgres://app:{}@localhost/app\n", password);
-        stack.add(format!("instance-{instance}"), local::SecretFile::new(path, content));
+        stack
+            .add(format!("instance-{instance}"), local::SecretFile::new(path, content))
+            .precondition("settings end with a line break", |file| file.content.reveal().ends_with('\n'));
     }
 
-    let key = stack.add("tls", local::TlsPrivateKey::new());
     let days: u32 = if production { 90 } else { 365 };
-    let certificate = local::SelfSignedCert::new(&key.private_key_pem, "service.internal").valid_days(days);
-    let certificate = stack.add("tls", certificate);
-    stack.add("tls.crt", local::File::new(text!("{}/tls.crt", folder.path), &certificate.certificate_pem));
+    let tls = certificate(stack, "tls", "service.internal", days);
+    stack.add("tls.crt", local::File::new(text!("{}/tls.crt", folder.path), &tls.pem));
+    stack.check("the database's password has at least 12 characters", &password, |password| {
+        password.reveal().len() >= 12
+    });
     stack.output("database_password", &password);
     Ok(())
+}
+
+/// What [`certificate`] makes.
+struct Certificate {
+    pem: Output<String>,
+}
+
+/// A certificate with its key: a component, to be used wherever one is wanted.
+fn certificate(scope: &mut Scope, name: &str, host: &str, days: u32) -> Certificate {
+    let mut component = scope.component(name);
+    let key = component.add("key", local::TlsPrivateKey::new());
+    let signed = local::SelfSignedCert::new(&key.private_key_pem, host).valid_days(days);
+    let signed = component.add("certificate", signed).before_create(|hook| async move {
+        if hook.valid_days > 398 {
+            return Err(ProgramError::msg("browsers take no certificate that is valid for longer than 398 days"));
+        }
+        Ok(())
+    });
+    Certificate { pem: signed.certificate_pem.clone() }
 }
 
 #[cfg(test)]

@@ -183,7 +183,7 @@ fn killed_at_twenty_instants_of_up_and_of_destroy() {
     let reset = || {
         sandbox.run(&["destroy", "--yes"]).expect(0);
     };
-    sandbox.kill_at_random(&["up", "--yes"], up.took, 20, reset, |round| {
+    sandbox.kill_at_random(&["up", "--yes"], &up, 20, reset, |round| {
         assert_eq!(kinds(&inventory(&moto)), expected, "{round}");
         let again = sandbox.run(&["up", "--yes", "--json"]).expect(0);
         assert_eq!(counts(&again), [0; 4], "{round}: {}", again.stdout);
@@ -191,7 +191,7 @@ fn killed_at_twenty_instants_of_up_and_of_destroy() {
     let reset = || {
         sandbox.run(&["up", "--yes"]).expect(0);
     };
-    sandbox.kill_at_random(&["destroy", "--yes"], destroy.took, 20, reset, |round| {
+    sandbox.kill_at_random(&["destroy", "--yes"], &destroy, 20, reset, |round| {
         assert_eq!(kinds(&inventory(&moto)), empty, "{round}");
     });
 }

@@ -7,6 +7,7 @@ mod rule;
 mod security_group;
 mod subnet;
 mod vpc;
+mod zones;
 
 pub use gateway::{InternetGateway, InternetGatewayArgs, InternetGatewayOutputs, InternetGatewayState};
 pub use reference::{Peer, Target};
@@ -15,6 +16,7 @@ pub use rule::{Rule, RuleInput};
 pub use security_group::{SecurityGroup, SecurityGroupArgs, SecurityGroupOutputs, SecurityGroupState};
 pub use subnet::{Subnet, SubnetArgs, SubnetOutputs, SubnetState};
 pub use vpc::{Vpc, VpcArgs, VpcOutputs, VpcState};
+pub use zones::{AvailabilityZones, AvailabilityZonesArgs, AvailabilityZonesOutputs, AvailabilityZonesState};
 
 use aws_sdk_ec2::config::Builder;
 use aws_sdk_ec2::config::retry::RetryConfig;

@@ -253,9 +253,13 @@ async fn converge(aws: &Aws, cx: &Context, id: &str, now: &Wire, args: &RouteTab
         }
     }
     let served: HashMap<&str, &str> = associations(now).collect();
-    for subnet in args.subnet_ids.iter() {
-        if !served.contains_key(subnet.as_str()) {
-            associate(aws, cx, id, subnet.as_str()).await?;
+    let missing: Vec<&str> =
+        args.subnet_ids.iter().map(|subnet| subnet.as_str()).filter(|subnet| !served.contains_key(subnet)).collect();
+    let elsewhere = served_by_others(aws, args.vpc_id.as_str(), id, &missing).await?;
+    for subnet in missing {
+        match elsewhere.get(subnet) {
+            Some(association) => take_over(aws, cx, id, subnet, association).await?,
+            None => associate(aws, cx, id, subnet).await?,
         }
     }
     for (subnet, association) in &served {
@@ -304,7 +308,6 @@ async fn delete_route(aws: &Aws, cx: &Context, id: &str, destination: &str) -> R
     }
 }
 
-/// A subnet that another table serves is moved in one step, so that it never falls back to the main table.
 async fn associate(aws: &Aws, cx: &Context, id: &str, subnet: &str) -> Result<(), Error> {
     let associated = retry(cx, Rule::NEW, || async {
         Ok(aws.ec2().associate_route_table().route_table_id(id).subnet_id(subnet).send().await?)
@@ -312,21 +315,43 @@ async fn associate(aws: &Aws, cx: &Context, id: &str, subnet: &str) -> Result<()
     .await;
     match associated {
         Err(error) if error.is("Resource.AlreadyAssociated") => {
-            let other = describe(aws, vec![filter("association.subnet-id", [subnet])]).await?.pop();
-            let Some(present) = other.as_ref().and_then(|table| associations(table).find(|(of, _)| *of == subnet))
-            else {
-                return Err(error);
-            };
-            let association = present.1;
-            retry(cx, Rule::NONE, || async {
-                let call = aws.ec2().replace_route_table_association().association_id(association);
-                Ok(call.route_table_id(id).send().await?)
-            })
-            .await
-            .map(drop)
+            let tables = describe(aws, vec![filter("association.subnet-id", [subnet])]).await?;
+            let present = tables.iter().flat_map(associations).find(|(of, _)| *of == subnet);
+            let Some((_, association)) = present else { return Err(error) };
+            replace_association(aws, cx, id, association).await
         }
         other => other.map(drop),
     }
+}
+
+/// Those of the subnets that other tables of the network serve, and the ids of those associations. To associate them
+/// anew is refused by EC2, and by others that speak its language accepted without effect.
+async fn served_by_others(aws: &Aws, vpc: &str, id: &str, subnets: &[&str]) -> Result<HashMap<String, String>, Error> {
+    if subnets.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let tables = describe(aws, vec![filter("vpc-id", [vpc])]).await?;
+    let others = tables.iter().filter(|table| table.route_table_id() != Some(id)).flat_map(associations);
+    let asked = others.filter(|(subnet, _)| subnets.contains(subnet));
+    Ok(asked.map(|(subnet, association)| (subnet.to_owned(), association.to_owned())).collect())
+}
+
+/// A subnet that another table serves is moved in one step, so that it never falls back to the main table. Where that
+/// table has let it go meanwhile, it is associated as a new one.
+async fn take_over(aws: &Aws, cx: &Context, id: &str, subnet: &str, association: &str) -> Result<(), Error> {
+    match replace_association(aws, cx, id, association).await {
+        Err(error) if error.is_not_found() => associate(aws, cx, id, subnet).await,
+        other => other,
+    }
+}
+
+async fn replace_association(aws: &Aws, cx: &Context, id: &str, association: &str) -> Result<(), Error> {
+    retry(cx, Rule::NONE, || async {
+        let call = aws.ec2().replace_route_table_association().association_id(association);
+        Ok(call.route_table_id(id).send().await?)
+    })
+    .await
+    .map(drop)
 }
 
 async fn disassociate(aws: &Aws, cx: &Context, association: &str) -> Result<(), Error> {

@@ -35,7 +35,14 @@ pub(super) const BUSY: Rule = Rule::passing(&["InvalidDBInstanceState", "Invalid
 /// `rds:CreateDBSnapshot`, `rds:AddTagsToResource`, `rds:RemoveTagsFromResource`; without `password` also
 /// `secretsmanager:CreateSecret` and `secretsmanager:TagResource`; the first one of an account
 /// `iam:CreateServiceLinkedRole`.
-#[resource("aws:rds:Instance", stateful, settle = 120)]
+#[resource(
+    "aws:rds:Instance",
+    stateful,
+    settle = 120,
+    create_timeout = "60m",
+    update_timeout = "80m",
+    delete_timeout = "60m"
+)]
 #[derive(PartialEq)]
 pub struct Instance {
     /// The engine, such as `postgres`, `mysql` or `mariadb`.

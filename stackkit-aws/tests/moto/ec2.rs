@@ -1,8 +1,10 @@
 //! Networks, subnets, gateways, route tables and security groups: made, read, changed, found again and deleted.
 
-use stackkit::{Found, Intent, Managed, Property, cidr};
+use stackkit::{Found, Intent, Lookup, Managed, Property, cidr};
 use stackkit_aws::Aws;
-use stackkit_aws::ec2::{InternetGateway, Route, RouteTable, Rule, SecurityGroup, Subnet, Vpc, VpcState};
+use stackkit_aws::ec2::{
+    AvailabilityZones, InternetGateway, Route, RouteTable, Rule, SecurityGroup, Subnet, Vpc, VpcState,
+};
 use test_servers::Moto;
 
 use crate::support::{Outcome, args, aws, context, same, shared, tagging, tags};
@@ -40,6 +42,15 @@ async fn a_network_is_made_read_changed_and_deleted() -> Outcome {
     assert_eq!(Vpc::read(&aws, &cx, &made.id, Some(&changed)).await?, None);
     let again = Vpc::delete(&aws, &cx, &made.id, &changed).await.expect_err("it is gone");
     assert!(again.is_not_found(), "{again}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_zones_of_the_region_are_looked_up() -> Outcome {
+    let asked = args("", AvailabilityZones::new());
+    let found = AvailabilityZones::look_up(&aws(shared()), &context::<AvailabilityZones>("zones"), &asked).await?;
+    assert_eq!(found.names, ["eu-central-1a", "eu-central-1b", "eu-central-1c"]);
+    assert_eq!(found.zone_ids.len(), 3);
     Ok(())
 }
 
@@ -184,6 +195,17 @@ async fn a_route_table_follows_its_declaration() -> Outcome {
     let read = RouteTable::read(&aws, &cx, &made.id, Some(&changed)).await?.ok_or("gone")?;
     assert!(same(&read.routes, &asked.routes), "{read:?}");
     assert_eq!(read, changed);
+
+    // Another table takes the subnet over; associating it anew would have no effect.
+    let other = context::<RouteTable>("rtb-other");
+    let taking = args("", draft().subnet_ids([subnets[1].as_str()]));
+    let taken = RouteTable::create(&aws, &other, &taking).await?;
+    assert_eq!(taken.state.args, taking);
+    let left = RouteTable::read(&aws, &cx, &made.id, Some(&changed)).await?.ok_or("gone")?;
+    assert!(left.subnet_ids.iter().next().is_none(), "{left:?}");
+    let changed = RouteTable::update(&aws, &cx, &made.id, &left, &asked).await?;
+    assert!(same(&changed.subnet_ids, &asked.subnet_ids), "and back again: {changed:?}");
+    RouteTable::delete(&aws, &other, &taken.id, &taken.state).await?;
 
     RouteTable::delete(&aws, &cx, &made.id, &changed).await?;
     assert_eq!(RouteTable::read(&aws, &cx, &made.id, None).await?, None);

@@ -3,6 +3,7 @@
 use proc_macro2::{Span, TokenStream};
 use syn::LitStr;
 
+use super::attr::Kind;
 use super::model::{Field, Model};
 use crate::errors::Errors;
 use crate::types;
@@ -19,7 +20,14 @@ pub fn check(model: &mut Model, errors: &mut Errors) -> TokenStream {
         check_options(field, errors);
         if field.options.not_secret.is_none() {
             let root = &model.options.root;
-            assertions.extend(types::check_secret(&field.key, &field.ident, &field.ty, "resource", root, errors));
+            assertions.extend(types::check_secret(
+                &field.key,
+                &field.ident,
+                &field.ty,
+                model.options.kind.attribute(),
+                root,
+                errors,
+            ));
         }
         if let Some(span) = field.options.name {
             match named {
@@ -28,6 +36,9 @@ pub fn check(model: &mut Model, errors: &mut Errors) -> TokenStream {
                     .at(span, format!("a resource has one physical name: `{}` is marked `name` already", first.key)),
             }
         }
+    }
+    if model.options.kind == Kind::Lookup && model.outputs().next().is_none() {
+        errors.on(&model.ident, "a look-up has at least one output: mark what it finds with `#[lookup(output)]`");
     }
     model.fields.retain(|field| !has_taken_name(field, errors));
     assertions

@@ -4,6 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::{Ident, LitStr};
 
+use super::attr::Kind;
 use super::model::{Field, Model};
 use crate::args::constructor_docs;
 use crate::types::{here, private_at};
@@ -34,7 +35,10 @@ fn draft(model: &Model) -> TokenStream {
     let mutable = (!required.is_empty()).then(|| quote! { mut });
     let new = Ident::new("new", here(ident.span()));
     let new_docs = constructor_docs(
-        "A draft of this resource, to be given to `stack.add`.",
+        match model.options.kind {
+            Kind::Resource => "A draft of this resource, to be given to `stack.add`.",
+            Kind::Lookup => "A question, to be given to `stack.lookup` or `stack.look_up`.",
+        },
         required.iter().map(|(_, f)| (f.key.as_str(), f.docs.as_str())),
     );
 
@@ -64,10 +68,14 @@ fn draft(model: &Model) -> TokenStream {
             }
         }
     });
+    let must_use = match model.options.kind {
+        Kind::Resource => "a resource does nothing until it is added to a stack",
+        Kind::Lookup => "a question has no answer until it is given to a stack",
+    };
     quote! {
         #doc_attrs
         #attrs
-        #[must_use = "a resource does nothing until it is added to a stack"]
+        #[must_use = #must_use]
         #vis struct #ident {
             __values: #private::Values,
         }
@@ -115,8 +123,16 @@ fn structs(model: &Model) -> TokenStream {
         quote! { #doc_attrs pub #ident: #private::Output<#ty> }
     });
     let args_docs = format!("The inputs of a [`{ident}`], resolved: what a provider gets.");
-    let state_docs = format!("The inputs and outputs of a [`{ident}`]: what a provider returns and a test asserts.");
-    let outputs_docs = format!("References to the fields of a declared [`{ident}`].");
+    let (state_docs, outputs_docs) = match model.options.kind {
+        Kind::Resource => (
+            format!("The inputs and outputs of a [`{ident}`]: what a provider returns and a test asserts."),
+            format!("References to the fields of a declared [`{ident}`]."),
+        ),
+        Kind::Lookup => (
+            format!("The answer to a [`{ident}`], with the inputs that were asked with."),
+            format!("References to the fields of the answer to a [`{ident}`]."),
+        ),
+    };
     quote! {
         #[doc = #args_docs]
         #attrs
@@ -159,6 +175,13 @@ fn impls(model: &Model) -> TokenStream {
     let type_name = options.type_name.as_ref().map_or_else(|| "unnamed:Type".to_owned(), LitStr::value);
     let super::attr::TypeOptions { stateful, at_least_once, pure, delete_before_replace, version, settle, .. } =
         options;
+    let timeout = |seconds: Option<u64>| match seconds {
+        Some(seconds) => quote! { ::core::option::Option::Some(#private::Duration::from_secs(#seconds)) },
+        None => quote! { ::core::option::Option::None },
+    };
+    let create_timeout = timeout(options.create_timeout);
+    let update_timeout = timeout(options.update_timeout);
+    let delete_timeout = timeout(options.delete_timeout);
     let fields = model.fields.iter().map(|field| schema_field(field, &private));
 
     let read = |(index, field): (usize, &Field)| {
@@ -198,6 +221,9 @@ fn impls(model: &Model) -> TokenStream {
                 pure: #pure,
                 delete_before_replace: #delete_before_replace,
                 settle: #private::Duration::from_secs(#settle),
+                create_timeout: #create_timeout,
+                update_timeout: #update_timeout,
+                delete_timeout: #delete_timeout,
                 fields: &[#(#fields),*],
             };
 
@@ -209,6 +235,9 @@ fn impls(model: &Model) -> TokenStream {
                 const SCHEMA: &'static #private::Schema = &SCHEMA;
                 fn into_values(self) -> #private::Values {
                     self.__values
+                }
+                fn from_draft(__values: #private::Values) -> Self {
+                    Self { __values }
                 }
                 fn outputs(resource: u32) -> #outputs {
                     #outputs { #(#references),* }

@@ -64,7 +64,7 @@ impl Model {
             .into_iter()
             .filter_map(|field| {
                 let ident = field.ident?;
-                let options_of_field = FieldOptions::parse(&field.attrs, errors);
+                let options_of_field = FieldOptions::parse(&field.attrs, options.kind, errors);
                 let (doc_attrs, docs) = docs(&field.attrs);
                 Some(Field {
                     key: ident.unraw().to_string(),

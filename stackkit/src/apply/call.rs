@@ -1,4 +1,5 @@
-//! One provider call as a task of its own: retried while that helps, bounded in time, and told apart by outcome.
+//! One provider call as a task of its own: retried while that helps, bounded in time, and told apart by outcome. Hooks of
+//! the program around it run in the same way.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -7,8 +8,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use crate::apply::hooks::After;
 use crate::context::{BoxFuture, Context, Reports, RunInfo};
 use crate::error::{Error, ErrorKind};
+use crate::hook::{HookPoint, Hooked, Occasion};
 use crate::provider::Connection;
 use crate::resource::{FoundValues, IntentValues, Values};
 use crate::schema::Schema;
@@ -29,6 +32,10 @@ pub(crate) enum Message {
     Created { instance: Instance, id: String, durable: oneshot::Sender<Result<(), Error>> },
     /// A line for the screen.
     Progress { urn: Urn, message: String },
+    /// A hook of the program began.
+    HookStarted { urn: Urn, point: HookPoint },
+    /// A hook of the program ended; with why it failed, if it did.
+    HookEnded { urn: Urn, point: HookPoint, elapsed: Duration, error: Option<String> },
     /// It failed in passing.
     Retrying { urn: Urn, attempt: u32, delay: Duration, error: String },
 }
@@ -36,10 +43,29 @@ pub(crate) enum Message {
 /// What is asked of the provider.
 #[derive(Clone)]
 pub(crate) enum Ask {
-    IsNameFree { args: Values },
-    Create { args: Values, name_was_free: Option<bool> },
-    Update { id: String, prior: Prior, args: Values },
-    Delete { id: String, prior: Prior },
+    IsNameFree {
+        args: Values,
+    },
+    Create {
+        args: Values,
+        name_was_free: Option<bool>,
+    },
+    Update {
+        id: String,
+        prior: Prior,
+        args: Values,
+    },
+    Delete {
+        id: String,
+        prior: Prior,
+    },
+    /// Runs hooks of the program, before what is asked then.
+    Before {
+        hooks: Vec<Hooked>,
+        then: Box<Ask>,
+    },
+    /// Runs hooks of the program, when everything else is done and durable.
+    After(Box<After>),
 }
 
 /// What the state has of the thing that a call is about.
@@ -57,6 +83,7 @@ pub(crate) enum Answer {
     Created { id: String, values: Values },
     Updated(Values),
     Deleted,
+    HooksRan,
 }
 
 /// A call, ready to run.
@@ -105,6 +132,11 @@ impl Call {
     /// Runs the call to its end.
     pub(crate) async fn run(self, ask: Ask) -> Result<Answer, Error> {
         let limit = self.timeout;
+        let ask = match ask {
+            Ask::Before { hooks, then } => return self.run_before(hooks, &then).await,
+            Ask::After(after) => return self.run_hooks(after.hooks, Some(after.id), after.values, after.prior).await,
+            ask => ask,
+        };
         match tokio::time::timeout(limit, self.attempts(ask)).await {
             Ok(result) => result,
             Err(_) => Err(Error::new(
@@ -114,7 +146,57 @@ impl Call {
         }
     }
 
-    async fn attempts(&self, ask: Ask) -> Result<Answer, Error> {
+    /// Runs hooks before a call, with what the call will be made with. Of something that is gone already there is nothing
+    /// to say to a hook: the call itself will find that.
+    async fn run_before(&self, hooks: Vec<Hooked>, then: &Ask) -> Result<Answer, Error> {
+        let (_, cx) = self.context();
+        match then {
+            Ask::Update { id, prior, args } => {
+                let Some(prior) = self.whole(&cx, id, prior).await? else { return Ok(Answer::HooksRan) };
+                self.run_hooks(hooks, Some(id.clone()), args.clone(), Some(prior)).await
+            }
+            Ask::Delete { id, prior } => {
+                let Some(values) = self.whole(&cx, id, prior).await? else { return Ok(Answer::HooksRan) };
+                self.run_hooks(hooks, Some(id.clone()), values, None).await
+            }
+            Ask::Create { args, .. } => self.run_hooks(hooks, None, args.clone(), None).await,
+            Ask::IsNameFree { .. } | Ask::Before { .. } | Ask::After(_) => Ok(Answer::HooksRan),
+        }
+    }
+
+    /// Runs hooks one after the other, until one fails.
+    async fn run_hooks(
+        &self,
+        hooks: Vec<Hooked>,
+        id: Option<String>,
+        values: Values,
+        prior: Option<Values>,
+    ) -> Result<Answer, Error> {
+        let (_, cx) = self.context();
+        for hook in hooks {
+            let (urn, point) = (self.urn.clone(), hook.point);
+            // Nobody is left to tell when the coordinator is gone.
+            let _ = self.messages.send(Message::HookStarted { urn: urn.clone(), point });
+            let started = Instant::now();
+            let occasion = Occasion {
+                schema: self.schema,
+                cx: cx.clone(),
+                id: id.clone(),
+                values: values.clone(),
+                prior: prior.clone(),
+            };
+            let result = match tokio::time::timeout(self.timeout, hook.run(occasion)).await {
+                Ok(result) => result,
+                Err(_) => Err(hook.failed(&format!("it did not end within {:?}", self.timeout))),
+            };
+            let (elapsed, error) = (started.elapsed(), result.as_ref().err().cloned());
+            let _ = self.messages.send(Message::HookEnded { urn, point, elapsed, error });
+            result.map_err(|error| Error::new(ErrorKind::Invalid, error))?;
+        }
+        Ok(Answer::HooksRan)
+    }
+
+    fn context(&self) -> (Arc<Channel>, Context) {
         let channel = Arc::new(Channel {
             urn: self.urn.clone(),
             instance: self.instance,
@@ -128,6 +210,11 @@ impl Call {
             timeout: self.timeout,
             reports: Arc::clone(&channel) as Arc<dyn Reports>,
         };
+        (channel, cx)
+    }
+
+    async fn attempts(&self, ask: Ask) -> Result<Answer, Error> {
+        let (channel, cx) = self.context();
         let mut attempt = 1;
         loop {
             if let Some(lease) = &self.lease {
@@ -192,6 +279,7 @@ impl Call {
                     other => other.map(|()| Answer::Deleted),
                 }
             }
+            Ask::Before { .. } | Ask::After(_) => Ok(Answer::HooksRan),
         }
     }
 

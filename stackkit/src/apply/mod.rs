@@ -5,7 +5,10 @@
 //! call starts before its intent is durable.
 
 pub(crate) mod call;
+mod ceiling;
+mod hooks;
 mod prepare;
+mod reads;
 mod schedule;
 mod settle;
 
@@ -14,20 +17,23 @@ pub(crate) use settle::new_record;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Instant;
 
 use petgraph::graph::NodeIndex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::call::{Answer, Ask, Call, Message};
+use crate::apply::reads::{Reading, Wait};
 use crate::apply::schedule::Schedule;
 use crate::catalog::Catalog;
 use crate::connections::Connections;
 use crate::context::{BoxFuture, RunInfo};
+use crate::durations::{self, Durations};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Listener, Summary, Verb};
+use crate::hook::Hooked;
 use crate::ids::Ids;
 use crate::plan::{Action, Known, Plan, Step};
 use crate::resource::Values;
@@ -73,6 +79,7 @@ pub(crate) struct Apply<'a> {
     pub(crate) cancel: CancellationToken,
     pub(crate) limits: Limits,
     pub(crate) program: &'a str,
+    pub(crate) durations: &'a dyn Durations,
 }
 
 /// How an apply ended.
@@ -95,6 +102,8 @@ struct Running {
     call: Call,
     /// What becomes durable before the call; taken when it is on its way there.
     intent: Option<IntentRecord>,
+    /// Hooks of the program that are still to run around this step.
+    hooks: Vec<Hooked>,
 }
 
 /// What a step turned out to need.
@@ -127,6 +136,7 @@ struct Executor<'a> {
     acks: Vec<oneshot::Sender<Result<(), Error>>>,
     #[allow(clippy::vec_box, reason = "it is boxed where it is made, and large")]
     starts: Vec<Box<Running>>,
+    reading: Reading,
     summary: Summary,
     stopping: Option<&'static str>,
     unsaved: Option<String>,
@@ -145,13 +155,8 @@ pub(crate) async fn apply(job: Apply<'_>) -> Applied {
         job.scrubber.learn_all(known);
     }
     let instances = job.plan.nodes.iter().map(|node| node.prior.filter(|_| node.declared.is_some())).collect();
-    let weight = |step: &Step| match step {
-        Step::Ensure(node) | Step::Delete(node, _) => {
-            u32::from(job.plan.nodes.get(*node).is_some_and(|node| node.action.calls()))
-        }
-    };
     let mut executor = Executor {
-        schedule: Schedule::new(&job.plan.steps, weight),
+        schedule: Schedule::new(&job.plan.steps, |step| durations::of_step(job.plan, step, job.durations)),
         reached: job.plan.nodes.iter().map(|node| node.action == Action::Same).collect(),
         values: job.plan.known.clone(),
         dependents,
@@ -163,6 +168,7 @@ pub(crate) async fn apply(job: Apply<'_>) -> Applied {
         events: Vec::new(),
         acks: Vec::new(),
         starts: Vec::new(),
+        reading: Reading::default(),
         summary: Summary::default(),
         stopping: None,
         unsaved: None,
@@ -184,10 +190,11 @@ impl Executor<'_> {
                 self.fill().await;
             }
             self.flush().await;
-            if self.stopping.is_none() && self.schedule.has_ready() && self.running.len() < self.job.limits.parallel {
+            if self.stopping.is_none() && self.schedule.has_ready() && self.busy() < self.job.limits.parallel {
                 continue;
             }
-            if self.running.is_empty() {
+            // A read changes nothing: a run that stops does not wait for one.
+            if self.running.is_empty() && (self.reading.len() == 0 || self.stopping.is_some()) {
                 if self.stopping.is_none() && self.put_off_deletions() {
                     continue;
                 }
@@ -198,6 +205,9 @@ impl Executor<'_> {
                 biased;
                 Some(message) = inbox.recv() => self.heard(message),
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended).await,
+                Some((read, started, result)) = self.reading.next(), if self.reading.len() > 0 => {
+                    self.read_ended(read, started, result);
+                }
                 // The next round begins with what that means.
                 () = cancel.cancelled(), if self.stopping.is_none() => {}
             }
@@ -211,14 +221,29 @@ impl Executor<'_> {
         }
     }
 
+    /// How many slots are taken.
+    fn busy(&self) -> usize {
+        self.running.len() + self.reading.len()
+    }
+
     /// Prepares ready steps until all slots are taken.
     async fn fill(&mut self) {
-        while self.running.len() + self.starts.len() < self.job.limits.parallel {
+        while self.busy() + self.starts.len() < self.job.limits.parallel {
             if self.job.cancel.is_cancelled() || self.stopping.is_some() {
                 return;
             }
             let Some(step) = self.schedule.next() else { return };
             let node = self.schedule.node_of(&self.job.plan.steps, step);
+            match self.wait_for_reads(step, node).await {
+                Wait::No => {}
+                Wait::Read => continue,
+                Wait::Failed(error) => {
+                    let urn = self.urn(node);
+                    let verb = self.planned_verb(node).unwrap_or(Verb::Delete);
+                    self.fail(step, urn, verb, std::time::Duration::ZERO, &error);
+                    continue;
+                }
+            }
             match self.prepare(step, node).await {
                 Prepared::Done(changes, verb) => {
                     self.record(changes);
@@ -269,7 +294,8 @@ impl Executor<'_> {
     async fn flush(&mut self) {
         if self.unsaved.is_none() && !self.pending.is_empty() {
             if self.job.state.stack.is_none() {
-                let stack = crate::state::model::StackRecord { program: self.job.program.to_owned() };
+                let guard = self.job.declared.guard.clone();
+                let stack = crate::state::model::StackRecord { program: self.job.program.to_owned(), guard };
                 self.record(vec![Change::Put(Record::Stack(stack))]);
             }
             match self.job.durable.commit(&self.pending).await {
@@ -298,15 +324,14 @@ impl Executor<'_> {
                 self.start(*running);
             } else {
                 // Its intent is not durable, so the call is not made.
-                let dropped = Change::Remove(crate::state::model::Key::Intent(running.instance));
-                self.record(vec![dropped]);
+                self.drop_unsaved(&running);
                 self.schedule.put_back(running.step);
             }
         }
     }
 
     fn start(&mut self, running: Running) {
-        if !matches!(running.ask, Ask::IsNameFree { .. }) {
+        if matches!(running.ask, Ask::Create { .. } | Ask::Update { .. } | Ask::Delete { .. }) {
             self.emit_now(Event::StepStarted { urn: running.call.urn.clone(), verb: running.verb });
         }
         let task = self.tasks.spawn(running.call.clone().run(running.ask.clone()));
@@ -325,6 +350,14 @@ impl Executor<'_> {
             Message::Progress { urn, message } => {
                 let message = self.job.scrubber.scrub(&message);
                 self.emit_now(Event::Progress { urn, message });
+            }
+            Message::HookStarted { urn, point } => self.emit_now(Event::HookStarted { urn, point }),
+            Message::HookEnded { urn, point, elapsed, error: None } => {
+                self.emit_now(Event::HookDone { urn, point, elapsed });
+            }
+            Message::HookEnded { urn, point, elapsed, error: Some(error) } => {
+                let error = self.job.scrubber.scrub(&error);
+                self.emit_now(Event::HookFailed { urn, point, elapsed, error });
             }
             Message::Retrying { urn, attempt, delay, error } => {
                 let error = self.job.scrubber.scrub(&error);
@@ -391,12 +424,16 @@ impl Executor<'_> {
         for step in self.schedule.rest() {
             self.skip(step, because);
         }
+        self.read_the_rest().await;
         self.record_outputs();
+        self.check_outputs();
         self.drop_unused_providers();
         self.flush().await;
         for node in &self.job.plan.nodes {
-            if matches!(node.action, Action::Same | Action::Record) {
-                self.summary.same += 1;
+            match node.action {
+                _ if node.left_out => self.summary.left_out += 1,
+                Action::Same | Action::Record => self.summary.same += 1,
+                _ => {}
             }
         }
         let unsaved = self.unsaved.take().map(|error| (std::mem::take(&mut self.pending), error));

@@ -2,21 +2,23 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use petgraph::graph::NodeIndex;
+use tokio::time::Instant;
 
 use crate::apply::call::{Ask, Call, DEFAULT_TIMEOUT, Prior};
 use crate::apply::{Executor, Prepared, Running};
 use crate::catalog::{Catalog, TypeEntry};
 use crate::event::Verb;
+use crate::hook;
 use crate::plan::{self, Action, Plan, PlanNode, Step};
 use crate::provider::Connection;
 use crate::resource::Values;
 use crate::schema::Schema;
 use crate::stack::Declared;
 use crate::state::model::{
-    Change, Instance, IntentKind, IntentRecord, Key, Record, RecordedOptions, ResourceRecord, Status,
+    Change, HookDue, Instance, IntentKind, IntentRecord, Key, Record, RecordedOptions, ResourceRecord, Status,
 };
 use crate::value::Value;
 
@@ -65,12 +67,20 @@ impl Executor<'_> {
             }
         };
         self.job.scrubber.learn_all(&desired);
+        let trigger = match plan::trigger(declared, &self.lookup()) {
+            Ok(trigger) => trigger,
+            Err(error) => return Prepared::Failed(verb, error.into_diagnostic(declared).to_string()),
+        };
+        if trigger.as_ref().is_some_and(|trigger| !trigger.is_known()) {
+            return Prepared::Failed(verb, "what triggers its replacement is still not known at its turn".into());
+        }
+        trigger.iter().for_each(|trigger| self.job.scrubber.learn(trigger));
         let Some(mut record) = present else {
             return self.prepare_create(step, node, index, declared, entry, desired, recorded).await;
         };
         if let Action::Import { .. } = planned.action {
             record.dependencies = self.dependency_instances(index);
-            record.options = plan::recorded_options(declarations, declared);
+            record.options = self.recorded_options(declared);
             match self.connection(&record.provider).await {
                 Ok((_, more)) => changes.extend(more),
                 Err(error) => return Prepared::Failed(verb, error),
@@ -82,7 +92,7 @@ impl Executor<'_> {
             }
             self.instances[node] = Some(record.instance);
         }
-        let diff = plan::diff(declared.schema, &record, &desired, declared.options());
+        let diff = plan::diff(declared.schema, &record, &desired, declared.options(), trigger.as_ref());
         let delete_first = plan::delete_first(declared, &record, &desired).is_some();
         let action = match &planned.action {
             Action::Replace { .. } if planned.certain => planned.action.clone(),
@@ -97,7 +107,8 @@ impl Executor<'_> {
                 settled.status = Status::Live;
                 settled.urn = declared.urn.clone();
                 settled.dependencies = self.dependency_instances(index);
-                settled.options = plan::recorded_options(declarations, declared);
+                settled.options = self.recorded_options(declared);
+                settled.options.hook_due = hook::left(&declared.options().hooks, record.options.hook_due);
                 if planned.action != Action::Record || diff.changes.is_empty() {
                     settled.inputs = plan::named_inputs(declared.schema, &desired);
                     settled.drifted.clear();
@@ -113,8 +124,12 @@ impl Executor<'_> {
                 });
                 self.values[index as usize] = plan::record_values(declared.schema, &settled);
                 let imported = matches!(planned.action, Action::Import { .. });
+                let left = settled.options.hook_due.map(|due| (due, settled.id.clone()));
                 if imported || Some(&settled) != self.job.state.resources.get(&settled.instance) {
                     changes.push(Change::Put(Record::Resource(Box::new(settled))));
+                }
+                if let Some((due, id)) = left {
+                    return self.prepare_left_hooks(step, node, declared, entry, &record, (due, id, changes)).await;
                 }
                 Prepared::Done(changes, imported.then_some(Verb::Import))
             }
@@ -132,6 +147,9 @@ impl Executor<'_> {
                          off with `.unprotected()`, or keep the inputs that cannot change in place"
                             .into(),
                     );
+                }
+                if let Some(refusal) = self.refused_deletion(node) {
+                    return Prepared::Failed(Verb::Replace, refusal);
                 }
                 self.prepare_create(step, node, index, declared, entry, desired, Some(record)).await
             }
@@ -164,18 +182,21 @@ impl Executor<'_> {
         if let Some(name) = schema.name_field() {
             by_engine = declared.values.get(name).is_some_and(Value::is_null);
             if by_engine && let Some(slot) = args.get_mut(name) {
-                *slot = Value::Text(physical_name(&self.job.info.stack, declared.urn.name(), instance));
+                *slot = Value::Text(physical_name(&self.job.info.stack, declared.urn.path(), instance));
             }
         }
         if let Some(field) = unknown_field(declared, &args) {
             return Prepared::Failed(verb, format!("field `{field}` is still not known at its turn"));
+        }
+        if let Some(refusal) = self.refusal(node, index, &args) {
+            return Prepared::Failed(verb, refusal);
         }
         let provider = declared.provider_instance();
         let (connection, mut changes) = match self.connection(provider).await {
             Ok(found) => found,
             Err(error) => return Prepared::Failed(verb, error),
         };
-        let intent = IntentRecord {
+        let mut intent = IntentRecord {
             instance,
             urn: declared.urn.clone(),
             provider: provider.to_owned(),
@@ -187,10 +208,12 @@ impl Executor<'_> {
             name_was_free: by_engine.then_some(true),
             at: now(),
             dependencies: self.dependency_instances(index),
-            options: plan::recorded_options(self.job.declared, declared),
+            options: self.recorded_options(declared),
             replaces: predecessor.map(|record| record.instance),
         };
-        let limit = declared.options().create_timeout;
+        let hooks = declared.options().hooks.clone();
+        intent.options.hook_due = hook::due(&hooks, HookDue::Create, None);
+        let limit = declared.options().create_timeout.or(schema.create_timeout);
         let call = self.call(connection, entry, declared, instance, &intent.token, limit);
         let mut running = Box::new(Running {
             step,
@@ -202,9 +225,10 @@ impl Executor<'_> {
             args: args.clone(),
             call,
             intent: Some(intent),
+            hooks,
         });
         if by_engine {
-            changes.extend(running.take_intent());
+            changes.extend(self.begin(&mut running));
         } else {
             running.ask = Ask::IsNameFree { args };
         }
@@ -226,12 +250,15 @@ impl Executor<'_> {
         if let Some(field) = unknown_field(declared, &args) {
             return Prepared::Failed(Verb::Update, format!("field `{field}` is still not known at its turn"));
         }
+        if let Some(refusal) = self.refusal(node, index, &args) {
+            return Prepared::Failed(Verb::Update, refusal);
+        }
         let (connection, more) = match self.connection(&record.provider).await {
             Ok(found) => found,
             Err(error) => return Prepared::Failed(Verb::Update, error),
         };
         changes.extend(more);
-        let intent = IntentRecord {
+        let mut intent = IntentRecord {
             instance: record.instance,
             urn: declared.urn.clone(),
             provider: record.provider.clone(),
@@ -243,10 +270,12 @@ impl Executor<'_> {
             name_was_free: None,
             at: now(),
             dependencies: self.dependency_instances(index),
-            options: plan::recorded_options(self.job.declared, declared),
+            options: self.recorded_options(declared),
             replaces: None,
         };
-        let limit = declared.options().update_timeout;
+        let hooks = declared.options().hooks.clone();
+        intent.options.hook_due = hook::due(&hooks, HookDue::Update, record.options.hook_due);
+        let limit = declared.options().update_timeout.or(declared.schema.update_timeout);
         let call = self.call(connection, entry, declared, record.instance, &intent.token, limit);
         let mut running = Box::new(Running {
             step,
@@ -257,7 +286,7 @@ impl Executor<'_> {
             ask: Ask::Update {
                 id: record.id.clone(),
                 prior: Prior {
-                    values: plan::state_values(declared.schema, &record),
+                    values: told(declared.schema, &record, &args),
                     partial: record.status == Status::Incomplete,
                 },
                 args: args.clone(),
@@ -265,8 +294,9 @@ impl Executor<'_> {
             args,
             call,
             intent: Some(intent),
+            hooks,
         });
-        changes.extend(running.take_intent());
+        changes.extend(self.begin(&mut running));
         Prepared::Call(changes, running)
     }
 
@@ -299,6 +329,9 @@ impl Executor<'_> {
                 if !due && record.status != Status::PendingDelete {
                     return Prepared::Done(Vec::new(), None);
                 }
+                if due && let Some(refusal) = self.refused_deletion(node) {
+                    return Prepared::Failed(Verb::Delete, refusal);
+                }
             }
             _ => {}
         }
@@ -306,8 +339,10 @@ impl Executor<'_> {
         if declared.is_some_and(|declared| declared.options().retain_on_delete) {
             return Prepared::Done(self.gone(node, instance), Some(Verb::Forget));
         }
-        let Some(entry) = catalog.get(record.urn.type_name()) else {
-            return Prepared::Failed(Verb::Delete, Catalog::not_linked(record.urn.type_name()));
+        // What is renamed is recorded under its old name, and perhaps an old type, until something is done to it.
+        let urn = declared.map_or(&record.urn, |declared| &declared.urn);
+        let Some(entry) = catalog.get(urn.type_name()) else {
+            return Prepared::Failed(Verb::Delete, Catalog::not_linked(urn.type_name()));
         };
         let (connection, mut changes) = match self.connection(&record.provider).await {
             Ok(found) => found,
@@ -315,7 +350,7 @@ impl Executor<'_> {
         };
         let intent = IntentRecord {
             instance,
-            urn: record.urn.clone(),
+            urn: urn.clone(),
             provider: record.provider.clone(),
             kind: IntentKind::Delete,
             token: self.job.ids.token(),
@@ -331,17 +366,17 @@ impl Executor<'_> {
         let prior = Prior {
             values: plan::state_values(entry.schema, &record),
             // An old instance does not say any more whether it was whole; what it has will tell.
-            partial: record.status == Status::Incomplete || lacks_outputs(entry.schema, &record),
+            partial: record.status == Status::Incomplete || plan::lacks_outputs(entry.schema, &record),
         };
         self.job.scrubber.learn_all(&prior.values);
         let call = Call {
             connection,
             ty: entry.ty,
             schema: entry.schema,
-            urn: record.urn.clone(),
+            urn: urn.clone(),
             instance,
             token: intent.token.as_str().into(),
-            timeout: record.options.delete_timeout.unwrap_or(DEFAULT_TIMEOUT),
+            timeout: record.options.delete_timeout.or(entry.schema.delete_timeout).unwrap_or(DEFAULT_TIMEOUT),
             info: Arc::clone(&self.job.info),
             messages: self.messages.clone(),
             lease: self.job.durable.lease().map(|lease| Arc::downgrade(&lease)),
@@ -356,8 +391,9 @@ impl Executor<'_> {
             args: Values::new(),
             call,
             intent: Some(intent),
+            hooks: self.hooks(planned, &record.urn),
         });
-        changes.extend(running.take_intent());
+        changes.extend(self.begin(&mut running));
         Prepared::Call(changes, running)
     }
 
@@ -373,7 +409,8 @@ impl Executor<'_> {
         }
         let Some(entry) = self.job.catalog.get(declared.schema.type_name) else { return false };
         let Ok(desired) = plan::desired_inputs(declared, entry, Some(record), &self.lookup()) else { return false };
-        let diff = plan::diff(declared.schema, record, &desired, declared.options());
+        let Ok(trigger) = plan::trigger(declared, &self.lookup()) else { return false };
+        let diff = plan::diff(declared.schema, record, &desired, declared.options(), trigger.as_ref());
         matches!(diff.action(record, true), Action::Replace { .. })
     }
 
@@ -401,7 +438,7 @@ impl Executor<'_> {
     }
 
     /// The connection of a provider instance, and what is to be recorded of it.
-    async fn connection(&mut self, instance: &str) -> Result<(Arc<dyn Connection>, Vec<Change>), String> {
+    pub(super) async fn connection(&mut self, instance: &str) -> Result<(Arc<dyn Connection>, Vec<Change>), String> {
         let declared = self.job.declared.providers.iter().find(|provider| provider.name == instance);
         let settings = match declared {
             Some(provider) => provider.settings.resolve(&self.lookup()).map_err(|error| error.to_string())?,
@@ -416,6 +453,12 @@ impl Executor<'_> {
         let record = self.job.connections.record(instance);
         let changed = record.filter(|record| self.job.state.providers.get(instance) != Some(record));
         Ok((connection, changed.map(|record| Change::Put(Record::Provider(record))).into_iter().collect()))
+    }
+
+    /// The options of a declaration as they are recorded, with its trigger as it is now.
+    fn recorded_options(&self, declared: &Declared) -> RecordedOptions {
+        let trigger = plan::trigger(declared, &self.lookup()).ok().flatten();
+        plan::recorded_options(self.job.declared, declared, trigger)
     }
 
     /// The present instances of what a declared resource refers to.
@@ -447,15 +490,19 @@ impl Running {
     }
 }
 
-fn unknown_field(declared: &Declared, args: &[Value]) -> Option<&'static str> {
-    declared.schema.fields.iter().zip(args).find(|(_, value)| !value.is_known()).map(|(field, _)| field.name)
+/// The present values of what is to be updated. Where nobody was ever told an input, it has what the program says.
+fn told(schema: &Schema, record: &ResourceRecord, args: &[Value]) -> Values {
+    let mut values = plan::state_values(schema, record);
+    for (index, _) in schema.inputs().filter(|(_, field)| plan::was_never_told(field, record)) {
+        if let (Some(slot), Some(said)) = (values.get_mut(index).filter(|slot| slot.is_null()), args.get(index)) {
+            *slot = said.clone();
+        }
+    }
+    values
 }
 
-/// Whether a record lacks outputs that its type promises: its create was cut short.
-fn lacks_outputs(schema: &Schema, record: &ResourceRecord) -> bool {
-    schema
-        .outputs()
-        .any(|(_, field)| !record.outputs.contains_key(field.name) && (field.ty.check)(&Value::Null).is_err())
+fn unknown_field(declared: &Declared, args: &[Value]) -> Option<&'static str> {
+    declared.schema.fields.iter().zip(args).find(|(_, value)| !value.is_known()).map(|(field, _)| field.name)
 }
 
 pub(crate) fn now() -> u64 {

@@ -10,6 +10,7 @@ use crate::apply::{Executor, Running};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Verb};
 use crate::plan::{self, Action};
+use crate::read::Behind;
 use crate::resource::Values;
 use crate::state::model::{Change, Instance, IntentRecord, Key, OutputRecord, Record, ResourceRecord, Status};
 
@@ -36,13 +37,14 @@ impl Executor<'_> {
                     intent.at = super::prepare::now();
                 }
                 running.ask = Ask::Create { args: running.args.clone(), name_was_free: free };
-                let intent = running.take_intent();
+                let intent = self.begin(&mut running);
                 self.record(intent.into_iter().collect());
                 self.starts.push(Box::new(running));
             }
             Ok(Answer::Created { id, values }) => self.created(running, id, &values),
             Ok(Answer::Updated(values)) => self.updated(running, &values),
             Ok(Answer::Deleted) => self.deleted(running),
+            Ok(Answer::HooksRan) => self.hooks_ran(running),
             Err(error) => self.call_failed(running, &error),
         }
     }
@@ -52,11 +54,16 @@ impl Executor<'_> {
         let mut record = new_record(&intent, id, Status::Live);
         plan::absorb(running.call.schema, &mut record, Some(&running.args), values);
         self.job.scrubber.learn_all(values);
+        let problems = self.problems(&running, &mut record, None, values);
         let mut changes = vec![Change::Remove(Key::Intent(running.instance))];
         changes.extend(self.made(&intent, record.clone()));
         self.set_values(running.node, &record);
         self.record(changes);
-        self.settled(running.step, running.node, Some(running.verb), Some(running.started));
+        if problems.is_some() {
+            // What is due to hooks stays recorded, and runs once the resource is as it should be.
+            return self.ends(running, problems);
+        }
+        self.conclude(running, &record.id, values);
     }
 
     /// The record of a new instance, and what that means for the one that it replaces.
@@ -69,7 +76,8 @@ impl Executor<'_> {
                 changes.extend(self.without_dependency(old.instance, Some(intent.instance)));
             }
             Some(old) => {
-                let mut old = ResourceRecord { status: Status::PendingDelete, ..old };
+                // By now it is known by its new name, under which it can be deleted when the alias is gone.
+                let mut old = ResourceRecord { status: Status::PendingDelete, urn: intent.urn.clone(), ..old };
                 // Whether it is deleted or left alone is for the program that replaced it to say.
                 old.options.retain_on_delete = intent.options.retain_on_delete;
                 changes.push(Change::Put(Record::Resource(Box::new(old))));
@@ -82,20 +90,26 @@ impl Executor<'_> {
     fn updated(&mut self, running: Running, values: &Values) {
         let Some(intent) = self.job.state.intents.get(&running.instance).cloned() else { return };
         let Some(mut record) = self.job.state.resources.get(&running.instance).cloned() else { return };
-        let before = record.outputs.clone();
+        let prior = record.clone();
         record.status = Status::Live;
         record.urn = intent.urn;
         record.dependencies = intent.dependencies;
         record.options = intent.options;
         plan::absorb(running.call.schema, &mut record, Some(&running.args), values);
         self.job.scrubber.learn_all(values);
-        self.warn_of_unplanned_outputs(&running, &before, &record);
+        self.warn_of_unplanned_outputs(&running, &prior.outputs, &record);
+        let problems = self.problems(&running, &mut record, Some(&prior), values);
         self.set_values(running.node, &record);
+        let id = record.id.clone();
         self.record(vec![
             Change::Remove(Key::Intent(running.instance)),
             Change::Put(Record::Resource(Box::new(record))),
         ]);
-        self.settled(running.step, running.node, Some(running.verb), Some(running.started));
+        if problems.is_some() {
+            // What is due to hooks stays recorded, and runs once the resource is as it should be.
+            return self.ends(running, problems);
+        }
+        self.conclude(running, &id, values);
     }
 
     /// An output that the plan took for stable and that changed all the same: recorded, and said.
@@ -122,7 +136,7 @@ impl Executor<'_> {
         let mut changes = vec![Change::Remove(Key::Intent(running.instance))];
         changes.extend(self.gone(running.node, running.instance));
         self.record(changes);
-        self.settled(running.step, running.node, Some(Verb::Delete), Some(running.started));
+        self.conclude(running, "", &[]);
     }
 
     /// What becomes of the record of an instance that is deleted, or forgotten for good.
@@ -135,7 +149,10 @@ impl Executor<'_> {
             .is_some_and(|node| node.action == (Action::Replace { delete_first: true }) && node.declared.is_some());
         match self.job.state.resources.get(&instance).cloned() {
             Some(record) if awaits_successor && record.status != Status::PendingDelete => {
+                let planned = self.job.plan.nodes.get(node);
+                let urn = planned.map_or_else(|| record.urn.clone(), |node| node.urn.clone());
                 let record = ResourceRecord {
+                    urn,
                     status: Status::PendingReplacement,
                     id: String::new(),
                     outputs: BTreeMap::new(),
@@ -180,7 +197,8 @@ impl Executor<'_> {
         }
         self.record(changes);
         let elapsed = running.started.elapsed();
-        self.fail(running.step, running.call.urn.clone(), running.verb, elapsed, error.message());
+        let message = super::hooks::told(&running.ask, error.message());
+        self.fail(running.step, running.call.urn.clone(), running.verb, elapsed, &message);
     }
 
     /// A step is done: counts it, tells of it once it is durable, and lets its successors go.
@@ -189,7 +207,7 @@ impl Executor<'_> {
         step: NodeIndex,
         node: usize,
         verb: Option<Verb>,
-        started: Option<std::time::Instant>,
+        started: Option<tokio::time::Instant>,
     ) {
         let planned = self.job.plan.nodes.get(node);
         match verb {
@@ -203,7 +221,7 @@ impl Executor<'_> {
             // The deletion of a replaced instance is part of its replacement.
             Some(Verb::Forget) if planned.is_some_and(|node| node.action == Action::Forget) => self.summary.forget += 1,
             Some(Verb::Delete) if planned.is_some_and(|node| node.action == Action::Delete) => self.summary.delete += 1,
-            Some(Verb::Delete | Verb::Forget | Verb::Record) => {}
+            Some(Verb::Delete | Verb::Forget | Verb::Record | Verb::Read) => {}
             None => {
                 // An action that was not certain and turned out not to be needed.
                 let not_needed = planned
@@ -242,9 +260,11 @@ impl Executor<'_> {
     /// Records the stack's outputs as far as they are known now; what depends on something that failed stays as it was.
     pub(super) fn record_outputs(&mut self) {
         let mut changes = Vec::new();
+        let behind = Behind::of(self.job.declared);
         for output in &self.job.declared.outputs {
             let mut reached = true;
-            output.value.references(&mut |resource| reached &= self.reached.get(resource as usize) == Some(&true));
+            let mut there = |resource: u32| reached &= self.reached.get(resource as usize) == Some(&true);
+            behind.resources(&output.value, &mut there);
             if !reached {
                 continue;
             }
@@ -253,8 +273,9 @@ impl Executor<'_> {
                 changes.push(Change::Put(Record::Output(OutputRecord { name: output.name.clone(), value })));
             }
         }
-        // A run that did not come to its end says nothing of outputs that it does not know.
-        if self.summary.failed == 0 && self.summary.skipped == 0 && self.stopping.is_none() {
+        // A run that did not come to its end, or is not about everything, says nothing of outputs that it does not know.
+        let whole = self.summary.failed == 0 && self.summary.skipped == 0 && self.stopping.is_none();
+        if whole && !self.job.plan.is_partial() {
             let declared: HashSet<&str> = self.job.declared.outputs.iter().map(|output| output.name.as_str()).collect();
             let gone = self.job.state.outputs.keys().filter(|name| !declared.contains(name.as_str()));
             changes.extend(gone.map(|name| Change::Remove(Key::Output(name.clone()))));

@@ -79,10 +79,12 @@ pub enum Command {
     Preview(Preview),
     /// Makes everything as the program declares it
     Up(Up),
-    /// Deletes everything in the stack's state, without running the program
+    /// Deletes everything in the stack's state, or what is selected of it, without running the program
     Destroy(Destroy),
     /// Reads everything anew, so that the state follows reality, and shows the drift
     Refresh(Refresh),
+    /// Adopts something that exists already, and prints the Rust that declares it
+    Import(Import),
     /// Shows the outputs of the stack
     Outputs(Outputs),
     /// Looks into the state, and mends it
@@ -99,8 +101,47 @@ pub enum Command {
     Stack(StackCommand),
     /// Draws the resources and what they depend on
     Graph(Graph),
+    /// Shows the policies that the program is held to
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Prints the completions for a shell
     Completions(Completions),
+}
+
+/// Which resources a command is about.
+#[derive(Debug, Clone, Default, ClapArgs)]
+#[non_exhaustive]
+pub struct Selecting {
+    /// Only these resources: a URN, type, path or name, with * for any text; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    pub target: Vec<String>,
+    /// All but these resources, in the same way; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+}
+
+/// What comes along with a selection.
+#[derive(Debug, Clone, Default, ClapArgs)]
+#[non_exhaustive]
+pub struct Dependents {
+    /// Also what depends on the targets
+    #[arg(long, requires = "target")]
+    pub target_dependents: bool,
+    /// Nor what depends on what is excluded
+    #[arg(long, requires = "exclude")]
+    pub exclude_dependents: bool,
+}
+
+/// What refuses a plan.
+#[derive(Debug, Clone, Default, ClapArgs)]
+#[non_exhaustive]
+pub struct Guarding {
+    /// Refuses (exit status 3) to delete or replace anything
+    #[arg(long, env = "STACKKIT_NO_DESTROY", value_parser = clap::builder::FalseyValueParser::new(), hide_env_values = true)]
+    pub no_destroy: bool,
+    /// Refuses (exit status 3) to delete or replace more than this many resources
+    #[arg(long, env = "STACKKIT_MAX_DELETES", value_name = "N", hide_env_values = true)]
+    pub max_deletes: Option<usize>,
 }
 
 /// What limits a plan, for `preview` and `up`.
@@ -110,8 +151,14 @@ pub struct Planning {
     /// Whether everything is read anew before planning
     #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub refresh: bool,
-    /// Replaces this resource even if nothing changed; may be repeated
-    #[arg(long, value_name = "URN|NAME")]
+    /// Which resources the plan is about.
+    #[command(flatten)]
+    pub selecting: Selecting,
+    /// What comes along with them.
+    #[command(flatten)]
+    pub dependents: Dependents,
+    /// Replaces these resources even if nothing changed; may be repeated
+    #[arg(long, value_name = "GLOB")]
     pub replace: Vec<String>,
     /// Refuses (exit status 3) if anything would change
     #[arg(long)]
@@ -119,12 +166,9 @@ pub struct Planning {
     /// Exits with 2 if there are, or were, changes
     #[arg(long)]
     pub detailed_exit_code: bool,
-    /// Refuses (exit status 3) to delete or replace anything
-    #[arg(long, env = "STACKKIT_NO_DESTROY", value_parser = clap::builder::FalseyValueParser::new(), hide_env_values = true)]
-    pub no_destroy: bool,
-    /// Refuses (exit status 3) to delete or replace more than this many resources
-    #[arg(long, env = "STACKKIT_MAX_DELETES", value_name = "N", hide_env_values = true)]
-    pub max_deletes: Option<usize>,
+    /// What refuses the plan.
+    #[command(flatten)]
+    pub guarding: Guarding,
     /// Sets a config value for this run alone; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub config: Vec<(String, String)>,
@@ -143,6 +187,9 @@ pub struct Applying {
     /// Stops everything at the first failure; otherwise what does not depend on it goes on
     #[arg(long)]
     pub fail_fast: bool,
+    /// Draws the run: what was done when, and what it waited for, as a page to open in a browser
+    #[arg(long, value_name = "FILE.html", value_hint = ValueHint::FilePath)]
+    pub timeline: Option<PathBuf>,
 }
 
 /// `preview`
@@ -152,6 +199,9 @@ pub struct Preview {
     /// Limits of the plan.
     #[command(flatten)]
     pub planning: Planning,
+    /// Seals the plan into a file, which `up --plan FILE` applies
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub save_plan: Option<PathBuf>,
 }
 
 /// `up`
@@ -164,6 +214,9 @@ pub struct Up {
     /// Limits of the plan.
     #[command(flatten)]
     pub planning: Planning,
+    /// Applies a saved plan without asking, or refuses (exit status 3)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub plan: Option<PathBuf>,
 }
 
 /// `destroy`
@@ -173,6 +226,18 @@ pub struct Destroy {
     /// How steps are run.
     #[command(flatten)]
     pub applying: Applying,
+    /// Runs the program, for its hooks before and after deletions
+    #[arg(long)]
+    pub run_program: bool,
+    /// Which resources are deleted.
+    #[command(flatten)]
+    pub selecting: Selecting,
+    /// What comes along with them.
+    #[command(flatten)]
+    pub dependents: Dependents,
+    /// What refuses it.
+    #[command(flatten)]
+    pub guarding: Guarding,
 }
 
 /// `refresh`
@@ -182,6 +247,32 @@ pub struct Refresh {
     /// Does not ask before the state is changed
     #[arg(short, long)]
     pub yes: bool,
+    /// Which resources are read.
+    #[command(flatten)]
+    pub selecting: Selecting,
+}
+
+/// `import`
+#[derive(Debug, Clone, Default, ClapArgs)]
+#[non_exhaustive]
+pub struct Import {
+    /// Its type, such as aws:ec2:Vpc
+    #[arg(value_name = "TYPE")]
+    pub type_name: String,
+    /// The name that it gets in the program
+    pub name: String,
+    /// The id by which its provider knows it
+    #[arg(allow_hyphen_values = true)]
+    pub id: String,
+    /// The provider instance that it is in, such as aws/frankfurt
+    #[arg(long, value_name = "INSTANCE")]
+    pub provider: Option<String>,
+    /// Does not ask before it is adopted
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Sets a config value for this run alone; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub config: Vec<(String, String)>,
 }
 
 /// `outputs`
@@ -212,6 +303,18 @@ pub enum StateCommand {
         /// Its URN, or its name if only one resource has it
         #[arg(value_name = "URN|NAME")]
         resource: String,
+        /// Does not ask before the state is changed
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Renames a resource in the state, without touching the real one
+    Mv {
+        /// Its URN, or its name if only one resource has it
+        #[arg(value_name = "URN|NAME")]
+        resource: String,
+        /// The URN, path or name that the program declares it by from now on
+        #[arg(value_name = "NEW")]
+        to: String,
         /// Does not ask before the state is changed
         #[arg(short, long)]
         yes: bool,
@@ -361,6 +464,18 @@ pub enum StackCommand {
     },
 }
 
+/// `policy …`
+#[derive(Debug, Clone, Subcommand)]
+#[non_exhaustive]
+pub enum PolicyCommand {
+    /// Lists the policies with their levels
+    List {
+        /// Sets a config value for this run alone; may be repeated
+        #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+        config: Vec<(String, String)>,
+    },
+}
+
 /// `graph`
 #[derive(Debug, Clone, ClapArgs)]
 #[non_exhaustive]
@@ -426,11 +541,16 @@ mod tests {
     fn what_the_vocabulary_names_is_understood() {
         for line in [
             "preview --refresh=false --replace a --expect-no-changes --detailed-exit-code --no-destroy --config a=b",
-            "up -y --parallel 4 --fail-fast --refresh --max-deletes 3 --config a=b=c --config c=",
+            "up -y --parallel 4 --fail-fast --refresh --max-deletes 3 --config a=b=c --config c= --timeline run.html",
             "-s prod -C infra --backend file://x up --yes",
             "up --yes -s prod --json --color never -v",
-            "destroy -y",
+            "preview --save-plan p --replace a",
+            "up --plan p --no-destroy",
+            "policy list --json",
+            "destroy -y --timeline run.html",
+            "destroy --run-program -y",
             "refresh -y",
+            "import aws:ec2:Vpc main vpc-1 -y --json --provider aws/frankfurt",
             "outputs url --show-secrets --json",
             "state list --json",
             "state show web",

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::cli::args::{Applying, Destroy, Planning, Preview, Refresh, Up};
+use crate::cli::args::{Applying, Dependents, Destroy, Guarding, Planning, Preview, Refresh, Selecting, Up};
 use crate::cli::error::Failure;
+use crate::cli::trace::Trace;
 use crate::cli::{App, note, print, prompt};
 use crate::diagnostic::DiagnosticKind;
-use crate::engine::{Deployment, RunError};
+use crate::engine::{DeployOptions, Deployment, RunError};
 use crate::event::{Event, Listener, Operation, Summary};
 use crate::plan::{Plan, PlanOptions};
 use crate::ui::{JsonLines, Paint, Screen, ScreenOptions, Secrets, Verbosity, count, render_outputs, render_plan};
@@ -17,6 +18,7 @@ use crate::value::Value;
 /// Passes events on to what shows them, and keeps what the command itself needs afterwards.
 struct Watch {
     shows: Shows,
+    trace: Trace,
     seen: Mutex<Seen>,
 }
 
@@ -40,6 +42,7 @@ impl Listener for Watch {
             _ => {}
         }
         drop(seen);
+        self.trace.event(event);
         match &self.shows {
             Shows::Screen(screen) => screen.event(event),
             Shows::Json(json) => json.event(event),
@@ -66,17 +69,39 @@ impl Watch {
 impl Planning {
     fn options(&self) -> PlanOptions {
         PlanOptions {
-            no_destroy: self.no_destroy,
-            max_deletes: self.max_deletes,
             expect_no_changes: self.expect_no_changes,
             replace: self.replace.clone(),
-            ..PlanOptions::default()
+            ..selected(&self.selecting, Some(&self.dependents), Some(&self.guarding))
         }
+    }
+}
+
+fn selected(selecting: &Selecting, dependents: Option<&Dependents>, guarding: Option<&Guarding>) -> PlanOptions {
+    PlanOptions {
+        targets: selecting.target.clone(),
+        excludes: selecting.exclude.clone(),
+        target_dependents: dependents.is_some_and(|dependents| dependents.target_dependents),
+        exclude_dependents: dependents.is_some_and(|dependents| dependents.exclude_dependents),
+        no_destroy: guarding.is_some_and(|guarding| guarding.no_destroy),
+        max_deletes: guarding.and_then(|guarding| guarding.max_deletes),
+        ..PlanOptions::default()
     }
 }
 
 impl App {
     fn watch(&self) -> Arc<Watch> {
+        self.watch_and(Trace::default())
+    }
+
+    /// A watch that keeps what the options ask for; or that cannot, and why.
+    fn traced(&self, applying: &Applying) -> (Arc<Watch>, Result<(), Failure>) {
+        match Trace::of(&self.dir, &self.stack, applying) {
+            Ok(trace) => (self.watch_and(trace), Ok(())),
+            Err(failure) => (self.watch(), Err(failure)),
+        }
+    }
+
+    fn watch_and(&self, trace: Trace) -> Arc<Watch> {
         let shows = if self.json {
             Shows::Json(self.json_lines())
         } else {
@@ -86,7 +111,7 @@ impl App {
             let rows = if terminal && !dumb { size } else { None };
             Shows::Screen(Screen::new(stream, ScreenOptions { style: self.style(paint), rows, plan: true }))
         };
-        Arc::new(Watch { shows, seen: Mutex::default() })
+        Arc::new(Watch { shows, trace, seen: Mutex::default() })
     }
 
     fn deploy(
@@ -95,6 +120,15 @@ impl App {
         planning: Option<&Planning>,
         applying: Option<&Applying>,
     ) -> Result<Deployment, Failure> {
+        Ok(Deployment::new(self.program, self.deploy_options(watch, planning, applying)?))
+    }
+
+    fn deploy_options(
+        &self,
+        watch: &Arc<Watch>,
+        planning: Option<&Planning>,
+        applying: Option<&Applying>,
+    ) -> Result<DeployOptions, Failure> {
         let mut options = self.options(Arc::clone(watch) as Arc<dyn Listener>)?;
         if let Some(planning) = planning {
             options.config.clone_from(&planning.config);
@@ -105,17 +139,26 @@ impl App {
             if let Some(parallel) = applying.parallel {
                 options.parallel = usize::from(parallel);
             }
+            if let Some(durations) = watch.trace.durations() {
+                options.durations = durations;
+            }
         }
-        Ok(Deployment::new(self.program, options))
+        Ok(options)
     }
 
     pub(super) async fn preview(&self, preview: &Preview) -> u8 {
         let watch = self.watch();
         let result = async {
             self.require_program("preview")?;
-            self.stack_to_make()?;
+            if self.stack_to_make()? && preview.save_plan.is_some() {
+                self.say(&format!("The stack `{}` is new: {} is made for its key", self.stack, self.file_name()));
+            }
             let deployment = self.deploy(&watch, Some(&preview.planning), None)?;
-            Ok(deployment.preview(&preview.planning.options()).await?)
+            let options = preview.planning.options();
+            Ok(match &preview.save_plan {
+                None => deployment.preview(&options).await?,
+                Some(file) => deployment.save_plan(&options, file).await?,
+            })
         }
         .await;
         let plan = watch.plan();
@@ -128,15 +171,23 @@ impl App {
             print(&render_plan(plan, Operation::Preview, self.style(Paint::stdout())));
         }
         let changes = plan.as_ref().is_some_and(|plan| plan.has_changes());
+        if let (Ok(_), Some(file)) = (&result, &preview.save_plan) {
+            let file = file.display();
+            self.say(&format!("Saved the plan in {file}; `up --plan {file}` applies it, as long as nothing changes"));
+        }
         let summary = watch.summary().or_else(|| Some(plan?.summary())).unwrap_or_default();
         let result = result.map(|_: Arc<Plan>| ());
         self.end(&watch, Operation::Preview, result, &summary, preview.planning.detailed_exit_code && changes)
     }
 
     pub(super) async fn up(&self, up: &Up) -> u8 {
-        let watch = self.watch();
+        let (watch, traced) = self.traced(&up.applying);
         let result = async {
+            traced?;
             self.require_program("up")?;
+            if let Some(file) = &up.plan {
+                return self.up_saved(&watch, up, file).await;
+            }
             self.require_consent(up.applying.yes, "make these changes")?;
             if self.stack_to_make()? {
                 self.say(&format!("The stack `{}` is new: {} is made for it", self.stack, self.file_name()));
@@ -157,15 +208,42 @@ impl App {
         self.end(&watch, Operation::Up, result, &summary, up.planning.detailed_exit_code && changed)
     }
 
+    /// The plan is the approval, and has its options in it.
+    async fn up_saved(&self, watch: &Arc<Watch>, up: &Up, file: &std::path::Path) -> Result<(), Failure> {
+        let given = up.planning.options();
+        if given.selection() != PlanOptions::default() || !up.planning.config.is_empty() || !up.planning.refresh {
+            return Err(Failure::usage("a saved plan has its options in it: only guards can be added to them")
+                .help("give --replace, --target, --config and --refresh to the `preview` that saves the plan"));
+        }
+        self.require_stack()?;
+        let deployment = self.deploy(watch, None, Some(&up.applying))?;
+        let result = deployment.up_saved(file, &given).await;
+        if result.is_ok() {
+            self.show_outputs(watch, &deployment).await;
+        }
+        self.ended(result)
+    }
+
     pub(super) async fn destroy(&self, destroy: &Destroy) -> u8 {
-        let watch = self.watch();
+        let (watch, traced) = self.traced(&destroy.applying);
         let result = async {
+            traced?;
             self.require_consent(destroy.applying.yes, "delete everything")?;
             self.require_stack()?;
-            let deployment = self.deploy(&watch, None, Some(&destroy.applying))?;
-            let title = format!("Delete all of the stack `{}`", self.stack);
-            let confirm = |plan: &Plan| destroy.applying.yes || self.ask(&watch, &question(plan, &title));
-            self.ended(deployment.destroy(&PlanOptions::default(), &confirm).await)
+            if destroy.run_program {
+                self.require_program("destroy --run-program")?;
+            }
+            let mut options = self.deploy_options(&watch, None, Some(&destroy.applying))?;
+            options.run_program = destroy.run_program;
+            let deployment = Deployment::new(self.program, options);
+            let confirm = |plan: &Plan| {
+                let left = plan.selected.as_ref().map(|selected| selected.left_out).unwrap_or_default();
+                let what = if left == 0 { "all" } else { "these resources" };
+                destroy.applying.yes
+                    || self.ask(&watch, &question(plan, &format!("Delete {what} of the stack `{}`", self.stack)))
+            };
+            let options = selected(&destroy.selecting, Some(&destroy.dependents), Some(&destroy.guarding));
+            self.ended(deployment.destroy(&options, &confirm).await)
         }
         .await;
         let summary = watch.summary().unwrap_or_default();
@@ -182,7 +260,7 @@ impl App {
                 let found = count(drifted.len(), "resource");
                 refresh.yes || self.ask(&watch, &format!("Record what was found of {found} in the state?"))
             };
-            self.ended(deployment.refresh(&confirm).await)
+            self.ended(deployment.refresh(&selected(&refresh.selecting, None, None), &confirm).await)
         }
         .await;
         let summary = watch.summary().unwrap_or_default();
@@ -217,6 +295,8 @@ impl App {
             Ok(()) => 0,
             Err(failure) => failure.status(),
         };
+        watch.pause();
+        watch.trace.end();
         match (&watch.shows, &result) {
             (Shows::Json(json), result) => {
                 if let Err(failure) = result {
@@ -260,13 +340,13 @@ impl App {
         }
     }
 
-    fn say(&self, text: &str) {
+    pub(super) fn say(&self, text: &str) {
         if !self.json && self.verbosity > Verbosity::Quiet {
             note(text);
         }
     }
 
-    fn require_program(&self, command: &str) -> Result<(), Failure> {
+    pub(super) fn require_program(&self, command: &str) -> Result<(), Failure> {
         if self.program.is_some() {
             return Ok(());
         }

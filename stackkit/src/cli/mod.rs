@@ -5,12 +5,15 @@ mod config;
 mod deploy;
 mod error;
 mod graph;
+mod import;
+mod policy;
 mod prompt;
 mod secrets;
 mod show;
 mod signal;
 mod stack;
 mod state;
+mod trace;
 mod versions;
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -22,8 +25,9 @@ use clap::{CommandFactory as _, Parser as _};
 use tokio_util::sync::CancellationToken;
 
 pub use args::{
-    Applying, Args, Color, Command, Completions, ConfigCommand, Destroy, Global, Graph, GraphFormat, Outputs, Planning,
-    Preview, Refresh, SecretsCommand, StackCommand, StateCommand, Up,
+    Applying, Args, Color, Command, Completions, ConfigCommand, Dependents, Destroy, Global, Graph, GraphFormat,
+    Guarding, Import, Outputs, Planning, PolicyCommand, Preview, Refresh, SecretsCommand, Selecting, StackCommand,
+    StateCommand, Up,
 };
 
 use crate::cli::error::Failure;
@@ -96,12 +100,14 @@ async fn execute(program: Option<Program>, args: Args) -> u8 {
         Command::Up(options) => return app.up(options).await,
         Command::Destroy(options) => return app.destroy(options).await,
         Command::Refresh(options) => return app.refresh(options).await,
+        Command::Import(options) => app.import(options).await,
         Command::Outputs(options) => app.outputs(options).await,
         Command::State(command) => app.state_command(command).await,
         Command::Config(command) => app.config_command(command).await,
         Command::Secrets(command) => app.secrets_command(command).await,
         Command::Stack(command) => app.stack_command(command).await,
         Command::Graph(options) => app.graph(options).await,
+        Command::Policy(command) => app.policy_command(command).await,
         Command::Completions(options) => completions(options),
     };
     match result {

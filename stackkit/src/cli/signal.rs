@@ -1,8 +1,8 @@
 //! Signals: the first one lets running calls end and starts no new ones, the second one ends the process at once.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 type OnCancel = Box<dyn FnOnce() + Send>;
 
@@ -11,22 +11,40 @@ type OnCancel = Box<dyn FnOnce() + Send>;
 pub(crate) struct Signals {
     token: CancellationToken,
     waiting: Arc<Mutex<Vec<OnCancel>>>,
+    /// Ends the listening when nobody is left who would hear of it.
+    _alive: Option<Arc<DropGuard>>,
 }
 
 impl Signals {
-    /// Listens from now on. Must be called within the runtime.
+    /// Listens from now on, on a thread of its own: a provider that blocks all of the runtime's threads must not keep
+    /// anybody from stopping it.
     pub(crate) fn listen(token: CancellationToken) -> Self {
-        let signals = Self { token, waiting: Arc::default() };
-        let listening = signals.clone();
-        let Some(mut stream) = Stream::open() else { return signals };
-        tokio::spawn(async move {
-            stream.next().await;
-            listening.cancel();
-            stream.next().await;
-            // As safe as a kill: whatever is open is resolved by the next run.
-            std::process::exit(130);
-        });
-        signals
+        let signals = Self { token, waiting: Arc::default(), _alive: None };
+        let gone = CancellationToken::new();
+        let (opened, open) = mpsc::channel();
+        let (listening, ended) = (signals.clone(), gone.clone());
+        let listen = move || {
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
+            runtime.block_on(async {
+                let Some(mut stream) = Stream::open() else { return };
+                // Whoever waits for it may have given up waiting.
+                let _ = opened.send(());
+                tokio::select! {
+                    () = ended.cancelled() => return,
+                    () = stream.next() => listening.cancel(),
+                }
+                tokio::select! {
+                    () = ended.cancelled() => {}
+                    // As safe as a kill: whatever is open is resolved by the next run.
+                    () = stream.next() => std::process::exit(130),
+                }
+            });
+        };
+        if std::thread::Builder::new().name("signals".into()).spawn(listen).is_ok() {
+            // Without signals there is nothing to wait for: the thread has ended.
+            let _ = open.recv();
+        }
+        Self { _alive: Some(Arc::new(gone.drop_guard())), ..signals }
     }
 
     fn cancel(&self) {

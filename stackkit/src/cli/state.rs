@@ -55,6 +55,22 @@ impl App {
                 note(&format!("Dropped {} from the state; the real one was left alone", clean(urn.as_str())));
                 Ok(())
             }
+            StateCommand::Mv { resource, to, yes } => {
+                self.require_consent(*yes, "rename it in the state")?;
+                let urn = find(&deployment.state().await?, resource)?;
+                let new = Urn::parse(to).unwrap_or_else(|| Urn::new(urn.type_name(), to));
+                let question = format!("Rename {urn} to {new} in the state? What it stands for stays as it is.");
+                if !yes && !prompt::confirm(&question, &self.signals) {
+                    return Err(Failure::declined(self.signals.cancelled()));
+                }
+                deployment.rename(&urn, &new).await?;
+                note(&format!(
+                    "Renamed {} to {}; the program has to declare it so, or the next `up` deletes it",
+                    clean(urn.as_str()),
+                    clean(new.as_str())
+                ));
+                Ok(())
+            }
             StateCommand::Repair => {
                 match deployment.repair().await? {
                     true => note("Merged what an earlier run could not write; run `up` to go on"),
@@ -124,11 +140,13 @@ fn listed(record: &ResourceRecord) -> Json {
         "urn": record.urn.as_str(),
         "type": record.urn.type_name(),
         "name": record.urn.name(),
+        "path": record.urn.path(),
         "id": record.id,
         "status": status(record.status),
         "provider": record.provider,
         "instance": record.instance.to_string(),
         "protected": record.options.protect,
+        "hooks_due": record.options.hook_due.is_some(),
     })
 }
 
@@ -160,6 +178,7 @@ fn render_list(state: &State, paint: Paint) -> String {
         .into_iter()
         .map(|record| {
             let status = match record.status {
+                Status::Live if record.options.hook_due.is_some() => "hooks_due",
                 Status::Live => "",
                 other => status(other),
             };

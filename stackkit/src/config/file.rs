@@ -70,11 +70,20 @@ pub(crate) fn load(
 ) -> Result<BTreeMap<String, Value>, ConfigError> {
     let file = ConfigFile::read(dir, stack)?;
     let mut values = file.values(Some(sealer))?;
+    set(&mut values, overrides).map_err(|error| match error {
+        ConfigError::Key(key) if segments(&key).is_ok() => file.invalid(&key, "is set, and so is a part of it"),
+        other => other,
+    })?;
+    Ok(values)
+}
+
+/// Sets config values for one run.
+pub(crate) fn set(values: &mut BTreeMap<String, Value>, overrides: &[(String, String)]) -> Result<(), ConfigError> {
     for (key, text) in overrides {
         let segments = segments(key)?;
-        put(&mut values, &segments, scalar(text)).map_err(|()| file.invalid(key, "is set, and so is a part of it"))?;
+        put(values, &segments, scalar(text)).map_err(|()| ConfigError::Key(key.clone()))?;
     }
-    Ok(values)
+    Ok(())
 }
 
 /// The URL of the stack's own backend: `backend` in the `[state]` table. The file is committed and shown around, so a URL

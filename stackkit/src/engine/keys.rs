@@ -219,7 +219,8 @@ impl Deployment {
             .and_then(|file| file.resealed(&Sealer::new(old, &lineage), &Sealer::new(new, &lineage)))
             .map_err(config)?;
         let keys = files.header.next.take().map(|next| next.keys).unwrap_or_default();
-        let header = Header { lineage, data_key: new.id(), keys: keys.clone(), next: None, mac: String::new() }.sign(new);
+        let header =
+            Header { lineage, data_key: new.id(), keys: keys.clone(), next: None, mac: String::new() }.sign(new);
         header.write_with(&files.path, &text)?;
         Ok(Rotated { data_key: header.data_key, keys, removed: Vec::new(), resumed: false })
     }

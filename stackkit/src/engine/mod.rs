@@ -1,18 +1,22 @@
 //! The engine as a library: what the command line and embedding programs call.
 
 mod error;
+mod import;
 mod keys;
+mod reads;
+mod saved;
 pub(crate) mod session;
 mod versions;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
 pub use error::RunError;
+pub use import::{Adoption, ImportOptions};
 pub use keys::{Changed, Rotated};
 pub use versions::{ConfirmDiff, StateDiff};
 
@@ -21,17 +25,21 @@ use crate::catalog::Catalog;
 use crate::connections::{Connections, Connector, RealConnector};
 use crate::context::RunInfo;
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::durations::{Durations, Unknown};
 use crate::engine::session::{Missing, Session, Source, States};
 use crate::event::{Event, Listener, Operation, Summary};
 use crate::ids::Ids;
-use crate::plan::{Plan, PlanInput, PlanOptions, plan};
+use crate::options::Guard;
+use crate::plan::{Plan, PlanInput, PlanOptions, Retyped, Scope, plan, retyped};
 use crate::program::Program;
+use crate::read::{Given, Outside};
 use crate::refresh::Reality;
+use crate::saved::Saved;
 use crate::scrub::Scrubber;
 use crate::seal::KeyOptions;
 use crate::stack::Declarations;
 use crate::state::lease;
-use crate::state::model::{Change, Key, State};
+use crate::state::model::{Change, Key, Record, StackRecord, State};
 use crate::state::place::LinkedBackend;
 use crate::urn::Urn;
 
@@ -64,6 +72,11 @@ pub struct DeployOptions {
     pub fail_fast: bool,
     /// Whether reality is read before planning.
     pub refresh: bool,
+    /// How long calls are thought to take: of what is ready, the longest path goes first. Where nothing is known, every
+    /// call counts the same.
+    pub durations: Arc<dyn Durations>,
+    /// Whether [`Deployment::destroy`] runs the program, for the hooks around its deletions.
+    pub run_program: bool,
 }
 
 impl Default for DeployOptions {
@@ -80,6 +93,8 @@ impl Default for DeployOptions {
             parallel: DEFAULT_PARALLEL,
             fail_fast: false,
             refresh: true,
+            durations: Arc::new(Unknown),
+            run_program: false,
         }
     }
 }
@@ -102,6 +117,8 @@ pub struct Deployment {
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) ids: Arc<Ids>,
     pub(crate) settles: bool,
+    /// Outputs of other stacks, where a test gives them.
+    pub(crate) given: Arc<Given>,
 }
 
 impl std::fmt::Debug for Deployment {
@@ -139,6 +156,7 @@ impl Deployment {
             connector: Arc::new(RealConnector),
             ids: Arc::new(Ids::random()),
             settles: true,
+            given: Arc::default(),
         }
     }
 
@@ -152,8 +170,8 @@ impl Deployment {
     /// # Errors
     /// Everything wrong with the program or its configuration.
     pub async fn declare(&self) -> Result<Declarations, RunError> {
-        let session = self.source.open(&self.options.stack, Missing::Imagine).await?;
-        self.declarations(&session).await
+        let mut session = self.source.open(&self.options.stack, Missing::Imagine).await?;
+        self.declarations(&mut session).await
     }
 
     /// Plans what `up` would do. Takes no lock and persists nothing.
@@ -161,17 +179,28 @@ impl Deployment {
     /// # Errors
     /// Everything that is wrong or refused, together; keys or state that cannot be read.
     pub async fn preview(&self, options: &PlanOptions) -> Result<Arc<Plan>, RunError> {
+        self.look(options, None).await
+    }
+
+    async fn look(&self, options: &PlanOptions, save: Option<&Path>) -> Result<Arc<Plan>, RunError> {
         let started = Instant::now();
         self.begin(Operation::Preview);
-        let mut session = self.source.open(&self.options.stack, Missing::Imagine).await?;
-        let declared = self.declarations(&session).await?;
-        let mut run = Run::new(self, &mut session)?;
+        // Nothing can be sealed without a key.
+        let missing = if save.is_some() { Missing::Make } else { Missing::Imagine };
+        let mut session = self.source.open(&self.options.stack, missing).await?;
+        self.tell_of_key(&session);
+        let declared = self.declarations(&mut session).await?;
+        let mut run = Run::new(self, &mut session, &declared)?;
         run.owner_check()?;
-        run.resolve_open(&declared, false).await?;
+        self.looking(run.read_ahead(&declared)).await?;
+        self.looking(run.resolve_open(&declared, false)).await?;
         if self.options.refresh {
-            run.refresh(&declared).await?;
+            self.looking(run.refresh_to_plan(&declared, options)).await?;
         }
         let (plan, _) = run.plan(&declared, options, Operation::Preview).await?;
+        if let Some(file) = save {
+            self.seal_plan(file, options, &session, &declared, &plan)?;
+        }
         let mut summary = plan.summary();
         summary.duration = started.elapsed();
         self.options.listener.event(&Event::Finished { summary });
@@ -188,14 +217,15 @@ impl Deployment {
         self.begin(Operation::Up);
         let mut session = self.source.open(&self.options.stack, Missing::Make).await?;
         self.tell_of_key(&session);
-        let declared = self.declarations(&session).await?;
+        let declared = self.declarations(&mut session).await?;
         session.lock("up").await?;
-        let result = self.change(session, declared, options, confirm, Operation::Up, started).await;
+        let result = self.change(session, declared, options, confirm, Operation::Up, started, None).await;
         lease::settled().await;
         result
     }
 
-    /// Deletes everything in the state. The program is not run.
+    /// Deletes everything in the state. The program is not run, except for its hooks where
+    /// [`DeployOptions::run_program`] says so.
     ///
     /// # Errors
     /// As [`Deployment::up`].
@@ -203,31 +233,44 @@ impl Deployment {
         let started = Instant::now();
         self.begin(Operation::Destroy);
         let mut session = self.source.open(&self.options.stack, Missing::Refuse).await?;
+        let declared = match self.options.run_program {
+            true => self.declarations(&mut session).await?.for_hooks_only(),
+            false => Declarations::default(),
+        };
         session.lock("destroy").await?;
-        let result = self.change(session, Declarations::default(), options, confirm, Operation::Destroy, started).await;
+        let result = self.change(session, declared, options, confirm, Operation::Destroy, started, None).await;
         lease::settled().await;
         result
     }
 
-    /// Lets the state follow reality.
+    /// Lets the state follow reality: all of it, or what the targets and excludes of the options select.
     ///
     /// # Errors
-    /// When something cannot be read; the state is then as before.
-    pub async fn refresh(&self, confirm: &(dyn Fn(&[Urn]) -> bool + Send + Sync)) -> Result<Summary, RunError> {
+    /// When something cannot be read; the state is then as before. [`RunError::Cancelled`] when the run was cancelled
+    /// before all was read; what was read is recorded.
+    pub async fn refresh(
+        &self,
+        options: &PlanOptions,
+        confirm: &(dyn Fn(&[Urn]) -> bool + Send + Sync),
+    ) -> Result<Summary, RunError> {
         let started = Instant::now();
+        let options = &PlanOptions { operation: Some(Operation::Refresh), ..options.clone() };
         self.begin(Operation::Refresh);
         let mut session = self.source.open(&self.options.stack, Missing::Refuse).await?;
         let declared = match self.program {
-            Some(_) => self.declarations(&session).await?,
+            Some(_) => self.declarations(&mut session).await?,
             None => Declarations::default(),
         };
         session.lock("refresh").await?;
-        let mut run = Run::new(self, &mut session)?;
+        let mut run = Run::new(self, &mut session, &declared)?;
         run.owner_check()?;
         run.rescue_check()?;
+        run.read_for_settings(&declared).await?;
         run.resolve_open(&declared, true).await?;
+        run.check_selection(&declared, options)?;
+        let scope = run.scope(&declared, options);
         let before = run.session.state.clone();
-        run.refresh(&declared).await?;
+        let unread = run.refresh(&declared, options).await?;
         let mut summary = Summary::default();
         let mut touched = Vec::new();
         for (instance, record) in &before.resources {
@@ -240,9 +283,13 @@ impl Deployment {
                     summary.update += 1;
                     touched.push(record.urn.clone());
                 }
+                Some(_) if scope.as_ref().is_some_and(|scope| !scope.has(*instance)) => summary.left_out += 1,
                 Some(_) => summary.same += 1,
             }
         }
+        summary.same = summary.same.saturating_sub(unread);
+        summary.skipped = unread;
+        summary.cancelled = unread > 0;
         let asked = Instant::now();
         if !touched.is_empty() && !confirm(&touched) {
             return Err(RunError::Declined);
@@ -252,7 +299,7 @@ impl Deployment {
         session.store.fold().await?;
         summary.duration = started.elapsed();
         self.options.listener.event(&Event::Finished { summary: summary.clone() });
-        Ok(summary)
+        if summary.cancelled { Err(RunError::Cancelled(summary)) } else { Ok(summary) }
     }
 
     /// The state as it is recorded.
@@ -306,6 +353,21 @@ impl Deployment {
                 Diagnostic::invalid("the state has no such resource").on(urn).help("`state list` shows what there is"),
             ));
         }
+        session.store.commit(&changes).await?;
+        session.store.fold().await?;
+        Ok(())
+    }
+
+    /// Renames a resource in the state, with everything in it that refers to the old name. The real one is left alone,
+    /// and the program has to declare it under the new name from then on.
+    ///
+    /// # Errors
+    /// When the state does not have the old name or has the new one already, when the types differ, or when a call on
+    /// the resource is open.
+    pub async fn rename(&self, old: &Urn, new: &Urn) -> Result<(), RunError> {
+        let mut session = self.source.open(&self.options.stack, Missing::Refuse).await?;
+        session.lock("state mv").await?;
+        let changes = crate::state::renamed(&session.state, old, new).map_err(RunError::one)?;
         session.store.commit(&changes).await?;
         session.store.fold().await?;
         Ok(())
@@ -366,6 +428,20 @@ impl Deployment {
         self.options.listener.event(&Event::Started { operation, stack: self.options.stack.clone() });
     }
 
+    /// Looks at what is there, and gives that up at once when the run is cancelled: nothing has been touched yet.
+    async fn looking<T>(&self, look: impl Future<Output = Result<T, RunError>>) -> Result<T, RunError> {
+        tokio::select! {
+            biased;
+            result = look => result,
+            () = self.options.cancel.cancelled() => {
+                let summary = Summary { cancelled: true, ..Summary::default() };
+                self.options.listener.event(&Event::Cancelling { running: 0 });
+                self.options.listener.event(&Event::Finished { summary: summary.clone() });
+                Err(RunError::Cancelled(summary))
+            }
+        }
+    }
+
     fn tell_of_key(&self, session: &Session) {
         if let Some(path) = &session.new_key_file {
             let message = format!(
@@ -376,12 +452,31 @@ impl Deployment {
         }
     }
 
-    async fn declarations(&self, session: &Session) -> Result<Declarations, RunError> {
+    async fn declarations(&self, session: &mut Session) -> Result<Declarations, RunError> {
         let Some(program) = self.program else { return Ok(Declarations::default()) };
-        let dir = std::path::absolute(&self.options.dir).unwrap_or_else(|_| self.options.dir.clone());
-        Ok(program.declare(&self.options.stack, &dir, session.config.clone()).await?)
+        let info = self.info(session);
+        let scrubber = Scrubber::default();
+        scrubber.learn_all(session.config.values());
+        let (catalog, connector) = (Arc::clone(&self.catalog), Arc::clone(&self.connector));
+        let outside = Arc::new(Outside::new(catalog, connector, Arc::clone(&info), &session.state, scrubber));
+        let (stack, config) = (&self.options.stack, session.config.clone());
+        let declared = program.declare_with(stack, &info.dir, config, Some(Arc::clone(&outside))).await;
+        // A program that keeps the stack somewhere keeps its connections too; the run then opens its own.
+        session.outside = Arc::into_inner(outside);
+        Ok(declared?)
     }
 
+    fn info(&self, session: &Session) -> Arc<RunInfo> {
+        let options = &self.options;
+        Arc::new(RunInfo {
+            stack: options.stack.clone(),
+            lineage: session.store.lineage().to_owned(),
+            dir: std::path::absolute(&options.dir).unwrap_or_else(|_| options.dir.clone()),
+            settles: self.settles,
+        })
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "what a run is about, each of another kind")]
     async fn change(
         &self,
         mut session: Session,
@@ -390,15 +485,20 @@ impl Deployment {
         confirm: Confirm<'_>,
         operation: Operation,
         started: Instant,
+        saved: Option<&Saved>,
     ) -> Result<Summary, RunError> {
-        let mut run = Run::new(self, &mut session)?;
+        let mut run = Run::new(self, &mut session, &declared)?;
         run.owner_check()?;
         run.rescue_check()?;
-        run.resolve_open(&declared, true).await?;
+        self.looking(run.read_ahead(&declared)).await?;
+        self.looking(run.resolve_open(&declared, true)).await?;
         if self.options.refresh && operation == Operation::Up {
-            run.refresh(&declared).await?;
+            self.looking(run.refresh_to_plan(&declared, options)).await?;
         }
         let (plan, imports) = run.plan(&declared, options, operation).await?;
+        if let Some(saved) = saved {
+            saved.check_plan(&plan).map_err(RunError::one)?;
+        }
         let nothing = plan.steps.node_count() == 0 && !plan.has_changes();
         run.check_connections(&declared, &plan).await?;
         // A run is not slow because a person thought about it.
@@ -407,6 +507,9 @@ impl Deployment {
             return Err(RunError::Declined);
         }
         let started = started + asked.elapsed();
+        if operation == Operation::Up {
+            run.note_guard(&declared);
+        }
         run.commit_unsaved().await?;
         let mut summary = plan.summary();
         let mut unsaved = None;
@@ -439,30 +542,26 @@ struct Run<'a> {
     connections: Connections,
     scrubber: Scrubber,
     info: Arc<RunInfo>,
+    /// What the program renames to another type.
+    retyped: Retyped,
     /// Changes that are in the state and not durable yet: what a refresh found is recorded when the run goes ahead.
     unsaved: Vec<Change>,
 }
 
 impl<'a> Run<'a> {
-    fn new(deployment: &'a Deployment, session: &'a mut Session) -> Result<Self, RunError> {
-        session.upgrade(&deployment.catalog).map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
-        let scrubber = Scrubber::default();
-        scrubber.learn_all(session.config.values());
-        let options = &deployment.options;
-        let info = RunInfo {
-            stack: options.stack.clone(),
-            lineage: session.store.lineage().to_owned(),
-            dir: std::path::absolute(&options.dir).unwrap_or_else(|_| options.dir.clone()),
-            settles: deployment.settles,
+    fn new(deployment: &'a Deployment, session: &'a mut Session, declared: &Declarations) -> Result<Self, RunError> {
+        let retyped = retyped(declared, &session.state);
+        session.upgrade(&deployment.catalog, &retyped).map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
+        let info = deployment.info(session);
+        let (connections, scrubber) = match session.outside.take() {
+            Some(outside) => outside.into_parts(),
+            None => {
+                let (catalog, connector) = (Arc::clone(&deployment.catalog), Arc::clone(&deployment.connector));
+                (Connections::new(catalog, connector), Scrubber::default())
+            }
         };
-        Ok(Self {
-            deployment,
-            session,
-            connections: Connections::new(Arc::clone(&deployment.catalog), Arc::clone(&deployment.connector)),
-            scrubber,
-            info: Arc::new(info),
-            unsaved: Vec::new(),
-        })
+        scrubber.learn_all(session.config.values());
+        Ok(Self { deployment, session, connections, scrubber, info, retyped, unsaved: Vec::new() })
     }
 
     /// A stack belongs to one program: another one would plan to delete everything in it.
@@ -506,6 +605,7 @@ impl<'a> Run<'a> {
             scrubber: &self.scrubber,
             info: Arc::clone(&self.info),
             parallel: self.deployment.options.parallel,
+            cancel: self.deployment.options.cancel.clone(),
         };
         (reality, &mut self.session.state)
     }
@@ -523,14 +623,55 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    async fn refresh(&mut self, declared: &Declarations) -> Result<(), RunError> {
+    /// Reads what is there, and returns how much of it was not read because the run was cancelled.
+    async fn refresh(&mut self, declared: &Declarations, options: &PlanOptions) -> Result<usize, RunError> {
         if self.session.state.resources.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
+        let scope = self.scope(declared, options);
+        let retyped = self.retyped.clone();
         let (mut reality, state) = self.reality(declared);
-        let changes = reality.refresh(state).await.map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
+        let (changes, unread) = reality
+            .refresh(state, scope.as_ref(), &retyped)
+            .await
+            .map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
         self.unsaved.extend(changes);
+        Ok(unread)
+    }
+
+    /// [`Run::refresh`] on the way to a plan, which is not made of what was read in part.
+    async fn refresh_to_plan(&mut self, declared: &Declarations, options: &PlanOptions) -> Result<(), RunError> {
+        let unread = self.refresh(declared, options).await?;
+        if unread > 0 {
+            let summary = Summary { cancelled: true, skipped: unread, ..Summary::default() };
+            self.deployment.options.listener.event(&Event::Finished { summary: summary.clone() });
+            return Err(RunError::Cancelled(summary));
+        }
         Ok(())
+    }
+
+    /// That every glob of a refresh, which makes no plan, selects something.
+    fn check_selection(&self, declared: &Declarations, options: &PlanOptions) -> Result<(), RunError> {
+        let state = &self.session.state;
+        let wrong = Scope::check(declared, state, &self.deployment.catalog, options);
+        if wrong.is_empty() { Ok(()) } else { Err(RunError::Diagnostics(Diagnostics(wrong))) }
+    }
+
+    fn scope(&self, declared: &Declarations, options: &PlanOptions) -> Option<Scope> {
+        Scope::of(declared, &self.session.state, &self.deployment.catalog, options)
+    }
+
+    /// Records what the program refuses, for commands that do not run it.
+    fn note_guard(&mut self, declared: &Declarations) {
+        let Some(program) = self.deployment.program else { return };
+        let recorded = self.session.state.stack.as_ref();
+        if recorded.map(|stack| &stack.guard).unwrap_or(&Guard::default()) == &declared.guard {
+            return;
+        }
+        let stack = StackRecord { program: program.name().to_owned(), guard: declared.guard.clone() };
+        let change = Change::Put(Record::Stack(stack));
+        self.session.state.apply(change.clone());
+        self.unsaved.push(change);
     }
 
     async fn check_connections(&mut self, declared: &Declarations, plan: &Plan) -> Result<(), RunError> {
@@ -553,16 +694,27 @@ impl<'a> Run<'a> {
         // Whatever the plan says is of what the program and the state hold; none of their secrets may be in it.
         for resource in &declared.resources {
             self.scrubber.learn_all(&resource.values);
+            self.scrubber.learn_all(&resource.options().replace_trigger);
         }
         for record in self.session.state.resources.values() {
             self.scrubber.learn_all(record.inputs.values().chain(record.outputs.values()).chain(record.seen.values()));
+            self.scrubber.learn_all(&record.options.replace_trigger);
         }
         self.scrubber.learn_all(self.session.state.outputs.values());
+        let scope = self.scope(declared, options);
         let (mut reality, state) = self.reality(declared);
-        let imports = reality.imports(state).await.map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
+        let imports =
+            reality.imports(state, scope.as_ref()).await.map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
         let options = PlanOptions { operation: Some(operation), ..options.clone() };
-        let (state, catalog) = (&self.session.state, &*self.deployment.catalog);
-        let mut plan = plan(&PlanInput { declared, state, catalog, imports: &imports, options: &options });
+        let mut plan = loop {
+            let (state, catalog) = (&self.session.state, &*self.deployment.catalog);
+            let mut plan = plan(&PlanInput { declared, state, catalog, imports: &imports, options: &options });
+            // What the plan found to be settled may be what a read waits for.
+            match std::mem::take(&mut plan.ready) {
+                ready if ready.is_empty() => break plan,
+                ready => self.read(declared, ready).await?,
+            }
+        };
         for node in &mut plan.nodes {
             for reason in &mut node.reasons {
                 *reason = self.scrubber.scrub(reason);
@@ -572,8 +724,16 @@ impl<'a> Run<'a> {
             diagnostic.message = self.scrubber.scrub(&diagnostic.message);
             diagnostic.help = diagnostic.help.as_deref().map(|help| self.scrubber.scrub(help));
         }
+        for advice in &mut plan.advice {
+            advice.message = self.scrubber.scrub(&advice.message);
+        }
         let plan = Arc::new(plan);
         self.deployment.options.listener.event(&Event::Planned { plan: Arc::clone(&plan) });
+        for advice in &plan.advice {
+            let (urn, message) = (advice.urn.clone(), advice.message.clone());
+            let policy = advice.policy.clone().unwrap_or_default();
+            self.deployment.options.listener.event(&Event::Advice { policy, urn, message });
+        }
         if plan.diagnostics.is_empty() {
             Ok((plan, imports))
         } else {
@@ -603,6 +763,7 @@ impl<'a> Run<'a> {
             cancel: options.cancel.clone(),
             limits: Limits { parallel: options.parallel.max(1), fail_fast: options.fail_fast },
             program: self.deployment.program.map_or("", |program| program.name()),
+            durations: &*options.durations,
         })
         .await
     }

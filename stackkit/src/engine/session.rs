@@ -9,6 +9,8 @@ use crate::catalog::{Catalog, TypeEntry};
 use crate::context::BoxFuture;
 use crate::diagnostic::Diagnostic;
 use crate::engine::RunError;
+use crate::plan::{Retyped, type_of};
+use crate::read::Outside;
 use crate::schema::Role;
 use crate::seal::{self, Header, KeyOptions, Sealer, config_path};
 use crate::state::backend::{Backend, Holder, Lease, Loaded};
@@ -73,6 +75,8 @@ pub(crate) struct Session {
     /// The key file, if opening the stack made one.
     pub(crate) new_key_file: Option<PathBuf>,
     pub(crate) rescue: PathBuf,
+    /// Connections that the program opened already.
+    pub(crate) outside: Option<Outside>,
 }
 
 impl Source {
@@ -82,7 +86,7 @@ impl Source {
             Source::Given { backend, sealer, config } => {
                 let (store, state) = Store::open(Arc::clone(backend), Arc::clone(sealer)).await?;
                 let rescue = std::env::temp_dir().join(format!("stackkit-{}.rescue", sealer.lineage()));
-                Ok(Session { store, state, config: config.clone(), new_key_file: None, rescue })
+                Ok(Session { store, state, config: config.clone(), new_key_file: None, rescue, outside: None })
             }
             Source::Files { dir, states, keys, overrides } => {
                 let place = states.place(dir, Some(stack)).await?;
@@ -101,7 +105,7 @@ impl Source {
                     .map_err(|error| RunError::Config(error.to_string()))?;
                 let sealer = Arc::new(newer.unwrap_or(sealer));
                 let (store, state) = Store::open(backend, sealer).await?;
-                Ok(Session { store, state, config, new_key_file, rescue })
+                Ok(Session { store, state, config, new_key_file, rescue, outside: None })
             }
         }
     }
@@ -170,17 +174,17 @@ impl Session {
     pub(crate) async fn lock(&mut self, operation: &str) -> Result<(), RunError> {
         // What an earlier run of this process dropped may still be on its way back.
         lease::settled().await;
-        if self.store.lock(holder(operation)).await? {
-            self.state = self.store.state().clone();
+        if let Some(state) = self.store.lock(holder(operation)).await? {
+            self.state = state;
         }
         Ok(())
     }
 
     /// Brings records of older schema versions to the present one.
-    pub(crate) fn upgrade(&mut self, catalog: &Catalog) -> Result<(), Vec<Diagnostic>> {
+    pub(crate) fn upgrade(&mut self, catalog: &Catalog, retyped: &Retyped) -> Result<(), Vec<Diagnostic>> {
         let mut problems = Vec::new();
         for record in self.state.resources.values_mut() {
-            let Some(entry) = catalog.get(record.urn.type_name()) else { continue };
+            let Some(entry) = catalog.get(type_of(record, retyped)) else { continue };
             let (from, to) = (record.schema_version, entry.schema.version);
             if from > to {
                 problems.push(

@@ -7,7 +7,7 @@ use crate::engine::session::{Missing, Session, Source};
 use crate::engine::{Deployment, RunError};
 use crate::state::backend::{BackendError, Holder, Position, Version, snapshot_position};
 use crate::state::model::{Change, State};
-use crate::state::{StateError, Store, place};
+use crate::state::{StateError, Store, lease, place};
 use crate::urn::Urn;
 
 /// How one recorded state differs from another, by the names of resources.
@@ -79,6 +79,12 @@ impl Deployment {
     /// # Errors
     /// As [`Deployment::diff_version`]; [`RunError::Declined`].
     pub async fn rollback(&self, id: &str, confirm: ConfirmDiff<'_>) -> Result<StateDiff, RunError> {
+        let result = self.roll_back(id, confirm).await;
+        lease::settled().await;
+        result
+    }
+
+    async fn roll_back(&self, id: &str, confirm: ConfirmDiff<'_>) -> Result<StateDiff, RunError> {
         let mut session = self.existing().await?;
         session.lock("state rollback").await?;
         let (_, old) = version(&session, id).await?;
@@ -99,6 +105,12 @@ impl Deployment {
     /// # Errors
     /// When it is damaged or of another stack; [`RunError::Declined`]; when the state cannot be written.
     pub async fn import_state(&self, text: &str, confirm: ConfirmDiff<'_>) -> Result<StateDiff, RunError> {
+        let result = self.take_in(text, confirm).await;
+        lease::settled().await;
+        result
+    }
+
+    async fn take_in(&self, text: &str, confirm: ConfirmDiff<'_>) -> Result<StateDiff, RunError> {
         let mut session = self.existing().await?;
         session.lock("state import").await?;
         let imported = session.store.read_snapshot(text.as_bytes(), "what is imported")?;
@@ -121,6 +133,12 @@ impl Deployment {
     /// When the other place holds another state of the stack already; when either cannot be written. The state is then
     /// where it was.
     pub async fn move_state(&self, url: &str) -> Result<(String, bool), RunError> {
+        let result = self.carry_to(url).await;
+        lease::settled().await;
+        result
+    }
+
+    async fn carry_to(&self, url: &str) -> Result<(String, bool), RunError> {
         let Source::Files { dir, states, .. } = &self.source else {
             return Err(RunError::one(Diagnostic::invalid("this state has no URL")));
         };
@@ -149,7 +167,7 @@ impl Deployment {
             ));
         }
         let (again, state) = Store::open(target.clone(), session.store.sealer().clone()).await?;
-        if state != *session.store.state() || again.fingerprint() != session.store.fingerprint() {
+        if state != session.state || again.fingerprint() != session.store.fingerprint() {
             return Err(StateError::Backend(BackendError::Corrupt(format!(
                 "what was written to {} reads otherwise: the state stays where it was",
                 target.describe()
@@ -172,8 +190,8 @@ impl Deployment {
         wanted: &State,
         confirm: ConfirmDiff<'_>,
     ) -> Result<StateDiff, RunError> {
-        let diff = StateDiff::between(session.store.state(), wanted);
-        let changes = changes(session.store.state(), wanted);
+        let diff = StateDiff::between(&session.state, wanted);
+        let changes = changes(&session.state, wanted);
         if changes.is_empty() {
             return Ok(diff);
         }

@@ -8,6 +8,7 @@ mod svg;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::plan::{dependencies, protected};
+use crate::read::Behind;
 use crate::stack::Declarations;
 use crate::state::model::{State, Status};
 use crate::value::{Expr, Value};
@@ -71,11 +72,12 @@ impl Graph {
         }
         // Circles and unknown names are what `preview` reports; a drawing shows what there is.
         let all = dependencies(declared, &mut Vec::new());
+        let behind = Behind::of(declared);
         for (user, used) in all.iter().enumerate() {
             let mut via: BTreeMap<u32, Vec<&'static str>> = BTreeMap::new();
             if let Some(resource) = declared.resources.get(user) {
                 for (field, value) in resource.schema.fields.iter().zip(&resource.values) {
-                    value.references(&mut |to| {
+                    behind.resources(value, &mut |to| {
                         let fields = via.entry(to).or_default();
                         if fields.last() != Some(&field.name) {
                             fields.push(field.name);
@@ -90,7 +92,7 @@ impl Graph {
         for output in &declared.outputs {
             let to = graph.output(&output.name, is_secret(&output.value, declared));
             let mut used = Vec::new();
-            output.value.references(&mut |from| used.push(from as usize));
+            behind.resources(&output.value, &mut |from| used.push(from as usize));
             used.sort_unstable();
             used.dedup();
             graph.edges.extend(used.into_iter().map(|from| Edge { from, to, via: Vec::new() }));

@@ -38,7 +38,7 @@ fn short(node: &Node) -> &str {
 
 pub(super) fn dot(graph: &Graph) -> String {
     let mut out = format!(
-        "digraph {} {{\n  rankdir=LR;\n  node [shape=box, style=\"rounded,filled\", fillcolor=white, fontname=\"sans-serif\", fontsize=11];\n  edge [color=\"#8a94a6\", arrowsize=0.7];\n",
+        "digraph {} {{\n  rankdir=LR;\n  graph [style=rounded, color=\"#c3ccd9\", labeljust=l, fontcolor=\"#5c6b80\", fontname=\"sans-serif\", fontsize=11];\n  node [shape=box, style=\"rounded,filled\", fillcolor=white, fontname=\"sans-serif\", fontsize=11];\n  edge [color=\"#8a94a6\", arrowsize=0.7];\n",
         quoted(&graph.title)
     );
     let mut clusters = 0;

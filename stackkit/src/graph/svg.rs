@@ -22,6 +22,7 @@ font-family:ui-sans-serif,system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica N
 .paper{fill:var(--paper)}.title{font-size:17px;font-weight:650;fill:var(--ink)}.sub{font-size:12px;fill:var(--soft)}\
 .node .box{fill:var(--box);stroke:var(--edge);stroke-width:1}.node .bar{stroke:none}\
 .node .type{font-size:10.5px;fill:var(--soft)}.node .name{font-size:13px;font-weight:600;fill:var(--ink)}\
+.node .in{font-weight:400;fill:var(--soft)}\
 .node .note{font-size:9.5px;fill:var(--soft);text-anchor:end}\
 .output .box{fill:none;stroke:var(--line);stroke-dasharray:4 3}\
 .edge{fill:none;stroke:var(--line);stroke-width:1.4}.tip{fill:var(--line)}";
@@ -29,15 +30,31 @@ font-family:ui-sans-serif,system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica N
 /// Colours of services and their services, by the order in which they appear.
 const COLORS: [&str; 8] = ["#3b82f6", "#f59e0b", "#10b981", "#8b5cf6", "#ef4444", "#06b6d4", "#ec4899", "#84cc16"];
 
-fn label(node: &Node) -> (String, String) {
-    (shorten(&node.type_name, LONGEST).into_owned(), shorten(&node.name, LONGEST).into_owned())
+/// Type, component and name. Of a long path the end says most.
+fn label(node: &Node) -> (String, String, String) {
+    let type_name = shorten(&node.type_name, LONGEST).into_owned();
+    let slash = if node.kind == Kind::Resource { node.name.rfind('/').map_or(0, |at| at + 1) } else { 0 };
+    let (path, name) = node.name.split_at(slash);
+    let name = shorten(name, LONGEST).into_owned();
+    let room = LONGEST.saturating_sub(name.chars().count());
+    let length = path.chars().count();
+    let path = match length <= room {
+        true => path.to_owned(),
+        // What is left of it begins with a whole name.
+        false => {
+            let end =
+                path.char_indices().nth(length - room.saturating_sub(2).min(length)).map_or("", |(at, _)| &path[at..]);
+            end.split_once('/').map_or_else(String::new, |(_, whole)| format!("…/{whole}"))
+        }
+    };
+    (type_name, path, name)
 }
 
 fn box_width(node: &Node) -> f64 {
-    let (type_name, name) = label(node);
+    let (type_name, path, name) = label(node);
     let note = node.note.map_or(0, |note| note.len() + 3) as f64 * 5.4;
     let above = type_name.chars().count() as f64 * TYPE_CHAR + note;
-    let below = name.chars().count() as f64 * NAME_CHAR;
+    let below = (path.chars().count() + name.chars().count()) as f64 * NAME_CHAR;
     let below = if node.kind == Kind::Output { below + note } else { below };
     (above.max(below) + 30.0).clamp(96.0, 320.0).ceil()
 }
@@ -128,7 +145,8 @@ fn draw_edges(graph: &Graph, layout: &Layout, out: &mut String) {
 fn draw_node(index: usize, node: &Node, at: (f64, f64), width: f64, color: &str, out: &mut String) {
     let (x, middle) = at;
     let y = middle - SPACING.height / 2.0;
-    let (type_name, name) = label(node);
+    let (type_name, path, name) = label(node);
+    let path = if path.is_empty() { path } else { format!("<tspan class=\"in\">{}</tspan>", escape(&path)) };
     let mut title =
         if node.type_name.is_empty() { node.name.clone() } else { format!("{}::{}", node.type_name, node.name) };
     if let Some(id) = &node.id {
@@ -145,7 +163,7 @@ fn draw_node(index: usize, node: &Node, at: (f64, f64), width: f64, color: &str,
         Kind::Resource => {
             let _ = write!(
                 out,
-                "<rect class=\"box\" width=\"{width:.0}\" height=\"{height}\" rx=\"8\"/><rect class=\"bar\" fill=\"{color}\" x=\"9\" y=\"10\" width=\"4\" height=\"{:.0}\" rx=\"2\"/><text class=\"type\" x=\"20\" y=\"18\">{}</text><text class=\"name\" x=\"20\" y=\"35\">{}</text>",
+                "<rect class=\"box\" width=\"{width:.0}\" height=\"{height}\" rx=\"8\"/><rect class=\"bar\" fill=\"{color}\" x=\"9\" y=\"10\" width=\"4\" height=\"{:.0}\" rx=\"2\"/><text class=\"type\" x=\"20\" y=\"18\">{}</text><text class=\"name\" x=\"20\" y=\"35\">{path}{}</text>",
                 height - 20.0,
                 escape(&type_name),
                 escape(&name)

@@ -27,6 +27,7 @@ fn dot_is_grouped_and_quoted() {
         graph().to_dot(),
         r##"digraph "dev" {
   rankdir=LR;
+  graph [style=rounded, color="#c3ccd9", labeljust=l, fontcolor="#5c6b80", fontname="sans-serif", fontsize=11];
   node [shape=box, style="rounded,filled", fillcolor=white, fontname="sans-serif", fontsize=11];
   edge [color="#8a94a6", arrowsize=0.7];
   n0 [label="aws:ec2:Vpc\nmain"];
@@ -71,9 +72,11 @@ fn pictures_are_well_formed_and_name_everything() {
         }
         assert!(!picture.contains("NaN") && !picture.contains("inf"), "{picture}");
     }
+    // The component stands before the name, and apart from it.
+    assert!(graph().to_svg().contains("<tspan class=\"in\">net/</tspan>a</text>"));
     // Every element of the picture is closed.
     let svg = graph().to_svg();
-    for element in ["g", "svg", "text", "title", "style"] {
+    for element in ["g", "svg", "text", "tspan", "title", "style"] {
         let opened = svg.matches(&format!("<{element}>")).count() + svg.matches(&format!("<{element} ")).count();
         assert_eq!(opened, svg.matches(&format!("</{element}>")).count(), "{element}");
     }

@@ -9,6 +9,9 @@
 //! | [`SelfSignedCert`], [`CertRequest`], [`SignedCert`] | certificates that renew themselves | |
 //! | [`Command`] | programs that make, change and delete something | |
 //!
+//! Looked up by `stack.lookup(…)` and `stack.look_up(…)`: [`Environment`] a variable of the process, [`ReadFile`] a text
+//! file that somebody else writes.
+//!
 //! Relative paths are taken from the stack's folder, so that a project can be moved as a whole. None of these types is
 //! stateful: what they make is either in the state or can be made again.
 //!
@@ -30,12 +33,14 @@ mod certificate;
 mod command;
 mod directory;
 mod disk;
+mod environment;
 mod file;
 mod mode;
 mod process;
 mod random;
 mod random_id;
 mod random_password;
+mod read_file;
 mod secret_file;
 mod self_signed_cert;
 mod signed_cert;
@@ -47,10 +52,12 @@ pub use self::cert_request::{CertRequest, CertRequestArgs, CertRequestOutputs, C
 pub use self::certificate::KeyPurpose;
 pub use self::command::{Command, CommandArgs, CommandOutputs, CommandState};
 pub use self::directory::{Directory, DirectoryArgs, DirectoryOutputs, DirectoryState};
+pub use self::environment::{Environment, EnvironmentArgs, EnvironmentOutputs, EnvironmentState};
 pub use self::file::{File, FileArgs, FileOutputs, FileState};
 pub use self::mode::Mode;
 pub use self::random_id::{RandomId, RandomIdArgs, RandomIdOutputs, RandomIdState};
 pub use self::random_password::{RandomPassword, RandomPasswordArgs, RandomPasswordOutputs, RandomPasswordState};
+pub use self::read_file::{ReadFile, ReadFileArgs, ReadFileOutputs, ReadFileState};
 pub use self::secret_file::{SecretFile, SecretFileArgs, SecretFileOutputs, SecretFileState};
 pub use self::self_signed_cert::{SelfSignedCert, SelfSignedCertArgs, SelfSignedCertOutputs, SelfSignedCertState};
 pub use self::signed_cert::{SignedCert, SignedCertArgs, SignedCertOutputs, SignedCertState};

@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
 use crate::plan::departed::{departed_nodes, owned};
-use crate::plan::diff::{Diff, FieldChange, desired_inputs, diff};
+use crate::plan::diff::{Diff, FieldChange, TRIGGER, desired_inputs, diff, trigger, was_never_told};
 use crate::plan::guard::{guard, refused_by_protection};
+use crate::plan::reads::open_reads;
+use crate::plan::select::Selection;
 use crate::plan::values::record_values;
-use crate::plan::{Action, Known, Plan, PlanInput, PlanNode, PlannedOutput, order};
+use crate::plan::{Action, Glob, Known, Plan, PlanInput, PlanNode, PlannedOutput, order};
 use crate::resource::Values;
 use crate::schema::{Role, Schema};
 use crate::stack::{Declarations, Declared};
-use crate::state::model::{Instance, ResourceRecord, Status};
+use crate::state::model::{Instance, ResourceRecord, State, Status};
 use crate::urn::Urn;
 use crate::value::Value;
 
@@ -57,13 +59,20 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     let mut diagnostics = Vec::new();
     let dependencies = order::dependencies(input.declared, &mut diagnostics);
     let sequence = order::sequence(input.declared, &dependencies, &mut diagnostics);
-    let current = Current::of(input, &mut diagnostics);
+    let current = Current::of(input.declared, input.state, &mut diagnostics);
+    let selection = Selection::of(input, &current, &dependencies, &mut diagnostics);
 
     let count = input.declared.resources.len();
     let mut known: Vec<Values> = vec![Values::new(); count];
     let mut nodes: Vec<Option<PlanNode>> = vec![None; count];
     for index in sequence {
-        let node = declared_node(input, &current, &dependencies, &mut known, &nodes, index, &mut diagnostics);
+        let selected = selection.as_ref().is_none_or(|selection| selection.has_declared(index));
+        let mut node = if selected {
+            declared_node(input, &current, &dependencies, &mut known, &nodes, index, &mut diagnostics)
+        } else {
+            left_out(input, &current, &mut known, index)
+        };
+        node.reasons.extend(selection.as_ref().and_then(|selection| selection.reason(&node)).map(str::to_owned));
         if let Some(slot) = nodes.get_mut(index as usize) {
             *slot = Some(node);
         }
@@ -71,13 +80,27 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     let mut nodes: Vec<PlanNode> = nodes.into_iter().flatten().collect();
     propagate_delete_first(input, &dependencies, &mut nodes);
     let claimed: BTreeSet<Instance> = nodes.iter().filter_map(|node| node.prior).collect();
-    let owned = owned(input, &current, &claimed);
-    nodes.extend(departed_nodes(input, &claimed, &owned));
+    let mut staying = claimed.clone();
+    if let Some(selection) = &selection {
+        staying.extend(input.state.resources.keys().filter(|instance| !selection.has_departed(**instance)));
+    }
+    let owned = owned(input, &current, &staying);
+    nodes.extend(departed_nodes(input, &claimed, &owned, selection.as_ref()));
+    let selected = selection.as_ref().map(|selection| selection.summed_up(&nodes));
+    if let Some(selection) = &selection {
+        diagnostics.extend(selection.dangling(input, &nodes));
+    }
 
-    let outputs = planned_outputs(input, &known, &mut diagnostics);
+    let outputs = planned_outputs(input, &nodes, &known, &mut diagnostics);
     let steps = order::steps(input, &nodes, &dependencies, &owned, &mut diagnostics);
-    let mut plan = Plan { nodes, steps, outputs, diagnostics, known, dependencies };
+    let (ready, reads) = open_reads(input, &nodes, &known, &mut diagnostics);
+    let (advice, unjudged) = Default::default();
+    let mut plan =
+        Plan { nodes, steps, reads, outputs, selected, diagnostics, ready, advice, unjudged, known, dependencies };
+    plan.nodes.iter_mut().for_each(|node| crate::policy::explain(input.declared, node));
     guard(input, &mut plan);
+    crate::policy::judge(input, &mut plan);
+    crate::check::judge_plan(input, &mut plan);
     plan
 }
 
@@ -88,57 +111,90 @@ pub(super) struct Current<'a> {
 }
 
 impl<'a> Current<'a> {
-    fn of(input: &PlanInput<'a>, diagnostics: &mut Vec<Diagnostic>) -> Self {
-        let live: HashMap<&Urn, &ResourceRecord> = input
-            .state
+    pub(super) fn of(declared: &'a Declarations, state: &'a State, diagnostics: &mut Vec<Diagnostic>) -> Self {
+        let live: HashMap<&Urn, &ResourceRecord> = state
             .resources
             .values()
             .filter(|record| record.status != Status::PendingDelete)
             .map(|record| (&record.urn, record))
             .collect();
-        let mut claims: HashMap<Urn, &Declared> = HashMap::new();
-        let by_declared = input
-            .declared
-            .resources
-            .iter()
-            .map(|declared| {
-                if let Some(record) = live.get(&declared.urn) {
-                    return Some(*record);
+        let mut claims: HashMap<Urn, u32> = HashMap::new();
+        let mut by_declared = Vec::with_capacity(declared.resources.len());
+        for (index, resource) in declared.resources.iter().enumerate() {
+            let mut present = live.get(&resource.urn).copied();
+            for old in resource.options().aliases.iter().map(|alias| alias_urn(resource, alias)) {
+                let wrong = |message: String| Diagnostic::invalid(message).on(&resource.urn).at(resource.at);
+                if declared.index(&old).is_some() {
+                    diagnostics.push(
+                        wrong(format!("its alias `{old}` is a resource of this program"))
+                            .help("remove the alias, or the other declaration"),
+                    );
+                    continue;
                 }
-                for alias in &declared.options().aliases {
-                    let old = alias_urn(declared, alias);
-                    if input.declared.index(&old).is_some() {
-                        diagnostics.push(
-                            Diagnostic::invalid(format!("its alias `{old}` is a resource of this program"))
-                                .on(&declared.urn)
-                                .help("remove the alias, or the other declaration")
-                                .at(declared.at),
-                        );
-                        continue;
-                    }
-                    if let Some(first) = claims.insert(old.clone(), declared) {
-                        diagnostics.push(
-                            Diagnostic::invalid(format!("`{old}` is also claimed as an alias by {}", first.urn))
-                                .on(&declared.urn)
-                                .at(declared.at),
-                        );
-                    } else if let Some(record) = live.get(&old) {
-                        return Some(*record);
-                    }
+                match claims.insert(old.clone(), index as u32).and_then(|first| declared.resources.get(first as usize))
+                {
+                    Some(first) if first.urn != resource.urn => diagnostics.push(
+                        wrong(format!("`{old}` is also claimed as an alias by {}", first.urn))
+                            .help("only one resource can have been it: remove the alias from the other"),
+                    ),
+                    _ => present = present.or_else(|| live.get(&old).copied()),
                 }
-                None
-            })
-            .collect();
+            }
+            by_declared.push(present);
+        }
         Self { live, by_declared }
     }
 
-    fn of_declared(&self, index: u32) -> Option<&'a ResourceRecord> {
+    pub(super) fn of_declared(&self, index: u32) -> Option<&'a ResourceRecord> {
         self.by_declared.get(index as usize).copied().flatten()
     }
 }
 
-fn alias_urn(declared: &Declared, alias: &str) -> Urn {
+/// The type of each recorded instance that the program renames to another type.
+pub(crate) type Retyped = HashMap<Instance, &'static str>;
+
+/// What the program renames to another type. Until that is recorded, it is read and brought up to date as the new one.
+pub(crate) fn retyped(declared: &Declarations, state: &State) -> Retyped {
+    if declared.resources.iter().all(|resource| resource.options().aliases.is_empty()) {
+        return Retyped::new();
+    }
+    let current = Current::of(declared, state, &mut Vec::new());
+    let claims = declared.resources.iter().zip(&current.by_declared);
+    claims
+        .filter_map(|(resource, record)| Some((resource.schema.type_name, (*record)?)))
+        .filter(|(type_name, record)| record.urn.type_name() != *type_name)
+        .map(|(type_name, record)| (record.instance, type_name))
+        .collect()
+}
+
+/// The type under which a record is read.
+pub(crate) fn type_of<'a>(record: &'a ResourceRecord, retyped: &Retyped) -> &'a str {
+    retyped.get(&record.instance).copied().unwrap_or_else(|| record.urn.type_name())
+}
+
+pub(crate) fn alias_urn(declared: &Declared, alias: &str) -> Urn {
     Urn::parse(alias).unwrap_or_else(|| Urn::new(declared.schema.type_name, alias))
+}
+
+/// The node of a declaration that the selection leaves out. What is recorded of it is the truth for what refers to it.
+fn left_out(input: &PlanInput<'_>, current: &Current<'_>, known: &mut [Values], index: u32) -> PlanNode {
+    let declared = &input.declared.resources[index as usize];
+    let recorded = current.of_declared(index);
+    let values = recorded.filter(|record| record.status != Status::PendingReplacement);
+    if let (Some(record), Some(slot)) = (values, known.get_mut(index as usize)) {
+        *slot = record_values(declared.schema, record);
+    }
+    PlanNode {
+        urn: declared.urn.clone(),
+        declared: Some(index),
+        prior: recorded.map(|record| record.instance),
+        action: Action::Same,
+        certain: true,
+        reasons: Vec::new(),
+        changes: Vec::new(),
+        left_out: true,
+        follows: Vec::new(),
+    }
 }
 
 fn declared_node(
@@ -164,6 +220,7 @@ fn declared_node(
         certain: true,
         reasons: Vec::new(),
         changes: Vec::new(),
+        left_out: false,
         follows: Vec::new(),
     };
     let Some(entry) = input.catalog.get(schema.type_name) else {
@@ -178,6 +235,14 @@ fn declared_node(
             return node;
         }
     };
+    let mut only_hooks = false;
+    let trigger = match trigger(declared, &lookup) {
+        Ok(trigger) => trigger,
+        Err(error) => {
+            diagnostics.push(error.into_diagnostic(declared).field(TRIGGER));
+            return node;
+        }
+    };
     match present {
         None => {
             if recorded.is_some() {
@@ -188,8 +253,8 @@ fn declared_node(
         Some(record) => {
             let options = declared.options();
             let delete_first = delete_first(declared, record, &desired);
-            let diff = diff(schema, record, &desired, options);
-            let forced = input.options.replace.iter().any(|target| names(target, &declared.urn));
+            let diff = diff(schema, record, &desired, options, trigger.as_ref());
+            let forced = input.options.replace.iter().any(|target| Glob::new(target).matches(&declared.urn));
             let moved = record.provider != declared.provider_instance();
             node.action = diff.action(record, delete_first.is_some());
             node.certain = match node.action {
@@ -201,7 +266,10 @@ fn declared_node(
                 node.action = Action::Replace { delete_first: delete_first.is_some() };
                 node.certain = true;
             }
-            node.reasons = reasons(&diff, record, forced, moved);
+            node.reasons = reasons(&diff, schema, record, forced, moved);
+            if record.urn != declared.urn {
+                node.reasons.push(format!("it is renamed from {}", record.urn));
+            }
             if let (Action::Replace { .. }, Some(why)) = (&node.action, delete_first) {
                 node.reasons.push(why);
             }
@@ -221,7 +289,7 @@ fn declared_node(
                 );
             }
             if imported.is_some() {
-                let id = options.import.clone().unwrap_or_default();
+                let id = record.id.clone();
                 if matches!(node.action, Action::Replace { .. }) {
                     diagnostics.push(
                         Diagnostic::refused(format!(
@@ -239,7 +307,16 @@ fn declared_node(
                     );
                 }
                 node.action = Action::Import { id };
-            } else if node.action == Action::Same && needs_recording(input, declared, record, dependencies, done, index)
+            } else if node.action == Action::Same
+                && crate::hook::left(&options.hooks, record.options.hook_due).is_some()
+            {
+                only_hooks = true;
+                node.action = Action::Update;
+                node.reasons.push("its hooks did not come to their end in an earlier run, and run again".into());
+            } else if node.action == Action::Same
+                && (recorded_options(input.declared, declared, trigger) != record.options
+                    || needs_recording(declared, record, dependencies, done, index)
+                    || schema.inputs().any(|(_, field)| was_never_told(field, record)))
             {
                 node.action = Action::Record;
             }
@@ -249,8 +326,13 @@ fn declared_node(
             }
         }
     }
+    if node.action.calls() {
+        node.reasons.extend(crate::transform::reasons(input.declared, index, &node.changes));
+    }
     if let Some(slot) = known.get_mut(index as usize) {
-        *slot = outputs_after(schema, &node.action, &desired, present);
+        // Hooks alone leave everything as it is.
+        let action = if only_hooks { &Action::Same } else { &node.action };
+        *slot = outputs_after(schema, action, &desired, present);
         if matches!(node.action, Action::Replace { .. } | Action::Create)
             && let Some(name) = schema.name_field()
             && declared.values.get(name).is_some_and(Value::is_null)
@@ -317,7 +399,7 @@ fn initial(declared: &Declared, desired: &[Value]) -> Vec<FieldChange> {
         .collect()
 }
 
-fn reasons(diff: &Diff, record: &ResourceRecord, forced: bool, moved: bool) -> Vec<String> {
+fn reasons(diff: &Diff, schema: &Schema, record: &ResourceRecord, forced: bool, moved: bool) -> Vec<String> {
     let mut reasons = Vec::new();
     if record.status == Status::Incomplete {
         reasons.push("an earlier run did not finish it".into());
@@ -330,10 +412,23 @@ fn reasons(diff: &Diff, record: &ResourceRecord, forced: bool, moved: bool) -> V
     }
     for change in &diff.changes {
         let field = change.field;
+        // What the type could change in place is replaced because the program says so.
+        let of_type = schema.index(field).and_then(|at| schema.fields.get(at)).is_some_and(|field| {
+            field.replace
+                || (field.ty.replaces)(
+                    &(field.ty.canonical)(change.before.clone()),
+                    &(field.ty.canonical)(change.after.clone()),
+                )
+        });
+        let why = if of_type { "it cannot change in place" } else { "the program replaces it then" };
         reasons.push(match (change.forces_replacement, change.certain, change.drifted) {
-            (true, true, false) => format!("`{field}` changed, and it cannot change in place"),
-            (true, true, true) => format!("`{field}` was changed from outside, and it cannot change in place"),
-            (true, false, _) => format!("`{field}` is known only after apply, and it cannot change in place"),
+            (true, true, _) if field == TRIGGER => "the value that triggers its replacement changed".into(),
+            (true, false, _) if field == TRIGGER => {
+                "the value that triggers its replacement is known only after apply".into()
+            }
+            (true, true, false) => format!("`{field}` changed, and {why}"),
+            (true, true, true) => format!("`{field}` was changed from outside, and {why}"),
+            (true, false, _) => format!("`{field}` is known only after apply, and {why}"),
             (false, true, true) => format!("`{field}` was changed from outside"),
             (false, true, false) => format!("`{field}` changed"),
             (false, false, _) => format!("`{field}` is known only after apply"),
@@ -342,16 +437,15 @@ fn reasons(diff: &Diff, record: &ResourceRecord, forced: bool, moved: bool) -> V
     reasons
 }
 
-/// Whether options or dependencies of an unchanged resource differ from what is recorded.
+/// Whether name or dependencies of an unchanged resource differ from what is recorded.
 fn needs_recording(
-    input: &PlanInput<'_>,
     declared: &Declared,
     record: &ResourceRecord,
     dependencies: &[Vec<u32>],
     done: &[Option<PlanNode>],
     index: u32,
 ) -> bool {
-    if record.urn != declared.urn || recorded_options(input.declared, declared) != record.options {
+    if record.urn != declared.urn {
         return true;
     }
     let mut instances = BTreeSet::new();
@@ -369,8 +463,12 @@ fn needs_recording(
     instances != record.dependencies
 }
 
-/// The options of a declaration that are recorded in the state.
-pub(crate) fn recorded_options(all: &Declarations, declared: &Declared) -> crate::state::model::RecordedOptions {
+/// The options of a declaration that are recorded in the state, with the value of its trigger.
+pub(crate) fn recorded_options(
+    all: &Declarations,
+    declared: &Declared,
+    replace_trigger: Option<Value>,
+) -> crate::state::model::RecordedOptions {
     let options = declared.options();
     crate::state::model::RecordedOptions {
         protect: protected(declared),
@@ -381,6 +479,8 @@ pub(crate) fn recorded_options(all: &Declarations, declared: &Declared) -> crate
             .map(|owner| owner.urn.clone()),
         delete_before_replace: options.delete_before_replace.unwrap_or(declared.schema.delete_before_replace),
         delete_timeout: options.delete_timeout,
+        hook_due: None,
+        replace_trigger,
     }
 }
 
@@ -434,13 +534,30 @@ fn propagate_delete_first(input: &PlanInput<'_>, dependencies: &[Vec<u32>], node
     }
 }
 
-fn planned_outputs(input: &PlanInput<'_>, known: &[Values], diagnostics: &mut Vec<Diagnostic>) -> Vec<PlannedOutput> {
+fn planned_outputs(
+    input: &PlanInput<'_>,
+    nodes: &[PlanNode],
+    known: &[Values],
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<PlannedOutput> {
     let lookup = Known { values: known, declared: input.declared };
+    let partial = nodes.iter().any(|node| node.left_out);
     let mut outputs: BTreeMap<&str, PlannedOutput> = BTreeMap::new();
     for (name, value) in &input.state.outputs {
-        outputs.insert(name, PlannedOutput { name: name.clone(), before: Some(value.clone()), after: None });
+        // While something is left out nobody knows what an output that is not declared stood for.
+        let after = partial.then(|| value.clone());
+        outputs.insert(name, PlannedOutput { name: name.clone(), before: Some(value.clone()), after });
     }
     for output in &input.declared.outputs {
+        let mut of_nothing = false;
+        output.value.references(&mut |resource| {
+            let node = nodes.get(resource as usize);
+            of_nothing |=
+                node.is_some_and(|node| node.left_out && known.get(resource as usize).is_none_or(Vec::is_empty));
+        });
+        if of_nothing {
+            continue;
+        }
         let after = match output.value.resolve(&lookup) {
             Ok(value) => value,
             Err(error) => {

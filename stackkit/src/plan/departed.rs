@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::event::Operation;
 use crate::plan::decide::Current;
+use crate::plan::select::Selection;
 use crate::plan::{Action, PlanInput, PlanNode};
 use crate::state::model::{Instance, ResourceRecord, Status};
 
@@ -12,6 +13,7 @@ pub(super) fn departed_nodes(
     input: &PlanInput<'_>,
     claimed: &BTreeSet<Instance>,
     owned: &BTreeMap<Instance, Instance>,
+    selection: Option<&Selection>,
 ) -> Vec<PlanNode> {
     let mut nodes = Vec::new();
     for record in input.state.resources.values() {
@@ -26,11 +28,21 @@ pub(super) fn departed_nodes(
             certain: true,
             reasons: Vec::new(),
             changes: Vec::new(),
+            left_out: false,
             follows: Vec::new(),
         };
+        if selection.is_some_and(|selection| !selection.has_departed(record.instance)) {
+            node.action = Action::Same;
+            node.left_out = true;
+            nodes.push(node);
+            continue;
+        }
         node.reasons.push(match record.status {
             Status::PendingDelete => "it was replaced, and its deletion did not finish".into(),
             Status::PendingReplacement => "it is deleted already, and is no longer in the program".into(),
+            _ if input.options.operation == Some(Operation::Destroy) && selection.is_some() => {
+                "it is selected for its deletion".into()
+            }
             _ if input.options.operation == Some(Operation::Destroy) => "the stack is destroyed".into(),
             _ => "it is no longer in the program".into(),
         });
@@ -43,6 +55,7 @@ pub(super) fn departed_nodes(
             node.action = Action::Forget;
             node.reasons.push("it is deleted together with its owner".into());
         }
+        node.reasons.extend(selection.and_then(|selection| selection.reason(&node)).map(str::to_owned));
         nodes.push(node);
     }
     nodes

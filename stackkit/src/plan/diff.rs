@@ -3,11 +3,11 @@
 use crate::catalog::TypeEntry;
 use crate::diagnostic::Diagnostic;
 use crate::options::Options;
-use crate::plan::Action;
 use crate::plan::values::state_values;
+use crate::plan::{Action, paths};
 use crate::property::DecodeError;
 use crate::resource::Values;
-use crate::schema::{Role, Schema};
+use crate::schema::{Field, Role, Schema};
 use crate::stack::Declared;
 use crate::state::model::{ResourceRecord, Status};
 use crate::value::{EvalError, Lookup, Value};
@@ -27,6 +27,19 @@ pub struct FieldChange {
     pub drifted: bool,
     /// Whether it is certain that it changes; not where `after` is not known yet.
     pub certain: bool,
+}
+
+/// What a change of `Handle::replace_trigger` is called among the changes of fields.
+pub(crate) const TRIGGER: &str = "replace_trigger";
+
+/// The value that the program named as a trigger, as far as it is known. Nothing triggers nothing.
+///
+/// # Errors
+/// A closure of the program failed.
+pub(crate) fn trigger(declared: &Declared, lookup: &dyn Lookup) -> Result<Option<Value>, DesiredError> {
+    let trigger = declared.options().replace_trigger.as_ref();
+    let resolved = trigger.map(|trigger| trigger.resolve(lookup)).transpose().map_err(DesiredError::Eval)?;
+    Ok(resolved.filter(|value| !value.is_null()))
 }
 
 /// How the desired inputs of a resource differ from what is recorded.
@@ -158,7 +171,13 @@ fn baseline(schema: &Schema, record: &ResourceRecord) -> Values {
 }
 
 /// Compares desired inputs with a record.
-pub(crate) fn diff(schema: &Schema, record: &ResourceRecord, desired: &[Value], options: &Options) -> Diff {
+pub(crate) fn diff(
+    schema: &Schema,
+    record: &ResourceRecord,
+    desired: &[Value],
+    options: &Options,
+    trigger: Option<&Value>,
+) -> Diff {
     let before = baseline(schema, record);
     let mut changes = Vec::new();
     for (index, field) in schema.inputs() {
@@ -167,33 +186,55 @@ pub(crate) fn diff(schema: &Schema, record: &ResourceRecord, desired: &[Value], 
         if wanted.is_null() && (field.computed || was.is_null() || !record.inputs.contains_key(field.name)) {
             continue;
         }
-        if field.write_only && record.status == Status::Incomplete {
-            continue;
-        }
-        if options.ignore_changes.iter().any(|path| path == field.name) {
+        if field.write_only && (record.status == Status::Incomplete || was_never_told(field, record)) {
             continue;
         }
         let canonical_was = (field.ty.canonical)(was.clone());
         let mut canonical_wanted = (field.ty.canonical)(wanted.clone());
-        for path in options.ignore_changes.iter().filter(|path| in_field(path, field.name)) {
-            crate::plan::ignore::keep(&mut canonical_wanted, &canonical_was, path);
+        for path in options.ignore_changes.iter().filter(|path| paths::leads_into(path, field.name)) {
+            paths::keep(&mut canonical_wanted, &canonical_was, path);
         }
         let difference = compare(&canonical_was, &canonical_wanted);
         if difference == Difference::Same {
             continue;
         }
+        let of_type = field.replace || (field.ty.replaces)(&canonical_was, &canonical_wanted);
+        let watched = options.replace_on_changes.iter().filter(|path| paths::leads_into(path, field.name));
+        let asked = watched.map(|path| paths::difference(&canonical_was, &canonical_wanted, path)).max();
+        let asked = asked.unwrap_or(Difference::Same);
         changes.push(FieldChange {
             field: field.name,
             before: was.clone(),
             after: wanted.clone(),
-            forces_replacement: field.replace
-                || (field.ty.replaces)(&canonical_was, &canonical_wanted)
-                || options.replace_on_changes.iter().any(|name| name == field.name),
+            forces_replacement: of_type || asked != Difference::Same,
             drifted: record.drifted.contains(field.name),
-            certain: difference == Difference::Changed,
+            // Of a change that only may reach what forces a replacement, no more than that can be said.
+            certain: difference == Difference::Changed && (of_type || asked != Difference::Unknown),
         });
     }
+    changes.extend(trigger.and_then(|wanted| triggered(record, wanted)));
     Diff { changes }
+}
+
+/// Whether nobody knows what the thing has in an input that its API never returns, and that it must have: it was
+/// adopted. What the program says is taken for what it has.
+pub(crate) fn was_never_told(field: &Field, record: &ResourceRecord) -> bool {
+    field.write_only && field.required && !record.inputs.contains_key(field.name)
+}
+
+/// The change of the value that the program named as a trigger. The first one that is recorded triggers nothing: the
+/// resource was made when nobody had named any.
+fn triggered(record: &ResourceRecord, wanted: &Value) -> Option<FieldChange> {
+    let was = record.options.replace_trigger.as_ref()?;
+    let difference = compare(was, wanted);
+    (difference != Difference::Same).then(|| FieldChange {
+        field: TRIGGER,
+        before: was.clone(),
+        after: wanted.clone(),
+        forces_replacement: true,
+        drifted: false,
+        certain: difference == Difference::Changed,
+    })
 }
 
 fn keep_ignored(value: &mut Value, field: &str, record: &ResourceRecord, options: &Options) {
@@ -201,26 +242,21 @@ fn keep_ignored(value: &mut Value, field: &str, record: &ResourceRecord, options
         // What somebody else made of an ignored path is kept: sending the recorded value would undo it.
         let values = if record.drifted.contains(field) { &record.seen } else { &record.inputs };
         let was = || values.get(field).cloned().unwrap_or_default();
-        if path == field {
-            *value = was();
-        } else if in_field(path, field) {
-            crate::plan::ignore::keep(value, &was(), path);
+        if paths::leads_into(path, field) {
+            paths::keep(value, &was(), path);
         }
     }
 }
 
-fn in_field(path: &str, field: &str) -> bool {
-    path.strip_prefix(field).is_some_and(|rest| rest.starts_with(['.', '[']))
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Difference {
+/// How two values differ; the greater one wins where several are looked at together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Difference {
     Same,
     Unknown,
     Changed,
 }
 
-fn compare(was: &Value, wanted: &Value) -> Difference {
+pub(super) fn compare(was: &Value, wanted: &Value) -> Difference {
     match (was, wanted) {
         (_, Value::Unknown { .. } | Value::Expr(_)) => Difference::Unknown,
         (Value::List(a), Value::List(b)) if a.len() == b.len() => worst(a.iter().zip(b).map(|(a, b)| compare(a, b))),
@@ -234,9 +270,5 @@ fn compare(was: &Value, wanted: &Value) -> Difference {
 }
 
 fn worst(all: impl Iterator<Item = Difference>) -> Difference {
-    all.fold(Difference::Same, |worst, next| match (worst, next) {
-        (Difference::Changed, _) | (_, Difference::Changed) => Difference::Changed,
-        (Difference::Unknown, _) | (_, Difference::Unknown) => Difference::Unknown,
-        _ => Difference::Same,
-    })
+    all.max().unwrap_or(Difference::Same)
 }

@@ -2,18 +2,23 @@
 
 use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
-use crate::plan::{Action, Plan, PlanInput, PlanNode, names, protected};
+use crate::event::Operation;
+use crate::plan::{Action, Glob, Plan, PlanInput, PlanNode, protected};
 use crate::state::model::Status;
 use crate::urn::Urn;
 
 /// Adds everything that refuses the plan to its diagnostics.
 pub(super) fn guard(input: &PlanInput<'_>, plan: &mut Plan) {
     let mut found = Vec::new();
-    for target in &input.options.replace {
-        if !plan.nodes.iter().any(|node| node.declared.is_some() && names(target, &node.urn)) {
+    for glob in input.options.replace.iter().map(|target| Glob::new(target)) {
+        let declared = || plan.nodes.iter().filter(|node| node.declared.is_some());
+        let mut matching = declared().filter(|node| glob.matches(&node.urn)).peekable();
+        if matching.peek().is_none() {
+            found.push(glob.matches_nothing("--replace", declared().map(|node| &node.urn)));
+        } else if matching.all(|node| node.left_out) {
             found.push(
-                Diagnostic::invalid(format!("`{target}` is to be replaced, and the program does not declare it"))
-                    .help("name a resource by its URN, path or name"),
+                Diagnostic::invalid(format!("what `--replace {}` matches is not selected", glob.text()))
+                    .help("select it with `--target` too, or do not exclude it"),
             );
         }
     }
@@ -35,7 +40,9 @@ pub(super) fn guard(input: &PlanInput<'_>, plan: &mut Plan) {
         {
             found.push(refused_by_protection(&node.urn, "replaced", &node.reasons).at(declared.at));
         }
-        if matches!(node.action, Action::Delete | Action::Update | Action::Replace { .. })
+        // The type of what is declared was looked up before; it may have been recorded under an older one.
+        if node.declared.is_none()
+            && node.action == Action::Delete
             && input.catalog.get(record.urn.type_name()).is_none()
         {
             found.push(Diagnostic::invalid(Catalog::not_linked(record.urn.type_name())).on(&record.urn));
@@ -43,18 +50,39 @@ pub(super) fn guard(input: &PlanInput<'_>, plan: &mut Plan) {
     }
     let destructive: Vec<&PlanNode> =
         plan.nodes.iter().filter(|node| matches!(node.action, Action::Delete | Action::Replace { .. })).collect();
-    if input.options.no_destroy {
+    // A command that does not run the program keeps to what the program said when it was run last.
+    let guard = match input.options.operation {
+        Some(Operation::Destroy) => input.state.stack.as_ref().map(|stack| &stack.guard),
+        _ => Some(&input.declared.guard),
+    };
+    let of_program = guard.is_some_and(|guard| guard.no_destroy);
+    if input.options.no_destroy || of_program {
         found.extend(destructive.iter().map(|node| {
-            Diagnostic::refused(format!("`--no-destroy` refuses to {} it", node.action.name())).on(&node.urn)
+            let verb = node.action.name();
+            if input.options.no_destroy {
+                Diagnostic::refused(format!("`--no-destroy` refuses to {verb} it")).on(&node.urn)
+            } else {
+                Diagnostic::refused(format!("the program's guard refuses to {verb} it")).on(&node.urn).help(
+                    "if that is meant, take `no_destroy` out of `stack.guard(…)`; before a `destroy`, run `up` once",
+                )
+            }
         }));
     }
-    if let Some(limit) = input.options.max_deletes
-        && destructive.len() > limit
-    {
-        found.push(Diagnostic::refused(format!(
-            "the plan deletes or replaces {} resources, and the limit is {limit}",
-            destructive.len()
-        )));
+    let limits = [
+        (input.options.max_deletes, "`--max-deletes`", "raise the limit if that is meant"),
+        (
+            guard.and_then(|guard| guard.max_deletes),
+            "the program's guard",
+            "if that is meant, raise it in `stack.guard(…)`; before a `destroy`, run `up` once",
+        ),
+    ];
+    for (limit, whose, help) in limits {
+        if let Some(limit) = limit.filter(|limit| destructive.len() > *limit) {
+            let number = destructive.len();
+            let what = if number == 1 { "1 resource".to_owned() } else { format!("{number} resources") };
+            let message = format!("the plan deletes or replaces {what}, and {whose} allows {limit}");
+            found.push(Diagnostic::refused(message).help(help));
+        }
     }
     if input.options.expect_no_changes && plan.has_changes() {
         let changed = plan.nodes.iter().filter(|node| !matches!(node.action, Action::Same | Action::Record)).count();

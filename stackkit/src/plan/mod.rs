@@ -4,18 +4,26 @@ mod decide;
 mod departed;
 mod diff;
 mod guard;
-mod ignore;
 mod order;
+mod paths;
+mod reads;
+mod select;
 mod values;
 
 use petgraph::graph::DiGraph;
 
 pub use decide::plan;
-pub(crate) use decide::{delete_first, names, protected, recorded_options};
+pub(crate) use decide::{Retyped, alias_urn, delete_first, names, protected, recorded_options, retyped, type_of};
 pub use diff::FieldChange;
-pub(crate) use diff::{desired_inputs, diff};
+pub(crate) use diff::{desired_inputs, diff, trigger, was_never_told};
 pub(crate) use order::dependencies;
-pub(crate) use values::{Known, absorb, field_value, named_inputs, named_outputs, record_values, state_values};
+pub use reads::PlannedRead;
+pub(crate) use reads::ReadyRead;
+pub use select::Selected;
+pub(crate) use select::{Glob, Scope};
+pub(crate) use values::{
+    Known, absorb, field_value, is_as_recorded, lacks_outputs, named_inputs, named_outputs, record_values, state_values,
+};
 
 use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
@@ -39,10 +47,12 @@ pub struct PlanInput<'a> {
     pub options: &'a PlanOptions,
 }
 
-/// Limits and selections of a plan.
-#[derive(Debug, Clone, Default)]
+/// Limits and selections of a plan. A saved plan carries them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct PlanOptions {
     /// What the plan is for.
+    #[serde(skip)]
     pub operation: Option<Operation>,
     /// Refuse a plan that deletes or replaces anything.
     pub no_destroy: bool,
@@ -50,8 +60,36 @@ pub struct PlanOptions {
     pub max_deletes: Option<usize>,
     /// Refuse a plan that changes anything.
     pub expect_no_changes: bool,
-    /// URNs (or names) to replace even if nothing changed.
+    /// What to replace even if nothing changed: URNs, types, paths or names, in which `*` stands for any text and `?`
+    /// for one character. The path of a component stands for all that is in it.
     pub replace: Vec<String>,
+    /// What the plan is about, in the same way; everything where this is empty. What it needs and what does not exist,
+    /// or is not finished, comes along. Everything else keeps what is recorded of it: it is neither read nor compared
+    /// nor checked.
+    pub targets: Vec<String>,
+    /// What the plan is not about, in the same way, also where a target matches it.
+    pub excludes: Vec<String>,
+    /// Whether everything that depends on the targets comes along.
+    pub target_dependents: bool,
+    /// Whether everything that depends on what is excluded is excluded too.
+    pub exclude_dependents: bool,
+}
+
+impl PlanOptions {
+    /// These options with the guards of others in addition.
+    #[must_use]
+    pub(crate) fn guarded(mut self, by: &PlanOptions) -> Self {
+        self.no_destroy |= by.no_destroy;
+        self.expect_no_changes |= by.expect_no_changes;
+        self.max_deletes = self.max_deletes.into_iter().chain(by.max_deletes).min();
+        self
+    }
+
+    /// These options without their guards: what is planned, not what is refused.
+    #[must_use]
+    pub(crate) fn selection(&self) -> Self {
+        Self { no_destroy: false, expect_no_changes: false, max_deletes: None, operation: None, ..self.clone() }
+    }
 }
 
 /// What will be done to a resource.
@@ -120,6 +158,8 @@ pub struct PlanNode {
     pub reasons: Vec<String>,
     /// What changes, field by field.
     pub changes: Vec<FieldChange>,
+    /// Whether the selection left it out: nothing was asked about it, and nothing is done.
+    pub left_out: bool,
     /// The nodes from whose replacement this one's deletion follows, when that is not certain: it is decided there.
     pub(crate) follows: Vec<usize>,
 }
@@ -164,10 +204,20 @@ pub struct Plan {
     pub nodes: Vec<PlanNode>,
     /// The steps and their order.
     pub steps: DiGraph<Step, Why>,
+    /// What is read during the apply, because it needs something that is made or changed there.
+    pub reads: Vec<PlannedRead>,
     /// The stack's outputs.
     pub outputs: Vec<PlannedOutput>,
+    /// What the targets and excludes came to; none where there were none.
+    pub selected: Option<Selected>,
     /// Everything wrong or refused; a plan with any cannot be applied.
     pub diagnostics: Vec<Diagnostic>,
+    /// What advisory policies have to say.
+    pub advice: Vec<Diagnostic>,
+    /// Policies, by number, that judge a node once more of it is known, by index of the node.
+    pub(crate) unjudged: std::collections::BTreeMap<usize, Vec<usize>>,
+    /// What could be read before planning again; empty in a plan that is shown.
+    pub(crate) ready: Vec<ReadyRead>,
     /// Values of the declared resources as far as they are known, one vector a resource.
     pub(crate) known: Vec<Vec<Value>>,
     /// Edges between declared resources.
@@ -179,7 +229,11 @@ impl Plan {
     pub fn summary(&self) -> Summary {
         let mut summary = Summary::default();
         for node in &self.nodes {
-            summary.count(&node.action);
+            if node.left_out {
+                summary.left_out += 1;
+            } else {
+                summary.count(&node.action);
+            }
         }
         summary
     }
@@ -187,6 +241,11 @@ impl Plan {
     /// Whether applying it would change anything in the cloud or in the outputs.
     pub fn has_changes(&self) -> bool {
         self.summary().has_changes() || self.outputs.iter().any(PlannedOutput::changes)
+    }
+
+    /// Whether it leaves anything out, so that what is recorded is not all of what the program says.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.selected.as_ref().is_some_and(|selected| selected.left_out > 0)
     }
 
     /// Edges between declared resources: for each, the indices of what it refers to.

@@ -7,17 +7,19 @@ use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::diagnostic::Diagnostic;
 use crate::plan::{Action, PlanInput, PlanNode, Step, Why};
+use crate::read::Behind;
 use crate::stack::Declarations;
 use crate::state::model::{Instance, Status};
 
 /// For each declared resource, the indices of what it refers to or is said to depend on: sorted, without repeats.
 pub(crate) fn dependencies(declared: &Declarations, diagnostics: &mut Vec<Diagnostic>) -> Vec<Vec<u32>> {
+    let behind = Behind::of(declared);
     let settings: HashMap<&str, Vec<u32>> = declared
         .providers
         .iter()
         .map(|provider| {
             let mut references = Vec::new();
-            provider.settings.references(&mut |index| references.push(index));
+            behind.resources(&provider.settings, &mut |index| references.push(index));
             (provider.name.as_str(), references)
         })
         .collect();
@@ -27,12 +29,12 @@ pub(crate) fn dependencies(declared: &Declarations, diagnostics: &mut Vec<Diagno
     for (index, resource) in declared.resources.iter().enumerate() {
         let mut found = Vec::new();
         for value in &resource.values {
-            value.references(&mut |to| found.push(to));
+            behind.resources(value, &mut |to| found.push(to));
         }
         let options = resource.options();
         found.extend(&options.depends_on);
         if let Some(trigger) = &options.replace_trigger {
-            trigger.references(&mut |to| found.push(to));
+            behind.resources(trigger, &mut |to| found.push(to));
         }
         if let Some(more) = settings.get(resource.provider_instance()) {
             found.extend(more);
@@ -71,7 +73,9 @@ pub(crate) fn dependencies(declared: &Declarations, diagnostics: &mut Vec<Diagno
 fn by_name(declared: &Declarations) -> HashMap<&str, Vec<u32>> {
     let mut names: HashMap<&str, Vec<u32>> = HashMap::new();
     for (index, resource) in declared.resources.iter().enumerate() {
-        for name in [resource.urn.as_str(), resource.urn.name()] {
+        let (name, path) = (resource.urn.name(), resource.urn.path());
+        // What stands directly in the stack has its name for a path.
+        for name in [resource.urn.as_str(), name].into_iter().chain((path != name).then_some(path)) {
             names.entry(name).or_default().push(index as u32);
         }
     }

@@ -17,6 +17,9 @@ pub(crate) struct Known<'a> {
 
 impl Lookup for Known<'_> {
     fn attr(&self, resource: u32, field: u16) -> Value {
+        if let Some(read) = self.declared.read(resource) {
+            return read.field(field);
+        }
         let found = self.values.get(resource as usize).and_then(|values| values.get(field as usize));
         found.cloned().unwrap_or_else(|| {
             let declared = self.declared.resources.get(resource as usize);
@@ -37,6 +40,20 @@ pub(crate) fn state_values(schema: &Schema, record: &ResourceRecord) -> Values {
         })
         .map(|value| value.cloned().unwrap_or_default())
         .collect()
+}
+
+/// Whether what a provider returned is, field by field, what is recorded, so that there is nothing to [`absorb`].
+pub(crate) fn is_as_recorded(schema: &Schema, record: &ResourceRecord, returned: &[Value]) -> bool {
+    record.drifted.is_empty()
+        && returned.len() == schema.fields.len()
+        && schema.fields.iter().zip(returned).all(|(field, now)| {
+            let was = match field.role {
+                Role::Input if field.write_only => return true,
+                Role::Input => record.seen.get(field.name).or_else(|| record.inputs.get(field.name)),
+                Role::Output => record.outputs.get(field.name),
+            };
+            was.unwrap_or(&Value::Null) == now || (was.is_none() && field.role == Role::Input && !field.computed)
+        })
 }
 
 /// The fields of a record as references see them: inputs as they were given, computed ones as seen, and outputs.
@@ -127,4 +144,11 @@ pub(crate) fn absorb(
     }
     record.outputs = outputs;
     drifted
+}
+
+/// Whether a record lacks outputs that its type promises: its create was cut short.
+pub(crate) fn lacks_outputs(schema: &Schema, record: &ResourceRecord) -> bool {
+    schema
+        .outputs()
+        .any(|(_, field)| !record.outputs.contains_key(field.name) && (field.ty.check)(&Value::Null).is_err())
 }

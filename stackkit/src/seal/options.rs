@@ -136,7 +136,11 @@ pub async fn create_with(providers: &[&dyn KeyProvider]) -> Result<Created, Seal
         keys.push(provider.wrap(&key, &lineage).await?);
     }
     let sealer = Sealer::new(&key, &lineage);
-    Ok(Created { header: Header { lineage, data_key: key.id(), keys, next: None, mac: String::new() }.sign(&key), sealer, new_key_file: None })
+    Ok(Created {
+        header: Header { lineage, data_key: key.id(), keys, next: None, mac: String::new() }.sign(&key),
+        sealer,
+        new_key_file: None,
+    })
 }
 
 /// Opens a stack's data key with what the options give: the passphrase first, then the key file, then the keys that are

@@ -35,6 +35,8 @@ pub enum Section {
     Seen,
     /// Inputs of a call whose end is not recorded.
     Intent,
+    /// The value whose change replaces a resource.
+    Trigger,
     /// Outputs of the stack.
     Output,
     /// Settings of a provider instance.
@@ -53,6 +55,7 @@ impl Section {
             Section::Outputs => "outputs",
             Section::Seen => "seen",
             Section::Intent => "intent",
+            Section::Trigger => "trigger",
             Section::Output => "output",
             Section::Settings => "settings",
             Section::Config => "config",

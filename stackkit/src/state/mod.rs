@@ -11,6 +11,7 @@ pub mod memory;
 pub mod model;
 pub mod place;
 mod records;
+mod rename;
 pub(crate) mod store;
 mod verify;
 
@@ -18,5 +19,6 @@ pub use error::StateError;
 pub use local::{LocalBackend, LocalPlace};
 pub use memory::{MemoryBackend, MemoryPlace};
 pub use model::State;
+pub(crate) use rename::renamed;
 pub use store::Store;
 pub use verify::verify;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+use crate::options::Guard;
 use crate::urn::Urn;
 use crate::value::Value;
 
@@ -83,6 +84,8 @@ impl Record {
 pub struct StackRecord {
     /// The program that the stack belongs to: another program must not plan its deletion by mistake.
     pub program: String,
+    /// What the program refuses, for commands that do not run it.
+    pub guard: Guard,
 }
 
 /// A provider instance that resources were made with.
@@ -141,7 +144,7 @@ pub struct ResourceRecord {
 }
 
 /// The options of a resource that matter after its declaration is gone.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct RecordedOptions {
     /// Deleting or replacing it is refused.
     pub protect: bool,
@@ -153,6 +156,19 @@ pub struct RecordedOptions {
     pub delete_before_replace: bool,
     /// How long a delete may take; the default where unset.
     pub delete_timeout: Option<Duration>,
+    /// The value whose change forces a replacement, as it was at the last operation.
+    pub replace_trigger: Option<Value>,
+    /// Hooks of the program that are still to run on it.
+    pub hook_due: Option<HookDue>,
+}
+
+/// Hooks that a program runs after something was done, and that have not come to their end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HookDue {
+    /// Those after its creation.
+    Create,
+    /// Those after an update.
+    Update,
 }
 
 /// Which call an intent is for.
@@ -187,7 +203,8 @@ pub struct IntentRecord {
     pub id: Option<String>,
     /// Whether a look before the call found the physical name free; `None` where nobody looked.
     pub name_was_free: Option<bool>,
-    /// When the intent was written, in seconds since 1970: absence counts only after the type's settle time.
+    /// When the intent was written, in seconds since 1970, by the clock of the machine that wrote it. Nothing is decided
+    /// by it.
     pub at: u64,
     /// The instances that a new instance refers to.
     pub dependencies: BTreeSet<Instance>,

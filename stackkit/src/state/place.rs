@@ -60,11 +60,13 @@ pub trait BackendKind: 'static {
     fn open(url: BackendUrl) -> impl Future<Output = Result<Arc<dyn Place>, BackendError>> + Send;
 }
 
+type Opening = BoxFuture<'static, Result<Arc<dyn Place>, BackendError>>;
+
 /// A linked [`BackendKind`], erased.
 #[derive(Clone, Copy)]
 pub struct LinkedBackend {
     schemes: &'static [&'static str],
-    open: fn(BackendUrl) -> BoxFuture<'static, Result<Arc<dyn Place>, BackendError>>,
+    open: fn(BackendUrl) -> Opening,
 }
 
 impl LinkedBackend {

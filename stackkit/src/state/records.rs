@@ -10,9 +10,10 @@ use super::codec::{Codec, SealedJson};
 use super::error::StateError;
 use super::format::{add_code, split_code};
 use super::model::{
-    Instance, IntentKind, IntentRecord, Key, OutputRecord, ProviderRecord, Record, RecordedOptions, ResourceRecord,
-    StackRecord, Status,
+    HookDue, Instance, IntentKind, IntentRecord, Key, OutputRecord, ProviderRecord, Record, RecordedOptions,
+    ResourceRecord, StackRecord, Status,
 };
+use crate::options::Guard;
 use crate::seal::{Code, Place, Purpose, SealError, Section};
 use crate::urn::Urn;
 
@@ -46,6 +47,10 @@ impl Key {
 struct StackV1 {
     key: String,
     program: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    no_destroy: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_deletes: Option<usize>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -103,6 +108,17 @@ struct OptionsV1 {
     delete_before_replace: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     delete_timeout_ns: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    replace_trigger: Option<SealedJson>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hook_due: Option<HookDueV1>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum HookDueV1 {
+    Create,
+    Update,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -144,28 +160,49 @@ struct OutputV1 {
     value: SealedJson,
 }
 
-fn options_out(options: &RecordedOptions) -> Option<OptionsV1> {
-    (*options != RecordedOptions::default()).then(|| OptionsV1 {
+fn options_out(codec: &Codec<'_>, place: Place<'_>, options: &RecordedOptions) -> Result<Option<OptionsV1>, SealError> {
+    if *options == RecordedOptions::default() {
+        return Ok(None);
+    }
+    Ok(Some(OptionsV1 {
         protect: options.protect,
         retain_on_delete: options.retain_on_delete,
         deleted_with: options.deleted_with.as_ref().map(Urn::to_string),
         delete_before_replace: options.delete_before_replace,
         delete_timeout_ns: options.delete_timeout.map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
-    })
+        hook_due: options.hook_due.map(|due| match due {
+            HookDue::Create => HookDueV1::Create,
+            HookDue::Update => HookDueV1::Update,
+        }),
+        replace_trigger: options.replace_trigger.as_ref().map(|value| codec.seal(place, value)).transpose()?,
+    }))
 }
 
-fn options_in(options: Option<OptionsV1>) -> Option<RecordedOptions> {
-    let Some(options) = options else { return Some(RecordedOptions::default()) };
-    Some(RecordedOptions {
+/// The options of a record; none where they are not of this format.
+fn options_in(
+    codec: &Codec<'_>,
+    place: Place<'_>,
+    options: Option<OptionsV1>,
+) -> Result<Option<RecordedOptions>, SealError> {
+    let Some(options) = options else { return Ok(Some(RecordedOptions::default())) };
+    Ok(Some(RecordedOptions {
         protect: options.protect,
         retain_on_delete: options.retain_on_delete,
         deleted_with: match options.deleted_with {
-            Some(urn) => Some(Urn::parse(&urn)?),
+            Some(urn) => match Urn::parse(&urn) {
+                None => return Ok(None),
+                urn => urn,
+            },
             None => None,
         },
         delete_before_replace: options.delete_before_replace,
         delete_timeout: options.delete_timeout_ns.map(Duration::from_nanos),
-    })
+        hook_due: options.hook_due.map(|due| match due {
+            HookDueV1::Create => HookDue::Create,
+            HookDueV1::Update => HookDue::Update,
+        }),
+        replace_trigger: options.replace_trigger.as_ref().map(|value| codec.open(place, value)).transpose()?,
+    }))
 }
 
 fn deps_out(deps: &BTreeSet<Instance>) -> Vec<String> {
@@ -185,9 +222,13 @@ pub(crate) fn encode(codec: &Codec<'_>, record: &Record) -> Result<String, SealE
     let key = record.key().text();
     let unfit = |_| SealError::Unfit { place: record.key().text(), detail: "it is no text" };
     let body = match record {
-        Record::Stack(stack) => {
-            serde_json::to_string(&StackV1 { key, program: stack.program.clone() }).map_err(unfit)?
-        }
+        Record::Stack(stack) => serde_json::to_string(&StackV1 {
+            key,
+            program: stack.program.clone(),
+            no_destroy: stack.guard.no_destroy,
+            max_deletes: stack.guard.max_deletes,
+        })
+        .map_err(unfit)?,
         Record::Provider(provider) => serde_json::to_string(&ProviderV1 {
             key,
             provider: provider.provider.clone(),
@@ -214,7 +255,7 @@ pub(crate) fn encode(codec: &Codec<'_>, record: &Record) -> Result<String, SealE
                 seen: codec.seal_fields(at(Section::Seen), &resource.seen)?,
                 drifted: resource.drifted.clone(),
                 deps: deps_out(&resource.dependencies),
-                options: options_out(&resource.options),
+                options: options_out(codec, at(Section::Trigger), &resource.options)?,
             })
             .map_err(unfit)?
         }
@@ -235,7 +276,11 @@ pub(crate) fn encode(codec: &Codec<'_>, record: &Record) -> Result<String, SealE
             name_was_free: intent.name_was_free,
             at: intent.at,
             deps: deps_out(&intent.dependencies),
-            options: options_out(&intent.options),
+            options: options_out(
+                codec,
+                place(intent.urn.as_str(), Some(intent.instance), Section::Trigger),
+                &intent.options,
+            )?,
             replaces: intent.replaces.as_ref().map(Instance::to_string),
         })
         .map_err(unfit)?,
@@ -273,10 +318,10 @@ fn decode_body(codec: &Codec<'_>, body: &str) -> Result<Option<Record>, SealErro
     // A record always begins with its key, whose first letter is its kind.
     let Some(kind) = body.strip_prefix("{\"key\":\"").and_then(|rest| rest.chars().next()) else { return Ok(None) };
     Ok(match kind {
-        's' => serde_json::from_str::<StackV1>(body)
-            .ok()
-            .filter(|stack| stack.key == "s")
-            .map(|stack| Record::Stack(StackRecord { program: stack.program })),
+        's' => serde_json::from_str::<StackV1>(body).ok().filter(|stack| stack.key == "s").map(|stack| {
+            let guard = Guard { no_destroy: stack.no_destroy, max_deletes: stack.max_deletes };
+            Record::Stack(StackRecord { program: stack.program, guard })
+        }),
         'p' => {
             let Ok(provider) = serde_json::from_str::<ProviderV1>(body) else { return Ok(None) };
             let Some(Key::Provider(name)) = Key::parse(&provider.key) else { return Ok(None) };
@@ -292,9 +337,11 @@ fn decode_body(codec: &Codec<'_>, body: &str) -> Result<Option<Record>, SealErro
             let Ok(resource) = serde_json::from_str::<ResourceV1>(body) else { return Ok(None) };
             let Some(Key::Resource(instance)) = Key::parse(&resource.key) else { return Ok(None) };
             let at = |section| place(&resource.urn, Some(instance), section);
-            let (Some(urn), Some(dependencies), Some(options)) =
-                (Urn::parse(&resource.urn), deps_in(&resource.deps), options_in(resource.options))
-            else {
+            let (Some(urn), Some(dependencies), Some(options)) = (
+                Urn::parse(&resource.urn),
+                deps_in(&resource.deps),
+                options_in(codec, at(Section::Trigger), resource.options)?,
+            ) else {
                 return Ok(None);
             };
             Some(Record::Resource(Box::new(ResourceRecord {
@@ -320,8 +367,9 @@ fn decode_body(codec: &Codec<'_>, body: &str) -> Result<Option<Record>, SealErro
         'i' => {
             let Ok(intent) = serde_json::from_str::<IntentV1>(body) else { return Ok(None) };
             let Some(Key::Intent(instance)) = Key::parse(&intent.key) else { return Ok(None) };
+            let trigger = place(&intent.urn, Some(instance), Section::Trigger);
             let (Some(urn), Some(dependencies), Some(options)) =
-                (Urn::parse(&intent.urn), deps_in(&intent.deps), options_in(intent.options))
+                (Urn::parse(&intent.urn), deps_in(&intent.deps), options_in(codec, trigger, intent.options)?)
             else {
                 return Ok(None);
             };

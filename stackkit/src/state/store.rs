@@ -32,9 +32,9 @@ pub struct Store {
     rescued: BTreeMap<Key, Option<String>>,
 }
 
-/// Everything that was read, kept as it was written: a record that does not change keeps its bytes.
+/// Everything that was read, kept as it was written: a record that does not change keeps its bytes. The records that
+/// the texts say are the caller's: a second copy of them would double what a run takes of memory.
 struct Set {
-    state: State,
     texts: BTreeMap<Key, Box<str>>,
     position: u64,
     chain: Code,
@@ -57,8 +57,8 @@ impl fmt::Debug for Store {
     }
 }
 
-/// The changes of a batch that are any: new text and record, or none for a removal.
-type Batch = BTreeMap<Key, Option<(String, Record)>>;
+/// The changes of a batch that are any: the new text, or none for a removal.
+type Batch = BTreeMap<Key, Option<String>>;
 
 impl Store {
     /// Reads a stack's log and checks all of it: codes, chain, digest, lineage, positions; every seal is opened. Takes
@@ -68,32 +68,33 @@ impl Store {
     /// When it cannot be read, or is not what this stack's writers wrote.
     pub async fn open(backend: Arc<dyn Backend>, sealer: Arc<Sealer>) -> Result<(Self, State), StateError> {
         let loaded = backend.load().await?;
-        let set = Set::read(&loaded, &sealer, &backend.describe())?;
+        let (set, state) = Set::read(&loaded, &sealer, &backend.describe())?;
         let mut writer = [0; 8];
         random(&mut writer)?;
-        let state = set.state.clone();
         let store = Self { backend, sealer, lease: None, writer: hex(&writer), set, rescued: BTreeMap::new() };
         Ok((store, state))
     }
 
-    /// Takes the lock, and reads again if the log has moved since it was opened. Says whether it had.
+    /// Takes the lock, and reads again if the log has moved since it was opened: the state as it is now, if it had.
     ///
     /// # Errors
     /// When somebody else holds it, or what is there now cannot be read.
-    pub async fn lock(&mut self, holder: Holder) -> Result<bool, StateError> {
+    pub async fn lock(&mut self, holder: Holder) -> Result<Option<State>, StateError> {
         let lease = self.backend.acquire(holder).await?;
         let loaded = self.backend.load().await?;
         let moved = loaded.position.0 != self.set.position || last_chain(&loaded) != self.set.last_chain();
         if loaded.position.0 < self.set.position {
             return Err(StateError::WentBack { before: self.set.position, now: loaded.position.0 });
         }
+        let mut now = None;
         if moved {
-            self.set = Set::read(&loaded, &self.sealer, &self.backend.describe())?;
+            let (set, state) = Set::read(&loaded, &self.sealer, &self.backend.describe())?;
+            (self.set, now) = (set, Some(state));
         } else {
             self.set.measure(&loaded);
         }
         self.lease = Some(lease);
-        Ok(moved)
+        Ok(now)
     }
 
     /// Gives the lock back.
@@ -111,9 +112,18 @@ impl Store {
         self.lease.clone()
     }
 
-    /// The records.
-    pub fn state(&self) -> &State {
-        &self.set.state
+    /// The records, made anew of their texts: for checks, and for who has no copy of what [`Store::open`] gave.
+    ///
+    /// # Errors
+    /// When a seal does not open, which it did when the text was read or written.
+    pub fn state(&self) -> Result<State, StateError> {
+        let codec = Codec::new(&self.sealer);
+        let place = || "memory".to_owned();
+        let mut state = State::default();
+        for text in self.set.texts.values() {
+            state.apply(Change::Put(records::decode(&codec, text, &place)?.record));
+        }
+        Ok(state)
     }
 
     /// The stack's identity for its whole life.
@@ -188,14 +198,16 @@ impl Store {
             self.sealer = sealer;
             return Ok(());
         }
-        let codec = Codec::new(&sealer);
-        let (mut texts, mut digest) = (BTreeMap::new(), Digest::default());
-        for record in set.state.records() {
-            let (key, text) = (record.key(), records::encode(&codec, &record)?);
+        let (old, new) = (Codec::new(&self.sealer), Codec::new(&sealer));
+        let place = || "memory".to_owned();
+        let mut texts = BTreeMap::new();
+        let mut digest = Digest::default();
+        for (key, text) in &set.texts {
+            let text = records::encode(&new, &records::decode(&old, text, &place)?.record)?;
             if let Some(mac) = format::mac_of(&text) {
                 digest.add(&sealer, &key.text(), &mac);
             }
-            texts.insert(key, text.into_boxed_str());
+            texts.insert(key.clone(), text.into_boxed_str());
         }
         let chain = sealer.code(Purpose::Chain, &[b"rotation", &set.chain]);
         let head = Head { position: set.position + 1, chain, count: texts.len() as u64, digest };
@@ -223,7 +235,7 @@ impl Store {
     pub fn read_snapshot(&self, snapshot: &[u8], place: &str) -> Result<State, StateError> {
         let position = Position(format::snapshot_position(snapshot).unwrap_or_default());
         let loaded = Loaded { snapshot: Some(snapshot.to_vec()), entries: Vec::new(), torn: 0, position };
-        Ok(Set::read(&loaded, &self.sealer, place)?.state)
+        Ok(Set::read(&loaded, &self.sealer, place)?.1)
     }
 
     /// Puts a snapshot into an empty log, which goes on from its position.
@@ -238,7 +250,7 @@ impl Store {
         }
         let position = Position(format::snapshot_position(snapshot).unwrap_or_default());
         let loaded = Loaded { snapshot: Some(snapshot.to_vec()), entries: Vec::new(), torn: 0, position };
-        let set = Set::read(&loaded, &self.sealer, "what is moved in")?;
+        let (set, _) = Set::read(&loaded, &self.sealer, "what is moved in")?;
         self.backend.compact(lease, Position(0), snapshot).await?;
         self.set = set;
         Ok(())
@@ -314,12 +326,12 @@ impl Store {
                 detail: format!("`{}` is no key", change.key),
             })?;
             let put = match change.put {
-                Some(raw) => Some((raw.get().to_owned(), records::decode(&codec, raw.get(), &place)?.record)),
+                Some(raw) => Some(records::decode(&codec, raw.get(), &place).map(|read| (raw, read.record))?),
                 None => None,
             };
             let now = self.set.texts.get(&key);
             let same = match &put {
-                Some((_, record)) => self.set.state.holds(record),
+                Some((_, record)) => self.set.holds(&codec, &key, record),
                 None => now.is_none(),
             };
             if same {
@@ -329,7 +341,7 @@ impl Store {
                 conflicts.push(format!("`{}`", change.key));
                 continue;
             }
-            batch.insert(key, put);
+            batch.insert(key, put.map(|(raw, _)| raw.get().to_owned()));
         }
         if !conflicts.is_empty() {
             return Err(StateError::RescueConflict { place: place(), records: conflicts.join(", ") });
@@ -351,8 +363,8 @@ impl Store {
         let mut batch = Batch::new();
         for (key, record) in last {
             match record {
-                Some(record) if !self.set.state.holds(record) => {
-                    batch.insert(key, Some((records::encode(&codec, record)?, record.clone())));
+                Some(record) if !self.set.holds(&codec, &key, record) => {
+                    batch.insert(key, Some(records::encode(&codec, record)?));
                 }
                 None if self.set.texts.contains_key(&key) => {
                     batch.insert(key, None);
@@ -375,7 +387,7 @@ impl Store {
             if let Some(mac) = set.texts.get(key).and_then(|text| format::mac_of(text)) {
                 digest.remove(&self.sealer, &name, &mac);
             }
-            if let Some(mac) = put.as_ref().and_then(|(text, _)| format::mac_of(text)) {
+            if let Some(mac) = put.as_ref().and_then(|text| format::mac_of(text)) {
                 digest.add(&self.sealer, &name, &mac);
             }
         }
@@ -385,7 +397,7 @@ impl Store {
                 position: set.position + 1,
                 nonce: &self.writer,
                 prev: &set.chain,
-                put: &mut batch.values().flatten().map(|(text, _)| &**text),
+                put: &mut batch.values().flatten().map(|text| &**text),
                 del: batch.iter().filter(|(_, put)| put.is_none()).map(|(key, _)| key.text()).collect(),
                 digest,
             },
@@ -400,15 +412,9 @@ impl Store {
         set.journal += text.len() + 1;
         for (key, put) in batch {
             match put {
-                Some((text, record)) => {
-                    set.texts.insert(key, text.into_boxed_str());
-                    set.state.apply(Change::Put(record));
-                }
-                None => {
-                    set.texts.remove(&key);
-                    set.state.apply(Change::Remove(key));
-                }
-            }
+                Some(text) => set.texts.insert(key, text.into_boxed_str()),
+                None => set.texts.remove(&key),
+            };
         }
         Ok(())
     }
@@ -444,7 +450,6 @@ impl State {
 impl Set {
     fn empty() -> Self {
         Self {
-            state: State::default(),
             texts: BTreeMap::new(),
             position: 0,
             chain: [0; 32],
@@ -456,16 +461,24 @@ impl Set {
         }
     }
 
-    fn read(loaded: &Loaded, sealer: &Sealer, place: &str) -> Result<Self, StateError> {
-        let mut set = Self::empty();
+    /// Whether exactly this record is there. Ciphertexts of equal records differ, so it is opened to be compared.
+    fn holds(&self, codec: &Codec<'_>, key: &Key, record: &Record) -> bool {
+        let place = || "memory".to_owned();
+        self.texts
+            .get(key)
+            .is_some_and(|text| records::decode(codec, text, &place).is_ok_and(|decoded| decoded.record == *record))
+    }
+
+    fn read(loaded: &Loaded, sealer: &Sealer, place: &str) -> Result<(Self, State), StateError> {
+        let (mut set, mut state) = (Self::empty(), State::default());
         let codec = Codec::new(sealer);
         if let Some(bytes) = &loaded.snapshot {
             let place = || format!("the snapshot in {place}");
-            set.read_snapshot(sealer, &codec, text(bytes, &place)?, &place)?;
+            set.read_snapshot(&mut state, sealer, &codec, text(bytes, &place)?, &place)?;
         }
         for (index, bytes) in loaded.entries.iter().enumerate() {
             let place = || format!("journal entry {} of {} in {place}", index + 1, loaded.entries.len());
-            set.read_entry(sealer, &codec, text(bytes, &place)?, loaded.snapshot.is_some(), &place)?;
+            set.read_entry(&mut state, sealer, &codec, text(bytes, &place)?, loaded.snapshot.is_some(), &place)?;
         }
         if loaded.position.0 != set.position {
             return Err(StateError::EntriesMissing {
@@ -475,11 +488,12 @@ impl Set {
             });
         }
         set.measure(loaded);
-        Ok(set)
+        Ok((set, state))
     }
 
     fn read_snapshot(
         &mut self,
+        state: &mut State,
         sealer: &Sealer,
         codec: &Codec<'_>,
         text: &str,
@@ -494,7 +508,7 @@ impl Set {
             }
             self.digest.add(sealer, &key.text(), &decoded.mac);
             self.texts.insert(key, raw.get().into());
-            self.state.apply(Change::Put(decoded.record));
+            state.apply(Change::Put(decoded.record));
         }
         if !snapshot.holds(self.texts.len(), self.digest) {
             return Err(StateError::SetEdited { place: place() });
@@ -505,6 +519,7 @@ impl Set {
 
     fn read_entry(
         &mut self,
+        state: &mut State,
         sealer: &Sealer,
         codec: &Codec<'_>,
         text: &str,
@@ -539,13 +554,13 @@ impl Set {
             self.forget(sealer, &key);
             self.digest.add(sealer, &key.text(), &decoded.mac);
             self.texts.insert(key, raw.get().into());
-            self.state.apply(Change::Put(decoded.record));
+            state.apply(Change::Put(decoded.record));
         }
         for name in &entry.del {
             let key = Key::parse(name).ok_or_else(|| StateError::EntryEdited { place: place() })?;
             self.forget(sealer, &key);
             self.texts.remove(&key);
-            self.state.apply(Change::Remove(key));
+            state.apply(Change::Remove(key));
         }
         if !entry.leaves(self.digest) {
             return Err(StateError::SetEdited { place: place() });

@@ -8,9 +8,10 @@ use crate::connections::Connector;
 use crate::context::BoxFuture;
 use crate::error::Error;
 use crate::event::Verb;
+use crate::lookup::Lookup;
 use crate::plan::names;
 use crate::provider::{Connection, Linked};
-use crate::resource::Values;
+use crate::resource::{Fields as _, Values};
 use crate::schema::Schema;
 use crate::testing::crash::Points;
 use crate::testing::failure::{Failure, Moment};
@@ -47,6 +48,7 @@ pub(super) struct Inner {
     pub(super) things: BTreeMap<String, Thing>,
     pub(super) calls: Vec<CloudCall>,
     failures: Vec<Failure>,
+    returns: Vec<(String, &'static str, Value)>,
     pub(super) made: u64,
     /// What has ever been made.
     pub(super) born: BTreeSet<Urn>,
@@ -58,7 +60,12 @@ pub(super) struct Inner {
     pub(super) pause: Duration,
     pub(super) running: usize,
     pub(super) peak: usize,
+    pub(super) absent: BTreeSet<String>,
+    pub(super) answers: BTreeMap<&'static str, Rule>,
 }
+
+/// How a question is answered.
+pub(super) type Rule = Arc<dyn Fn(&[Value]) -> Result<Values, Error> + Send + Sync>;
 
 /// How often the cloud was looked at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -71,6 +78,8 @@ pub struct Looks {
     pub in_batches: usize,
     /// Searches for what an interrupted create made.
     pub searches: usize,
+    /// Questions that were answered.
+    pub questions: usize,
 }
 
 /// A mocked cloud. Clones share it.
@@ -150,6 +159,21 @@ impl Cloud {
         self.lock().things.insert(id.to_owned(), thing);
     }
 
+    /// Something that a program reads by [`Stack::existing`](crate::Stack::existing) is not there. What nobody has put
+    /// there is made up otherwise.
+    pub fn lack(&self, id: &str) {
+        self.lock().absent.insert(id.to_owned());
+    }
+
+    /// Answers every question of a type by this rule. Without one, answers are made up from the types of its outputs.
+    pub fn answer<L: Lookup>(&self, rule: impl Fn(&L::Args) -> Result<L::State, Error> + Send + Sync + 'static) {
+        let rule = move |args: &[Value]| {
+            let args = L::Args::from_values(args).map_err(|error| Error::invalid(format!("field {error}")))?;
+            Ok(rule(&args)?.to_values())
+        };
+        self.lock().answers.insert(L::SCHEMA.type_name, Arc::new(rule));
+    }
+
     /// A field of something that is there.
     pub fn value(&self, target: &str, schema: &'static Schema, field: &str) -> Option<Value> {
         let index = schema.index(field)?;
@@ -202,6 +226,12 @@ impl Cloud {
         found
     }
 
+    /// The next create or update of this resource (its name, URN or type) makes something else of a field than it was
+    /// given, and says so.
+    pub fn returns(&self, target: &str, field: &'static str, value: Value) {
+        self.lock().returns.push((target.to_owned(), field, value));
+    }
+
     /// Fails where a rule says so.
     pub(super) async fn trip(&self, verb: Verb, urn: &Urn, moment: Moment) -> Result<(), Error> {
         if moment == Moment::Before {
@@ -245,6 +275,14 @@ impl Drop for Running<'_> {
 }
 
 impl Inner {
+    /// What becomes of values that a create or update was given.
+    pub(super) fn answered(&mut self, schema: &Schema, urn: &Urn, values: &mut [Value]) {
+        self.returns.retain(|(target, field, value)| {
+            let slot = schema.index(field).and_then(|index| values.get_mut(index)).filter(|_| names(target, urn));
+            slot.map(|slot| *slot = value.clone()).is_none()
+        });
+    }
+
     /// Who names a thing in any of its inputs.
     pub(super) fn users(&self, id: &str) -> Vec<Urn> {
         let names_it = |thing: &Thing| {

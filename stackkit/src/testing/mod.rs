@@ -36,16 +36,21 @@ pub use failure::Failure;
 pub use run::TestRun;
 
 use crate::context::BoxFuture;
+use crate::durations::{Durations, Unknown};
 use crate::engine::session::Source;
-use crate::engine::{DeployOptions, Deployment, RunError};
+use crate::engine::{Adoption, DeployOptions, Deployment, ImportOptions, RunError};
 use crate::event::{Event, Operation};
 use crate::ids::Ids;
 use crate::plan::PlanOptions;
 use crate::program::Program;
+use crate::property::Property;
+use crate::read::Given;
 use crate::seal::Sealer;
+use crate::stack::IntoOutput;
 use crate::state::Store;
 use crate::state::backend::{Backend, BackendError, Holder, Lease, Loaded, Position};
 use crate::state::memory::MemoryBackend;
+use crate::urn::Urn;
 use crate::value::Value;
 
 /// A program under test, with its configuration and what is to fail.
@@ -58,7 +63,11 @@ pub struct Test {
     parallel: usize,
     fail_fast: bool,
     refresh: bool,
+    durations: Arc<dyn Durations>,
+    run_program: bool,
     cancel_after: Option<usize>,
+    plan_file: Option<std::path::PathBuf>,
+    references: Given,
     world: World,
 }
 
@@ -87,7 +96,11 @@ impl Test {
             parallel: 4,
             fail_fast: false,
             refresh: true,
+            durations: Arc::new(Unknown),
+            run_program: false,
             cancel_after: None,
+            plan_file: None,
+            references: Given::default(),
             world: World {
                 cloud: Cloud::default(),
                 backend: MemoryBackend::default(),
@@ -108,6 +121,13 @@ impl Test {
     #[must_use]
     pub fn secret(mut self, key: &str, value: &str) -> Self {
         self.config.insert(key.to_owned(), Value::text(value).into_secret());
+        self
+    }
+
+    /// Gives an output of another stack that the program refers to.
+    #[must_use]
+    pub fn reference<T: Property>(mut self, stack: &str, output: &str, value: impl IntoOutput<T>) -> Self {
+        self.references.entry(stack.to_owned()).or_default().insert(output.to_owned(), value.into_tree());
         self
     }
 
@@ -143,6 +163,21 @@ impl Test {
     #[must_use]
     pub fn without_refresh(mut self) -> Self {
         self.refresh = false;
+        self
+    }
+
+    /// How long calls are thought to take, such as `|urn: &Urn, verb: Verb| Some(Duration::from_secs(3))`: of what is
+    /// ready, the longest path goes first.
+    #[must_use]
+    pub fn durations(mut self, durations: impl Durations + 'static) -> Self {
+        self.durations = Arc::new(durations);
+        self
+    }
+
+    /// Runs the program in a destroy too, for its hooks.
+    #[must_use]
+    pub fn run_program(mut self) -> Self {
+        self.run_program = true;
         self
     }
 
@@ -182,6 +217,16 @@ impl Test {
         self.run(What::Preview, &self.world.clone()).await
     }
 
+    /// Plans, and seals the plan into a file; see [`Deployment::save_plan`].
+    pub async fn save_plan(&self, file: &std::path::Path) -> TestRun {
+        self.with_plan(file).run(What::Preview, &self.world.clone()).await
+    }
+
+    /// Applies a saved plan; see [`Deployment::up_saved`].
+    pub async fn up_saved(&self, file: &std::path::Path) -> TestRun {
+        self.with_plan(file).run(What::Up, &self.world.clone()).await
+    }
+
     /// Makes the mocked cloud what the program says.
     pub async fn up(&self) -> TestRun {
         self.run(What::Up, &self.world.clone()).await
@@ -209,6 +254,16 @@ impl Test {
         crash::killed_at(self, point, what).await.ok()
     }
 
+    /// Adopts something that is in the mocked cloud; see [`Deployment::import`].
+    ///
+    /// # Errors
+    /// As [`Deployment::import`].
+    pub async fn import(&self, options: ImportOptions<'_>) -> Result<Adoption, RunError> {
+        let backend: Arc<dyn Backend> = Arc::new(self.world.backend.clone());
+        let deployment = self.deployment(&self.world, backend, DeployOptions { stack: self.stack.clone(), ..plain() });
+        deployment.import(options, &|_| true).await
+    }
+
     /// Merges what a run could not write to the state; see [`Deployment::repair`].
     ///
     /// # Errors
@@ -218,13 +273,28 @@ impl Test {
         self.deployment(&self.world, backend, DeployOptions { stack: self.stack.clone(), ..plain() }).repair().await
     }
 
+    /// Renames a resource in the state; see [`Deployment::rename`].
+    ///
+    /// # Errors
+    /// As [`Deployment::rename`].
+    pub async fn rename(&self, old: &Urn, new: &Urn) -> Result<(), RunError> {
+        let backend: Arc<dyn Backend> = Arc::new(self.world.backend.clone());
+        let options = DeployOptions { stack: self.stack.clone(), ..plain() };
+        self.deployment(&self.world, backend, options).rename(old, new).await
+    }
+
     fn deployment(&self, world: &World, backend: Arc<dyn Backend>, options: DeployOptions) -> Deployment {
         let mut deployment = Deployment::new(Some(self.program), options);
         deployment.source = Source::Given { backend, sealer: Arc::clone(&world.sealer), config: self.config.clone() };
         deployment.connector = Arc::new(world.cloud.clone());
         deployment.settles = false;
+        deployment.given = Arc::new(self.references.clone());
         deployment.ids = Arc::new(Ids::seeded(world.seed.wrapping_add(world.backend.appended() << 32)));
         deployment
+    }
+
+    fn with_plan(&self, file: &std::path::Path) -> Self {
+        Self { plan_file: Some(file.to_owned()), ..self.clone() }
     }
 
     async fn run(&self, what: What, world: &World) -> TestRun {
@@ -246,6 +316,8 @@ impl Test {
             parallel: self.parallel,
             fail_fast: self.fail_fast,
             refresh: self.refresh,
+            durations: Arc::clone(&self.durations),
+            run_program: self.run_program,
             cancel,
             listener: Arc::new(move |event: &Event| {
                 if let Event::StepStarted { .. } = event {
@@ -263,11 +335,13 @@ impl Test {
         let before = world.backend.appended();
         let backend = Arc::new(Measured { inner: backend, sizes: Arc::clone(&sizes) });
         let deployment = self.deployment(world, backend, options);
-        let result = match what {
-            What::Preview => deployment.preview(&self.options).await.map(|plan| plan.summary()),
-            What::Up => deployment.up(&self.options, &|_| true).await,
-            What::Destroy => deployment.destroy(&self.options, &|_| true).await,
-            What::Refresh => deployment.refresh(&|_| true).await,
+        let result = match (what, &self.plan_file) {
+            (What::Preview, Some(file)) => deployment.save_plan(&self.options, file).await.map(|plan| plan.summary()),
+            (What::Up, Some(file)) => deployment.up_saved(file, &self.options).await,
+            (What::Preview, None) => deployment.preview(&self.options).await.map(|plan| plan.summary()),
+            (What::Up, None) => deployment.up(&self.options, &|_| true).await,
+            (What::Destroy, _) => deployment.destroy(&self.options, &|_| true).await,
+            (What::Refresh, _) => deployment.refresh(&self.options, &|_| true).await,
         };
         let state = match Store::open(Arc::new(world.backend.clone()), Arc::clone(&world.sealer)).await {
             Ok((_, state)) => state,
@@ -280,7 +354,8 @@ impl Test {
         });
         let appended = world.backend.appended() - before;
         let entries = sizes.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        TestRun { test: self.clone(), result, state, events, plan, appended, entries }
+        let test = Self { plan_file: None, ..self.clone() };
+        TestRun { test, result, state, events, plan, appended, entries }
     }
 }
 

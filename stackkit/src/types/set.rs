@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::ops::Deref;
 
 use crate::input::{FromItems, IntoInput};
-use crate::property::{DecodeError, Flows, Property, Sampler};
+use crate::property::{DecodeError, Flows, Property, PropertyField, Sampler};
 use crate::secret::Secret;
 use crate::value::Value;
 
@@ -75,6 +75,9 @@ impl<T: Property> Property for Set<T> {
             }
             other => other,
         }
+    }
+    fn describe_items() -> Option<&'static [PropertyField]> {
+        T::describe()
     }
     fn type_name() -> String {
         format!("Set<{}>", T::type_name())

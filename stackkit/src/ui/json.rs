@@ -81,7 +81,12 @@ impl<W: Write + Send> JsonLines<W> {
             if let Some(urn) = &diagnostic.urn {
                 name_resource(map, urn);
             }
-            let texts = [("field", &diagnostic.field), ("help", &diagnostic.help), ("at", &diagnostic.at)];
+            let texts = [
+                ("field", &diagnostic.field),
+                ("help", &diagnostic.help),
+                ("at", &diagnostic.at),
+                ("policy", &diagnostic.policy),
+            ];
             for (name, text) in texts {
                 if let Some(text) = text {
                     map.insert(name.into(), text.as_str().into());
@@ -132,6 +137,7 @@ pub fn operation_summary(operation: Operation, summary: &Summary) -> Json {
         "import": summary.import,
         "forget": summary.forget,
         "same": summary.same,
+        "left_out": summary.left_out,
         "failed": summary.failed,
         "skipped": summary.skipped,
         "cancelled": summary.cancelled,
@@ -143,13 +149,34 @@ fn name_resource(map: &mut Map<String, Json>, urn: &Urn) {
     map.insert("urn".into(), urn.as_str().into());
     map.insert("resource_type".into(), urn.type_name().into());
     map.insert("name".into(), urn.name().into());
+    if let Some((component, _)) = urn.path().rsplit_once('/') {
+        map.insert("component".into(), component.into());
+    }
 }
 
 /// One object for every resource and output that a plan changes, and one that sums it up.
 pub fn plan_events(plan: &Plan, operation: Operation) -> Vec<Json> {
     let mut out: Vec<Json> =
         plan.nodes.iter().filter(|node| node.action != Action::Same).map(planned_resource).collect();
+    out.extend(plan.reads.iter().map(|read| {
+        let mut object = json!({ "type": "read_planned" });
+        if let Json::Object(map) = &mut object {
+            name_resource(map, &read.urn);
+        }
+        object
+    }));
     out.extend(plan.outputs.iter().filter(|output| output.changes()).map(planned_output));
+    if let Some(selected) = &plan.selected {
+        let urns = |urns: &[Urn]| Json::Array(urns.iter().map(|urn| urn.as_str().into()).collect());
+        out.push(json!({
+            "type": "selected",
+            "asked": selected.asked,
+            "needed": urns(&selected.needed),
+            "dependents": urns(&selected.dependents),
+            "kept": urns(&selected.kept),
+            "left_out": selected.left_out,
+        }));
+    }
     let mut total = operation_summary(operation, &plan.summary());
     if let Json::Object(map) = &mut total {
         map.insert("type".into(), "planned".into());
@@ -240,8 +267,17 @@ impl<W: Write + Send> Listener for JsonLines<W> {
             }
             Event::Warning { urn: None, message } => json!({ "type": "warning", "message": message }),
             Event::Warning { urn: Some(urn), message } => about(urn, json!({ "type": "warning", "message": message })),
+            Event::Advice { policy, urn, message } => {
+                let object = json!({ "type": "warning", "policy": policy, "message": message });
+                match urn {
+                    Some(urn) => about(urn, object),
+                    None => object,
+                }
+            }
+            Event::CheckFailed { message, at } => json!({ "type": "check_failed", "message": message, "at": at }),
             Event::Recovered { urn, message } => about(urn, json!({ "type": "recovered", "message": message })),
             Event::Refreshing { count } => json!({ "type": "refreshing", "count": count }),
+            Event::Reading { count } => json!({ "type": "reading", "count": count }),
             Event::Drifted { urn, fields, gone } => {
                 about(urn, json!({ "type": "drifted", "fields": fields, "gone": gone }))
             }
@@ -251,6 +287,14 @@ impl<W: Write + Send> Listener for JsonLines<W> {
                 return;
             }
             Event::StepStarted { urn, verb } => about(urn, json!({ "type": "step_started", "verb": verb.name() })),
+            Event::HookStarted { urn, point } => about(urn, json!({ "type": "hook_started", "hook": point.name() })),
+            Event::HookDone { urn, point, elapsed } => {
+                about(urn, json!({ "type": "hook_done", "hook": point.name(), "elapsed_ms": millis(*elapsed) }))
+            }
+            Event::HookFailed { urn, point, elapsed, error } => about(
+                urn,
+                json!({ "type": "hook_failed", "hook": point.name(), "elapsed_ms": millis(*elapsed), "error": error }),
+            ),
             Event::Progress { urn, message } => about(urn, json!({ "type": "progress", "message": message })),
             Event::Retrying { urn, attempt, delay, error } => about(
                 urn,
@@ -322,7 +366,7 @@ mod tests {
                 r#"{"type":"step_started","name":"motd","resource_type":"local:File","time_ms":7,"urn":"local:File::motd","verb":"create"}"#,
                 r#"{"type":"retrying","attempt":1,"delay_ms":2000,"error":"a\nb","name":"motd","resource_type":"local:File","time_ms":7,"urn":"local:File::motd"}"#,
                 r#"{"type":"step_done","elapsed_ms":12,"name":"motd","resource_type":"local:File","time_ms":7,"urn":"local:File::motd","verb":"create"}"#,
-                r#"{"type":"summary","cancelled":false,"create":1,"delete":0,"duration_ms":20,"failed":0,"forget":0,"import":0,"operation":"up","replace":0,"same":0,"skipped":0,"time_ms":7,"update":0}"#,
+                r#"{"type":"summary","cancelled":false,"create":1,"delete":0,"duration_ms":20,"failed":0,"forget":0,"import":0,"left_out":0,"operation":"up","replace":0,"same":0,"skipped":0,"time_ms":7,"update":0}"#,
             ]
         );
     }

@@ -76,7 +76,7 @@ pub(crate) fn frame(
     let mut lines = Vec::new();
     for ((_, urn), running) in progress.running.iter().take(room) {
         let time = duration(now.saturating_duration_since(running.since));
-        let what = format!("{:<7} {} {}", running.verb.name(), clean(urn.type_name()), clean(urn.name()));
+        let what = format!("{:<7} {} {}", running.verb.name(), clean(urn.type_name()), clean(urn.path()));
         let note = running.note.as_ref().map(|note| clean(note).into_owned()).unwrap_or_default();
         let left = columns.saturating_sub(width(&time) + 5);
         let what = shorten(&what, left);

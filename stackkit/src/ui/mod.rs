@@ -9,12 +9,13 @@ mod screen;
 mod text;
 mod value;
 
+pub use crate::nearest::nearest;
 pub use json::{JsonLines, operation_summary, plan_events};
 pub use paint::Paint;
 pub use plan::{PlanStyle, done_line, planned_line, render_outputs, render_plan};
 pub use report::{Report, render_reports};
 pub use screen::{Screen, ScreenOptions};
-pub use text::{clean, count, duration, nearest, shorten};
+pub use text::{clean, count, duration, shorten};
 pub(crate) use value::show;
 pub use value::{Secrets, to_json, to_text};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::event::{Operation, Summary};
-use crate::plan::{Action, FieldChange, Plan, PlanNode, PlannedOutput};
+use crate::plan::{Action, FieldChange, Plan, PlanNode, PlannedOutput, Selected};
 use crate::ui::Verbosity;
 use crate::ui::paint::{Paint, symbol};
 use crate::ui::text::{clean, count, pad, shorten, width, wrap};
@@ -16,6 +16,8 @@ const FIELDS_OF_NEW: usize = 12;
 const LINES_OF_TEXT: usize = 24;
 /// How many resources are drawn unless everything is asked for. What is deleted or replaced is never left out.
 const RESOURCES: usize = 200;
+/// How many of the resources that come along with a selection are named.
+const SELECTED: usize = 10;
 
 /// How a plan is to be drawn.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +59,13 @@ pub fn render_plan(plan: &Plan, operation: Operation, style: PlanStyle) -> Strin
     }
     let mut writer = Writer { out: &mut out, style, word_width, operation };
     writer.group(&tree, 0);
+    if !plan.reads.is_empty() && !shown.is_empty() {
+        for read in &plan.reads {
+            let name = format!("{} {}", clean(read.urn.type_name()), clean(read.urn.path()));
+            let sign = style.paint.cyan("↓   read");
+            writer.line(1, format!("{sign}  {name}  {}", style.paint.dim("when what it needs is there")));
+        }
+    }
     if hidden > 0 {
         let more = format!("… and {} (-v shows all)", count(hidden, "more resource"));
         writer.line(1, style.paint.dim(more));
@@ -71,9 +80,35 @@ pub fn render_plan(plan: &Plan, operation: Operation, style: PlanStyle) -> Strin
     if !out.is_empty() {
         out.push('\n');
     }
+    if let Some(selected) = &plan.selected {
+        let paint = style.paint;
+        for line in selected_lines(selected).iter().flat_map(|line| wrap(line, style.columns.saturating_sub(2))) {
+            let _ = writeln!(out, "{}", paint.dim(line));
+        }
+    }
     out.push_str(&planned_line(plan, operation, style.paint));
     out.push('\n');
     out
+}
+
+/// What the targets and excludes came to, in whole sentences.
+fn selected_lines(selected: &Selected) -> Vec<String> {
+    let mut lines = vec![format!("Selected {}, left out {}", count(selected.asked, "resource"), selected.left_out)];
+    for (urns, why) in [
+        (&selected.needed, "Needed by them and not there, or not finished, yet"),
+        (&selected.dependents, "Depending on them"),
+        (&selected.kept, "Kept, because something that is left out stands on them"),
+    ] {
+        if urns.is_empty() {
+            continue;
+        }
+        let mut names: Vec<_> = urns.iter().take(SELECTED).map(|urn| clean(urn.as_str()).into_owned()).collect();
+        if urns.len() > SELECTED {
+            names.push(format!("and {}", count(urns.len() - SELECTED, "more resource")));
+        }
+        lines.push(format!("{why}: {}", names.join(", ")));
+    }
+    lines
 }
 
 /// `3 to create, 1 to update, 12 unchanged`.
@@ -98,19 +133,26 @@ pub fn planned_line(plan: &Plan, operation: Operation, paint: Paint) -> String {
     part(summary.forget, "to forget", &Action::Forget);
     if parts.is_empty() {
         let outputs = plan.outputs.iter().filter(|output| output.changes()).count();
-        let what = match (outputs, operation, summary.same) {
+        let what = match (outputs, operation, summary.same + summary.left_out) {
             (0, Operation::Destroy, 0) => "Nothing to destroy".to_owned(),
             (0, _, 0) => "Nothing to do: the program declares no resources".to_owned(),
             (0, ..) => "No changes".to_owned(),
             (number, ..) => format!("Only {} changed", if number == 1 { "an output" } else { "outputs" }),
         };
+        let left_out = match summary.left_out {
+            0 => String::new(),
+            number => paint.dim(format!(", {number} left out")),
+        };
         if summary.same == 0 {
-            return paint.bold(what);
+            return format!("{}{left_out}", paint.bold(what));
         }
-        return format!("{}: {} as declared", paint.bold(what), verb_be(summary.same));
+        return format!("{}: {} as declared{left_out}", paint.bold(what), verb_be(summary.same));
     }
     if summary.same > 0 {
         parts.push(paint.dim(format!("{} unchanged", summary.same)));
+    }
+    if summary.left_out > 0 {
+        parts.push(paint.dim(format!("{} left out", summary.left_out)));
     }
     parts.join(", ")
 }
@@ -136,6 +178,7 @@ pub fn done_line(summary: &Summary, operation: Operation, paint: Paint) -> Strin
     part(summary.failed, "failed", &|text| paint.bold(paint.red(text)));
     part(summary.skipped, "skipped", &|text| paint.yellow(text));
     part(summary.same, "unchanged", &|text| paint.dim(text));
+    part(summary.left_out, "left out", &|text| paint.dim(text));
     if parts.is_empty() {
         parts.push(match operation {
             Operation::Destroy => "nothing to destroy".into(),
@@ -148,7 +191,8 @@ pub fn done_line(summary: &Summary, operation: Operation, paint: Paint) -> Strin
 fn is_shown(node: &PlanNode, verbosity: Verbosity) -> bool {
     match node.action {
         Action::Same => false,
-        Action::Record => verbosity == Verbosity::Verbose,
+        // That something is renamed is worth a line; that an option is, is not.
+        Action::Record => verbosity == Verbosity::Verbose || !node.reasons.is_empty(),
         _ => true,
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::diagnostic::DiagnosticKind;
 use crate::event::{Event, Listener, Operation, Summary, Verb};
 use crate::plan::{Action, Plan, Step};
 use crate::ui::Verbosity;
@@ -224,6 +225,8 @@ fn action_of(verb: Verb) -> Action {
         Verb::Import => Action::Import { id: String::new() },
         Verb::Record => Action::Record,
         Verb::Forget => Action::Forget,
+        // It changes nothing, like something that stays the same.
+        Verb::Read => Action::Same,
     }
 }
 
@@ -236,6 +239,7 @@ fn done_word(verb: Verb) -> &'static str {
         Verb::Import => "imported",
         Verb::Record => "recorded",
         Verb::Forget => "forgotten",
+        Verb::Read => "read",
     }
 }
 
@@ -274,12 +278,27 @@ impl State {
                 let about = urn.as_ref().map(|urn| format!("{}: ", name(urn))).unwrap_or_default();
                 self.block(&paint.yellow("warning: "), 9, &format!("{about}{message}"), options);
             }
-            Event::Recovered { .. } | Event::Drifted { .. } | Event::Refreshing { .. } if quiet => {}
+            Event::Advice { urn, message, .. } => {
+                let about = urn.as_ref().map(|urn| format!("{}: ", name(urn))).unwrap_or_default();
+                self.block(&paint.yellow("warning: "), 9, &format!("{about}{message}"), options);
+            }
+            Event::CheckFailed { message, at } => {
+                self.block(&paint.red(" ✗ failed  "), 11, &format!("{message} [{at}]"), options);
+            }
+            Event::Recovered { .. } | Event::Drifted { .. } | Event::Refreshing { .. } | Event::Reading { .. }
+                if quiet => {}
             Event::Recovered { urn, message } => {
                 self.block(&paint.cyan(" ↺ recovered  "), 14, &format!("{}: {message}", name(urn)), options);
             }
             Event::Refreshing { count: number } => {
                 let text = format!("Reading {}", count(*number, "resource"));
+                if verbose && options.rows.is_none() {
+                    self.say(&text);
+                }
+                self.progress.phase = Some(text);
+            }
+            Event::Reading { count: number } => {
+                let text = format!("Looking up {}", count(*number, "value"));
                 if verbose && options.rows.is_none() {
                     self.say(&text);
                 }
@@ -297,7 +316,9 @@ impl State {
             Event::Planned { plan } => {
                 self.progress.phase = None;
                 self.progress.total = steps(plan);
-                if options.plan && !quiet && self.operation != Operation::Preview {
+                // A plan that rests on a mistake is not worth a look.
+                let sound = plan.diagnostics.iter().all(|found| found.kind == DiagnosticKind::Refused);
+                if options.plan && !quiet && sound && self.operation != Operation::Preview {
                     self.pending.push_str(&render_plan(plan, self.operation, options.style));
                 }
             }
@@ -309,6 +330,26 @@ impl State {
                     self.progress.start(urn.clone(), *verb, now);
                 }
             }
+            Event::HookStarted { urn, point } => {
+                if self.progress.find(urn).is_none() {
+                    self.progress.start(urn.clone(), point.verb(), now);
+                }
+                if let Some(running) = self.progress.find(urn) {
+                    running.note = Some(format!("hook {}", point.name().replace('_', " ")));
+                }
+            }
+            Event::HookDone { urn, point, elapsed } => {
+                if point.is_before() {
+                    self.progress.end(urn, point.verb());
+                }
+                if !quiet && (verbose || self.progress.total <= MANY) {
+                    let time = duration(*elapsed);
+                    let point = point.name().replace('_', " ");
+                    self.say(paint.dim(format!("     hook {point}: {} ({time})", name(urn))));
+                }
+            }
+            // The step that fails with it tells why.
+            Event::HookFailed { urn, point, .. } => self.progress.end(urn, point.verb()),
             Event::Progress { urn, message } => {
                 if let Some(running) = self.progress.find(urn) {
                     running.note = Some(message.clone());
@@ -330,9 +371,11 @@ impl State {
             Event::StepDone { urn, verb, elapsed } => {
                 self.progress.end(urn, *verb);
                 self.notes.remove(urn);
-                if *verb == Verb::Record {
+                // Neither is a change of anything that the plan counts.
+                if let Verb::Record | Verb::Read = verb {
                     if verbose {
-                        self.say(paint.dim(format!(" *   recorded  {}", name(urn))));
+                        let sign = if *verb == Verb::Record { '*' } else { '↓' };
+                        self.say(paint.dim(format!(" {sign}   {:<9} {}", done_word(*verb), name(urn))));
                     }
                     return;
                 }

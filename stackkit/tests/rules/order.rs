@@ -259,5 +259,5 @@ async fn a_plan_is_the_same_each_time_and_asked_replacements_are_made() {
     assert_eq!(lines(&run), ["replace a", "replace b", "update c", "delete b", "delete a"]);
     settled(&test).await;
     let nobody = test.clone().options(PlanOptions { replace: vec!["nobody".into()], ..PlanOptions::default() });
-    assert!(nobody.up().await.expect_err().to_string().contains("`nobody`"));
+    assert!(nobody.up().await.expect_err().to_string().contains("`--replace nobody` matches no"));
 }

@@ -13,6 +13,7 @@ fn everything(test: &Test, run: &TestRun) -> String {
     for event in run.events() {
         all.push_str(&format!("{event:?}\n"));
     }
+    all.push_str(&crate::timeline::drawn(run));
     all.push_str(&format!("{run:?}\n{:?}\n{:?}\n", run.plan(), run.state()));
     if run.summary().failed > 0 || run.plan().is_none_or(|plan| !plan.diagnostics.is_empty()) {
         all.push_str(&run.expect_err().to_string());

@@ -23,6 +23,11 @@ impl Provider for Toy {
     }
 }
 
+/// Settings of one more instance of a provider that has none.
+pub fn no_settings() -> stackkit::Input<NoSettings> {
+    stackkit::Input::erased(stackkit::Value::Null)
+}
+
 macro_rules! toy {
     ($name:ident $state:ident $args:ident, $($attr:tt)*) => {
         /// A thing.
@@ -116,6 +121,18 @@ pub struct Item {
     pub ignore: Vec<String>,
     pub replace_on: Vec<String>,
     pub timeout: Option<Duration>,
+    /// Limits of create, update and delete.
+    pub timeouts: [Option<Duration>; 3],
+    pub trigger: Option<Trigger>,
+}
+
+/// What triggers a replacement.
+#[derive(Clone, Debug)]
+pub enum Trigger {
+    Of(String, Part),
+    Text(String),
+    Secret(String),
+    Number(u64),
 }
 
 pub fn item(name: &str) -> Item {
@@ -232,6 +249,25 @@ macro_rules! declare {
         if let Some(limit) = $item.timeout {
             handle = handle.timeout(limit);
         }
+        if let Some(limit) = $item.timeouts[0] {
+            handle = handle.create_timeout(limit);
+        }
+        if let Some(limit) = $item.timeouts[1] {
+            handle = handle.update_timeout(limit);
+        }
+        if let Some(limit) = $item.timeouts[2] {
+            handle = handle.delete_timeout(limit);
+        }
+        handle = match &$item.trigger {
+            None => handle,
+            Some(Trigger::Of(name, part)) => match $outputs.get(name) {
+                Some(parts) => handle.replace_trigger(parts.output(*part)),
+                None => handle,
+            },
+            Some(Trigger::Text(text)) => handle.replace_trigger(text.clone()),
+            Some(Trigger::Secret(text)) => handle.replace_trigger(Output::known(Secret::new(text.clone()))),
+            Some(Trigger::Number(number)) => handle.replace_trigger(*number),
+        };
         let parts = Parts { id: handle.id.clone(), revision: handle.revision.clone(), address: handle.address.clone() };
         $outputs.insert($item.name.clone(), parts);
         handle
@@ -246,11 +282,15 @@ struct Parts {
 
 impl Parts {
     fn input(&self, part: Part) -> stackkit::Input<String> {
+        stackkit::Input::new(self.output(part))
+    }
+
+    fn output(&self, part: Part) -> Output<String> {
         match part {
-            Part::Id => stackkit::Input::new(&self.id),
-            Part::Address => stackkit::Input::new(&self.address),
-            Part::Revision => stackkit::Input::new(&self.revision),
-            Part::Constant => stackkit::Input::new(self.revision.map(|_| "always the same".to_owned())),
+            Part::Id => self.id.clone(),
+            Part::Address => self.address.clone(),
+            Part::Revision => self.revision.clone(),
+            Part::Constant => self.revision.map(|_| "always the same".to_owned()),
         }
     }
 }
@@ -322,4 +362,40 @@ pub async fn settled(test: &Test) {
 /// The schema of the plain type.
 pub fn schema() -> &'static stackkit::schema::Schema {
     Node::SCHEMA
+}
+
+type Body = Box<dyn Fn(&mut Stack)>;
+
+thread_local! {
+    static BODY: RefCell<Option<Body>> = const { RefCell::new(None) };
+}
+
+/// A program whose body is a closure.
+#[stackkit::program(providers(Toy))]
+pub async fn written(stack: &mut Stack) -> Result<()> {
+    BODY.with_borrow(|body| {
+        if let Some(body) = body {
+            body(stack);
+        }
+    });
+    Ok(())
+}
+
+/// A test on an empty world of a program with this body.
+pub fn program(body: impl Fn(&mut Stack) + 'static) -> Test {
+    rewrite(body);
+    Test::of(written)
+}
+
+/// The program gets another body.
+pub fn rewrite(body: impl Fn(&mut Stack) + 'static) {
+    BODY.set(Some(Box::new(body)));
+}
+
+/// Every diagnostic of a run that was refused, one a line.
+#[track_caller]
+pub fn refused(test: &Test, run: &TestRun) -> Vec<String> {
+    assert_eq!(run.expect_err().exit_code(), 3, "{}", run.expect_err());
+    assert!(test.cloud().calls().is_empty(), "{:?}", test.cloud().calls());
+    run.expect_err().to_string().lines().map(str::to_owned).collect()
 }

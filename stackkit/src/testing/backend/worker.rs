@@ -193,16 +193,17 @@ impl Worker {
     async fn round(&mut self, writer: u32, round: u64, fault: Fault) -> Result<(), String> {
         let backend = self.backend()?;
         let mut wait = round.wrapping_mul(7 + u64::from(writer) * 6) % 17;
-        let mut told = false;
+        let mut attempts = 0;
         let holder = Holder::new("trial").map_err(|error| error.to_string())?;
         let lease = loop {
             match backend.acquire(holder.clone()).await {
                 Ok(lease) => break lease,
                 Err(error) if error.is_locked() => {
-                    if !told {
+                    // Said again and again: whoever waits for it may have begun to wait after the first time.
+                    if attempts % 20 == 0 {
                         say(&format!("blocked {error}"));
-                        told = true;
                     }
+                    attempts += 1;
                 }
                 Err(error) => return Err(format!("the lock cannot be taken: {error}")),
             }
@@ -255,11 +256,7 @@ impl Worker {
         let backend = self.backend()?;
         let mut seen = 0;
         let mut reads: u64 = 0;
-        loop {
-            match self.lines.try_recv() {
-                Err(mpsc::error::TryRecvError::Empty) => {}
-                _ => break,
-            }
+        while let Err(mpsc::error::TryRecvError::Empty) = self.lines.try_recv() {
             let loaded = backend.load().await.map_err(|error| format!("a reader failed: {error}"))?;
             let all = appends(&loaded).map_err(|error| format!("a reader saw no one moment: {error}"))?;
             if all.len() < seen {

@@ -13,6 +13,7 @@ fn node(urn: &str, action: Action) -> PlanNode {
         certain: true,
         reasons: Vec::new(),
         changes: Vec::new(),
+        left_out: false,
         follows: Vec::new(),
     }
 }
@@ -22,7 +23,19 @@ fn change(field: &'static str, before: Value, after: Value) -> FieldChange {
 }
 
 fn plan(nodes: Vec<PlanNode>, outputs: Vec<PlannedOutput>) -> Plan {
-    Plan { nodes, steps: DiGraph::new(), outputs, diagnostics: Vec::new(), known: Vec::new(), dependencies: Vec::new() }
+    Plan {
+        nodes,
+        steps: DiGraph::new(),
+        reads: Vec::new(),
+        outputs,
+        selected: None,
+        diagnostics: Vec::new(),
+        ready: Vec::new(),
+        advice: Vec::new(),
+        unjudged: Default::default(),
+        known: Vec::new(),
+        dependencies: Vec::new(),
+    }
 }
 
 fn check(plan: &Plan, expected: &str) {
@@ -157,4 +170,43 @@ fn outputs_hide_secrets_unless_asked_for() {
     let style = PlanStyle::default();
     assert_eq!(render_outputs(&outputs, style, value::Secrets::Hidden), "ports  [80]\nurl    [secret]\n");
     assert!(render_outputs(&outputs, style, value::Secrets::Shown).contains("postgres://canary"));
+}
+
+#[test]
+fn a_selection_says_what_comes_along_and_how_much_is_left_out() {
+    let mut left = node("aws:ec2:Vpc::main", Action::Same);
+    left.left_out = true;
+    let mut nodes = vec![node("aws:ec2:Subnet::a", Action::Update), node("aws:ec2:Subnet::b", Action::Create), left];
+    let selected =
+        Selected { asked: 1, needed: vec![Urn::new("aws:ec2:Subnet", "b")], left_out: 1, ..Selected::default() };
+    let mut partial = plan(nodes.clone(), Vec::new());
+    partial.selected = Some(selected.clone());
+    check(
+        &partial,
+        "\x20~   update  aws:ec2:Subnet a
+ +   create  aws:ec2:Subnet b
+
+Selected 1 resource, left out 1
+Needed by them and not there, or not finished, yet: aws:ec2:Subnet::b
+1 to create, 1 to update, 1 left out
+",
+    );
+    nodes[0].action = Action::Same;
+    let mut settled = plan(vec![nodes[0].clone(), nodes[2].clone()], Vec::new());
+    settled.selected = Some(Selected { needed: Vec::new(), ..selected });
+    check(&settled, "Selected 1 resource, left out 1\nNo changes: 1 resource is as declared, 1 left out\n");
+}
+
+#[test]
+fn a_renamed_resource_is_shown_although_nothing_is_called() {
+    let mut renamed = node("aws:ec2:Subnet::new", Action::Record);
+    renamed.reasons = vec!["it is renamed from aws:ec2:Subnet::old".into()];
+    check(
+        &plan(vec![renamed, node("aws:ec2:Subnet::b", Action::Record)], Vec::new()),
+        "\x20*   record  aws:ec2:Subnet new
+       it is renamed from aws:ec2:Subnet::old
+
+No changes: 2 resources are as declared
+",
+    );
 }

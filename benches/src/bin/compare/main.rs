@@ -1,0 +1,211 @@
+//! Runs StackKit beside Terraform and OpenTofu on the same resources, and writes `docs/benchmarks.md` from it.
+//!
+//! ```sh
+//! cargo run --release -p stackkit-benches --bin compare -- --tools stackkit,terraform,tofu --sizes 100,1000,pairs1000,10000
+//! ```
+
+mod measure;
+mod plot;
+mod report;
+mod tools;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::measure::{MEASURE, Used, measure};
+use crate::report::{Cell, Report};
+use crate::tools::{Phase, Shape, Size, Tool};
+
+/// A command that takes longer is run once.
+const SLOW: f64 = 30.0;
+
+/// Measures StackKit beside other tools, and writes docs/benchmarks.md, CSV, JSON and pictures
+#[derive(Parser)]
+struct Args {
+    /// Which tools: stackkit, terraform, tofu; those that are not on this machine are left out, and said so
+    #[arg(long, value_delimiter = ',', default_value = "stackkit,terraform,tofu")]
+    tools: Vec<String>,
+    /// Which sizes: a number of independent resources, or pairsN for 2 × N that refer to each other
+    #[arg(long, value_delimiter = ',', default_value = "100,1000,pairs1000,10000")]
+    sizes: Vec<String>,
+    /// How often each command is run
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// After how many seconds a command is given up, and with it the rest of that tool at that size
+    #[arg(long, default_value_t = 600)]
+    limit: u64,
+    /// Where benchmarks.md and the folder benchmarks go
+    #[arg(long, default_value = "docs")]
+    docs: PathBuf,
+    /// The binary of example-scale; built where it is left out
+    #[arg(long)]
+    scale: Option<PathBuf>,
+    /// Builds OpenTofu from its Go module if it is not in PATH
+    #[arg(long)]
+    build_tofu: bool,
+}
+
+fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    if words.next().as_deref() == Some(MEASURE) {
+        return ended(measure::main(words));
+    }
+    ended(compare(&Args::parse()))
+}
+
+fn ended(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn compare(args: &Args) -> Result<(), String> {
+    let sizes: Vec<Size> = args
+        .sizes
+        .iter()
+        .map(|text| Size::parse(text).ok_or_else(|| format!("`{text}` is no size: 1000 or pairs1000")))
+        .collect::<Result<_, _>>()?;
+    let tools = found(args)?;
+    let limit = Duration::from_secs(args.limit.max(1));
+    let mut report = Report { tools, sizes, cells: BTreeMap::new(), least: BTreeMap::new(), command: command_line() };
+    for tool in 0..report.tools.len() {
+        let named = report.tools[tool].clone();
+        let one = Size { shape: Shape::Independent, count: 1 };
+        let least = at_size(&named, one, args.runs.max(3), limit, &[Phase::Create, Phase::Nothing]);
+        if let Some(Ok(runs)) = least.into_iter().find(|(phase, _)| *phase == Phase::Nothing).map(|(_, cell)| cell) {
+            report.least.insert(tool, runs);
+        }
+        for size in 0..report.sizes.len() {
+            for (phase, cell) in at_size(&named, report.sizes[size], args.runs, limit, &Phase::ALL) {
+                report.cells.insert((tool, size, phase), cell);
+            }
+            report.write(&args.docs).map_err(|error| format!("{}: {error}", args.docs.display()))?;
+        }
+    }
+    report.write(&args.docs).map_err(|error| format!("{}: {error}", args.docs.display()))?;
+    println!("{} and the folder beside it are written", args.docs.join("benchmarks.md").display());
+    Ok(())
+}
+
+/// The tools that were asked for, as far as they are here.
+fn found(args: &Args) -> Result<Vec<Tool>, String> {
+    let mut all = Vec::new();
+    for name in &args.tools {
+        match name.as_str() {
+            "stackkit" => all.extend(Tool::stackkit(&scale(args)?)),
+            "terraform" => match tools::in_path("terraform") {
+                Some(program) => all.extend(Tool::terraform(&program)?),
+                None => eprintln!("terraform is not in PATH, and left out"),
+            },
+            "tofu" => {
+                let cache = target().join("tools");
+                let program = match tools::in_path("tofu") {
+                    Some(program) => Some(program),
+                    None if args.build_tofu => Some(tools::build_tofu(&cache)?),
+                    None => Some(cache.join(format!("tofu-{}", tools::TOFU))).filter(|path| path.is_file()),
+                };
+                match program {
+                    Some(program) => all.extend(Tool::tofu(&program)?),
+                    None => eprintln!("tofu is not in PATH, and left out; --build-tofu builds it"),
+                }
+            }
+            other => return Err(format!("`{other}` is no tool: stackkit, terraform, tofu")),
+        }
+    }
+    if all.is_empty() { Err("there is nothing to measure".into()) } else { Ok(all) }
+}
+
+/// All runs of a tool at a size. A phase that fails ends it: what comes after it would measure something else.
+fn at_size(tool: &Tool, size: Size, runs: usize, limit: Duration, phases: &[Phase]) -> Vec<(Phase, Cell)> {
+    let mut cells: BTreeMap<Phase, Vec<Used>> = BTreeMap::new();
+    for run in 0..runs.max(1) {
+        match once(tool, size, limit, phases) {
+            Ok(all) => {
+                let slowest = all.iter().map(|(_, used)| used.wall_s).fold(0.0, f64::max);
+                for (phase, used) in all {
+                    eprintln!(
+                        "{}, {}, {}: {:.3} s CPU, {:.3} s, {} KiB",
+                        tool.title(),
+                        size.title(),
+                        phase.title(),
+                        used.cpu_s(),
+                        used.wall_s,
+                        used.peak_kib
+                    );
+                    cells.entry(phase).or_default().push(used);
+                }
+                if slowest > SLOW {
+                    break;
+                }
+            }
+            Err((phase, why)) => {
+                eprintln!("{}, {}, {}: {why}", tool.title(), size.title(), phase.title());
+                if run == 0 {
+                    return vec![(phase, Err(why))];
+                }
+                break;
+            }
+        }
+    }
+    cells.into_iter().map(|(phase, runs)| (phase, Ok(runs))).collect()
+}
+
+/// One life of a stack in a new folder.
+fn once(tool: &Tool, size: Size, limit: Duration, phases: &[Phase]) -> Result<Vec<(Phase, Used)>, (Phase, String)> {
+    let first = |error: String| (Phase::Create, error);
+    // Not in a folder of memory: what is written is part of what is measured.
+    let base = target().join("compare");
+    std::fs::create_dir_all(&base).map_err(|error| first(error.to_string()))?;
+    let folder = tempfile::tempdir_in(&base).map_err(|error| first(error.to_string()))?;
+    tool.prepare(folder.path(), size).map_err(first)?;
+    let mut all = Vec::new();
+    for phase in phases.iter().copied() {
+        let line = tool.command(folder.path(), size, phase);
+        all.push((phase, measure(&line, folder.path(), limit).map_err(|why| (phase, why))?));
+    }
+    Ok(all)
+}
+
+fn scale(args: &Args) -> Result<PathBuf, String> {
+    if let Some(path) = &args.scale {
+        return std::path::absolute(path).map_err(|error| error.to_string());
+    }
+    let built = Command::new(env!("CARGO")).args(["build", "--release", "-p", "example-scale"]).status();
+    match built {
+        Ok(status) if status.success() => Ok(target().join("release/example-scale")),
+        _ => Err("example-scale does not build".into()),
+    }
+}
+
+/// The folder that cargo builds into: this program stands in `release` or `debug` there.
+fn target() -> PathBuf {
+    let own = std::env::current_exe().unwrap_or_default();
+    own.parent().and_then(Path::parent).map_or_else(|| PathBuf::from("target"), Path::to_owned)
+}
+
+/// The command as somebody else would give it: without the paths of this machine.
+fn command_line() -> String {
+    let mut words = vec!["cargo run --release -p stackkit-benches --bin compare".to_owned()];
+    let mut given = std::env::args().skip(1);
+    let mut more = Vec::new();
+    while let Some(word) = given.next() {
+        if ["--scale", "--docs"].contains(&word.as_str()) {
+            given.next();
+        } else {
+            more.push(word);
+        }
+    }
+    if !more.is_empty() {
+        words.push("--".into());
+    }
+    words.extend(more);
+    words.join(" ")
+}

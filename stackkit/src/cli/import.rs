@@ -1,0 +1,73 @@
+//! `import`: adopts something that exists, and prints how to declare it.
+
+use serde_json::json;
+
+use crate::cli::args::Import;
+use crate::cli::error::Failure;
+use crate::cli::{App, note, print, prompt};
+use crate::engine::{Adoption, Deployment, ImportOptions, RunError};
+use crate::event::Event;
+use crate::ui::clean;
+
+impl App {
+    pub(super) async fn import(&self, import: &Import) -> Result<(), Failure> {
+        self.require_program("import")?;
+        self.require_consent(import.yes, "adopt it")?;
+        self.stack_to_make()?;
+        let mut options = self.options(std::sync::Arc::new(|event: &Event| {
+            if let Event::Warning { message, .. } = event {
+                note(message);
+            }
+        }))?;
+        options.config.clone_from(&import.config);
+        let wanted = ImportOptions {
+            type_name: &import.type_name,
+            name: &import.name,
+            id: &import.id,
+            provider: import.provider.as_deref(),
+        };
+        let confirm = |found: &Adoption| {
+            import.yes
+                || tokio::task::block_in_place(|| {
+                    note(&format!("Found this:\n\n{}", found.declaration));
+                    let question =
+                        format!("Adopt it into the stack `{}` as {}?", self.stack, clean(found.urn.as_str()));
+                    prompt::confirm(&question, &self.signals)
+                })
+        };
+        let adopted = match Deployment::new(self.program, options).import(wanted, &confirm).await {
+            Ok(adopted) => adopted,
+            Err(RunError::Declined) => return Err(Failure::declined(self.signals.cancelled())),
+            Err(other) => return Err(other.into()),
+        };
+        if self.json {
+            let object = json!({
+                "type": "imported",
+                "urn": adopted.urn.as_str(),
+                "resource_type": adopted.urn.type_name(),
+                "name": adopted.urn.name(),
+                "id": adopted.id,
+                "declaration": adopted.declaration,
+                "left_out": adopted.left_out,
+                "declared": adopted.declared,
+                "changes": adopted.changes,
+            });
+            print(&format!("{object}\n"));
+            return Ok(());
+        }
+        self.say(&format!("Adopted {} with the id `{}`", clean(adopted.urn.as_str()), clean(&adopted.id)));
+        match (adopted.declared, adopted.changes.as_slice()) {
+            (true, []) => self.say("The program declares it as it is"),
+            (true, changed) => {
+                let fields: Vec<_> = changed.iter().map(|field| format!("`{field}`")).collect();
+                self.say(&format!("The program declares it otherwise: the next `up` changes {}", fields.join(", ")));
+            }
+            (false, _) => self.say("Declare it in the program; until then it is protected from deletion:\n"),
+        }
+        print(&adopted.declaration);
+        if !adopted.left_out.is_empty() {
+            self.say(&format!("\nLeft to the cloud, as it chose: {}", clean(&adopted.left_out.join(" "))));
+        }
+        Ok(())
+    }
+}

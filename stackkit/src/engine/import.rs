@@ -1,0 +1,201 @@
+//! Import: adopting something that exists into the state, and the declaration that it wants.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::catalog::TypeEntry;
+use crate::component::is_name;
+use crate::declaration::{self, Known};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::engine::session::Missing;
+use crate::engine::{Deployment, Run, RunError};
+use crate::plan::{self, PlanInput, PlanOptions, plan};
+use crate::stack::{Declarations, Declared};
+use crate::state::model::{Change, Instance, Record, RecordedOptions, ResourceRecord, StackRecord, Status};
+use crate::ui::nearest;
+use crate::urn::Urn;
+
+/// What is to be adopted, and under which name.
+#[derive(Debug, Clone, Copy)]
+pub struct ImportOptions<'a> {
+    /// Name of its type, such as `aws:ec2:Vpc`.
+    pub type_name: &'a str,
+    /// Its name in the program.
+    pub name: &'a str,
+    /// The provider's id.
+    pub id: &'a str,
+    /// The provider instance, such as `aws/frankfurt`; the one that the program declares for it, else the provider's
+    /// default one, where unset.
+    pub provider: Option<&'a str>,
+}
+
+/// Something that is adopted, or about to be.
+#[derive(Debug, Clone)]
+pub struct Adoption {
+    /// Its URN in the stack.
+    pub urn: Urn,
+    /// The provider's id.
+    pub id: String,
+    /// A `let` statement of Rust that declares it as it was found. Secrets are left to be filled in.
+    pub declaration: String,
+    /// What the cloud may have chosen, as methods that would fix it; the declaration leaves it out.
+    pub left_out: Vec<String>,
+    /// Whether the program declares it already.
+    pub declared: bool,
+    /// Fields that the next `up` changes, because the program declares them otherwise.
+    pub changes: Vec<&'static str>,
+}
+
+impl Deployment {
+    /// Adopts something that exists into the state, and says how to declare it. Nothing in the cloud is changed. Until
+    /// the program declares it, it is protected, so that an `up` in between does not delete it.
+    ///
+    /// # Errors
+    /// When its type is not linked, it is not there, another resource of the stack owns it, the name is taken, or the
+    /// program declares it in a way that would need a replacement. Nothing is recorded then.
+    pub async fn import(
+        &self,
+        options: ImportOptions<'_>,
+        confirm: &(dyn Fn(&Adoption) -> bool + Send + Sync),
+    ) -> Result<Adoption, RunError> {
+        let mut session = self.source.open(&self.options.stack, Missing::Make).await?;
+        self.tell_of_key(&session);
+        let entry = self.linked(options.type_name)?.clone();
+        let declared = self.declarations(&mut session).await?;
+        session.lock("import").await?;
+        let mut run = Run::new(self, &mut session, &declared)?;
+        run.owner_check()?;
+        run.rescue_check()?;
+        run.read_ahead(&declared).await?;
+        run.resolve_open(&declared, true).await?;
+        let (record, adoption) = run.adopt(&declared, &entry, options).await?;
+        if !confirm(&adoption) {
+            return Err(RunError::Declined);
+        }
+        let mut changes = Vec::new();
+        if run.session.state.stack.is_none() {
+            let program = self.program.map_or("", |program| program.name()).to_owned();
+            let guard = declared.guard.clone();
+            changes.push(Change::Put(Record::Stack(StackRecord { program, guard })));
+        }
+        changes
+            .extend(run.connections.record(&record.provider).map(|provider| Change::Put(Record::Provider(provider))));
+        changes.push(Change::Put(Record::Resource(Box::new(record))));
+        session.store.commit(&changes).await?;
+        session.store.fold().await?;
+        Ok(adoption)
+    }
+
+    fn linked(&self, type_name: &str) -> Result<&TypeEntry, RunError> {
+        self.catalog.get(type_name).ok_or_else(|| {
+            let problem = Diagnostic::invalid(crate::catalog::Catalog::not_linked(type_name));
+            let known = self.catalog.types().map(|entry| entry.schema.type_name);
+            RunError::one(match nearest(type_name, known) {
+                Some(near) => problem.help(format!("did you mean `{near}`?")),
+                None => problem,
+            })
+        })
+    }
+}
+
+impl Run<'_> {
+    async fn adopt(
+        &mut self,
+        declared: &Declarations,
+        entry: &TypeEntry,
+        options: ImportOptions<'_>,
+    ) -> Result<(ResourceRecord, Adoption), RunError> {
+        let ImportOptions { type_name, name, id, provider } = options;
+        let urn = Urn::new(type_name, name);
+        let refuse = |message: String| Diagnostic::refused(message).on(&urn);
+        if !name.split('/').all(is_name) {
+            return Err(RunError::one(
+                refuse(format!("`{}` cannot be the name of a resource", name.escape_debug()))
+                    .help("use letters, digits, `-`, `_` and `.`, with `/` after the name of a component"),
+            ));
+        }
+        let taken = self.session.state.resources.values().find(|record| record.urn == urn);
+        if let Some(record) = taken {
+            let message = format!("the stack has a resource of this name already, with the id `{}`", record.id);
+            return Err(RunError::one(refuse(message).help("choose another name, or run `state rm` on it first")));
+        }
+        let declaration = declared.index(&urn).and_then(|index| Some((index, declared.resources.get(index as usize)?)));
+        let instance = provider.unwrap_or_else(|| match declaration {
+            Some((_, declared)) => declared.provider_instance(),
+            None => entry.schema.provider(),
+        });
+        let (mut reality, state) = self.reality(declared);
+        let found = reality.adoptable(&urn, entry, instance, id, state).await;
+        let mut record = found.map_err(RunError::one)?;
+        let mut changes = Vec::new();
+        if let Some((index, _)) = declaration {
+            let planned = self.planned_adoption(declared, index, &record)?;
+            (changes, record.dependencies) = planned;
+        }
+        record.instance = self.deployment.ids.instance();
+        settle(&mut record, entry, declaration.map(|(_, declared)| declared));
+        let state = &self.session.state;
+        let catalog = &self.deployment.catalog;
+        let known = Known::of(state, &|type_name| catalog.get(type_name).map(|entry| entry.schema));
+        let written = declaration::declaration(entry.schema, &record, state, &known);
+        match declaration {
+            Some((_, resource)) => record.options = plan::recorded_options(declared, resource, None),
+            None => {
+                record.dependencies = written.refers_to.into_iter().collect();
+                record.options = RecordedOptions { protect: true, ..RecordedOptions::default() };
+            }
+        }
+        let adoption = Adoption {
+            urn,
+            id: id.to_owned(),
+            declaration: written.text,
+            left_out: written.left_out,
+            declared: declaration.is_some(),
+            changes,
+        };
+        Ok((record, adoption))
+    }
+
+    /// What the plan makes of the program's own declaration of something that is adopted: the fields that it changes,
+    /// and the instances that it refers to.
+    fn planned_adoption(
+        &self,
+        declared: &Declarations,
+        index: u32,
+        record: &ResourceRecord,
+    ) -> Result<(Vec<&'static str>, BTreeSet<Instance>), RunError> {
+        let imports = BTreeMap::from([(index, record.clone())]);
+        let (state, catalog) = (&self.session.state, &*self.deployment.catalog);
+        let options = PlanOptions::default();
+        let plan = plan(&PlanInput { declared, state, catalog, imports: &imports, options: &options });
+        let mut problems: Vec<Diagnostic> =
+            plan.diagnostics.iter().filter(|problem| problem.urn.as_ref() == Some(&record.urn)).cloned().collect();
+        for problem in &mut problems {
+            problem.message = self.scrubber.scrub(&problem.message);
+        }
+        if !problems.is_empty() {
+            return Err(RunError::Diagnostics(Diagnostics(problems)));
+        }
+        let node = |index: u32| plan.nodes.get(index as usize);
+        let changes = node(index).map(|node| node.changes.iter().map(|change| change.field).collect());
+        let needed = plan.dependencies().get(index as usize).into_iter().flatten();
+        let instances = needed.filter_map(|index| node(*index)?.prior).collect();
+        Ok((changes.unwrap_or_default(), instances))
+    }
+}
+
+/// Makes a whole record of what was read: its inputs are those that a declaration of it says.
+fn settle(record: &mut ResourceRecord, entry: &TypeEntry, declared: Option<&Declared>) {
+    record.status = Status::Live;
+    let seen = std::mem::take(&mut record.seen);
+    for (index, field) in entry.schema.inputs() {
+        // What an API never tells is known when the program says it.
+        let Some(value) = seen.get(field.name).filter(|_| !field.write_only) else { continue };
+        let said_by_program =
+            declared.and_then(|declared| declared.values.get(index)).is_some_and(|given| !given.is_null());
+        if said_by_program || field.default.is_some() || declaration::is_said(field, value) {
+            record.inputs.insert(field.name.to_owned(), value.clone());
+        } else if field.computed {
+            record.seen.insert(field.name.to_owned(), value.clone());
+        }
+    }
+}
