@@ -14,7 +14,7 @@ async fn shop(stack: &mut Stack) -> Result<()> {
     let config: Config = stack.config()?;
     let password = stack.add("password", local::RandomPassword::new(40).special(false));
     for number in 0..40 {
-        stack.add(&format!("more-{number}"), local::RandomPassword::new(40));
+        stack.add(format!("more-{number}"), local::RandomPassword::new(40));
     }
     stack.output("password", &password.value);
     stack.output("token", text!("{}", config.token));

@@ -19,7 +19,7 @@ use stackkit::state::{LocalBackend, MemoryPlace};
 #[stackkit::program]
 async fn small(stack: &mut Stack) -> Result<()> {
     for number in 0..5 {
-        let password = stack.add(&format!("p{number}"), local::RandomPassword::new(32));
+        let password = stack.add(format!("p{number}"), local::RandomPassword::new(32));
         stack.output(&format!("p{number}"), &password.value);
     }
     stack.add("id", local::RandomId::new(8));
