@@ -1,6 +1,7 @@
 //! `Aws`: the provider, its settings, and its clients.
 
 use std::collections::BTreeMap;
+#[cfg(any(feature = "ec2", feature = "rds", feature = "s3"))]
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,9 @@ use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use stackkit::resource::{Of, Ops};
+#[cfg(any(feature = "ec2", feature = "rds", feature = "s3"))]
+use stackkit::resource::Of;
+use stackkit::resource::Ops;
 use stackkit::{Properties, Provider};
 
 use crate::error::Error;

@@ -18,6 +18,7 @@
 //! | feature | types | default |
 //! |---|---|---|
 //! | `ec2` | [`ec2::Vpc`], [`ec2::Subnet`], [`ec2::InternetGateway`], [`ec2::RouteTable`], [`ec2::SecurityGroup`] | no: its client takes minutes to compile |
+//! | `kms` | [`Kms`], which wraps the data keys of stacks with a key of AWS KMS | no |
 //! | `rds` | [`rds::Instance`], [`rds::SubnetGroup`] | no |
 //! | `s3` | [`s3::Bucket`]; [`S3State`], which keeps the state of stacks in a bucket | no |
 //!
@@ -38,6 +39,8 @@ mod wait;
 
 #[cfg(feature = "ec2")]
 pub mod ec2;
+#[cfg(feature = "kms")]
+pub mod kms;
 #[cfg(feature = "rds")]
 pub mod rds;
 #[cfg(feature = "s3")]
@@ -47,6 +50,8 @@ pub mod state;
 
 pub use connect::{Aws, Settings};
 pub use error::Error;
+#[cfg(feature = "kms")]
+pub use kms::{Kms, KmsKey};
 #[cfg(feature = "s3")]
 pub use state::S3State;
 

@@ -100,6 +100,8 @@ pub fn properties(item: TokenStream) -> TokenStream {
 ///
 /// `backends(S3State, Postgres)` names the kinds of places that its state may be kept in, besides folders;
 /// `backend = "s3://…"` is the one where neither the command line nor the stack's file names another.
+///
+/// `keys(Age, Kms, Transit)` names the kinds of keys that may open its stacks, besides key files and passphrases.
 #[proc_macro_attribute]
 pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
     program::expand(args.into(), item.into(), program::Entry::Main).into()

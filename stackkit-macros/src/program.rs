@@ -21,6 +21,7 @@ struct Options {
     providers: Vec<Type>,
     backends: Vec<Type>,
     backend: Option<LitStr>,
+    keys: Vec<Type>,
     name: Option<LitStr>,
     root: Path,
 }
@@ -31,6 +32,7 @@ impl Options {
             providers: Vec::new(),
             backends: Vec::new(),
             backend: None,
+            keys: Vec::new(),
             name: None,
             root: parse_quote!(::stackkit),
         };
@@ -39,6 +41,7 @@ impl Options {
                 "providers" if known.contains(&"providers") => options.providers = arg.list(errors),
                 "backends" if known.contains(&"backends") => options.backends = arg.list(errors),
                 "backend" if known.contains(&"backend") => options.backend = arg.text(errors),
+                "keys" if known.contains(&"keys") => options.keys = arg.list(errors),
                 "name" if known.contains(&"name") => options.name = arg.text(errors),
                 "crate" => options.root = arg.path(errors).unwrap_or(options.root),
                 _ => arg.unknown(known, errors),
@@ -51,7 +54,7 @@ impl Options {
 /// What `#[main(args)]` or `#[program(args)]` makes of a function.
 pub fn expand(args: TokenStream, item: TokenStream, entry: Entry) -> TokenStream {
     let mut errors = Errors::default();
-    let options = Options::parse(args, &["providers", "backends", "backend", "name", "crate"], &mut errors);
+    let options = Options::parse(args, &["providers", "backends", "backend", "keys", "name", "crate"], &mut errors);
     let Some(function) = function(item.clone(), &mut errors) else {
         let errors = errors.into_tokens();
         return quote! { #item #errors };
@@ -101,6 +104,14 @@ pub fn expand(args: TokenStream, item: TokenStream, entry: Entry) -> TokenStream
         (list, quote! { .with_backends(BACKENDS) })
     };
     let backend = options.backend.map(|url| quote! { .with_backend(#url) });
+    let (keys_list, keys) = if options.keys.is_empty() {
+        Default::default()
+    } else {
+        let kinds =
+            options.keys.iter().map(|kind| quote_spanned! { kind.span() => #private::LinkedKeys::of::<#kind>() });
+        let list = quote! { const KEYS: &[#private::LinkedKeys] = &[#(#kinds),*]; };
+        (list, quote! { .with_keys(KEYS) })
+    };
     let future = quote_spanned! { here(ident.span()) => ::std::boxed::Box::pin(#ident(stack)) };
     quote! {
         // A function and no constant: `let orders = …` in the same module would match against a constant.
@@ -114,7 +125,8 @@ pub fn expand(args: TokenStream, item: TokenStream, entry: Entry) -> TokenStream
 
             const LINKED: &[#private::Linked] = &[#(#linked),*];
             #backends_list
-            #root::Program::new(#name, run, LINKED) #backends #backend
+            #keys_list
+            #root::Program::new(#name, run, LINKED) #backends #backend #keys
         }
         #main
     }

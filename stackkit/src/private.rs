@@ -16,6 +16,7 @@ pub use crate::property::{
 pub use crate::provider::Linked;
 pub use crate::resource::{Fields, Resource, Values, field};
 pub use crate::schema::{Field, Role, Schema};
+pub use crate::seal::LinkedKeys;
 pub use crate::secret::Secret;
 pub use crate::state::place::LinkedBackend;
 use crate::types::Cidr;

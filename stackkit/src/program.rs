@@ -10,6 +10,7 @@ use crate::context::BoxFuture;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::provider::Linked;
 use crate::read::Outside;
+use crate::seal::LinkedKeys;
 use crate::stack::{Declarations, Stack};
 use crate::state::place::LinkedBackend;
 use crate::value::Value;
@@ -73,6 +74,7 @@ pub struct Program {
     /// same name and read by a method of the same name.
     backends: &'static [LinkedBackend],
     backend: Option<&'static str>,
+    keys: &'static [LinkedKeys],
 }
 
 impl fmt::Debug for Program {
@@ -91,7 +93,7 @@ impl<F: Fn() -> Program> From<F> for Program {
 impl Program {
     /// From a name, a function and the linked providers. The local provider is always linked.
     pub const fn new(name: &'static str, run: Run, providers: &'static [Linked]) -> Self {
-        Self { name, run, providers, backends: &[], backend: None }
+        Self { name, run, providers, backends: &[], backend: None, keys: &[] }
     }
 
     /// With these kinds of backends linked: `#[stackkit::main(backends(…))]`.
@@ -106,6 +108,18 @@ impl Program {
     pub const fn with_backend(mut self, url: &'static str) -> Self {
         self.backend = Some(url);
         self
+    }
+
+    /// With these kinds of keys linked: `#[stackkit::main(keys(…))]`.
+    #[must_use]
+    pub const fn with_keys(mut self, keys: &'static [LinkedKeys]) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    /// The kinds of keys that are linked. Key files and passphrases always are, and are not among them.
+    pub fn keys(&self) -> &'static [LinkedKeys] {
+        self.keys
     }
 
     /// The kinds of backends that are linked. Folders always are, and are not among them.

@@ -153,6 +153,8 @@ async fn the_first_run_makes_a_private_key_file_and_later_runs_use_it() {
     mixed.lineage = first.header.lineage.clone();
     assert!(matches!(unlock(&mixed, &key_options(&path)).await, Err(SealError::WrappedKey { .. })));
     mixed.data_key = first.header.data_key.clone();
+    assert!(matches!(unlock(&mixed, &key_options(&path)).await, Err(SealError::HeaderEdited)));
+    mixed.mac = first.header.mac.clone();
     unlock(&mixed, &key_options(&path)).await.unwrap();
 }
 

@@ -121,6 +121,15 @@ class Stack:
         data = unseal(derive(key, "key file"), aad, unb64(field("wrapped", wrapped)))
         if derive(data, "data key id")[:8].hex() != self.key_id:
             refuse("another data key")
+        said, tables = ["header", self.lineage, self.key_id], seal.split("[[seal.key]]")[1:]
+        said.append(str(len(tables)))
+        for table in tables:
+            fields = re.findall(r'^(\w+) = (?:"([^"]*)"|(\d+))$', table.split("\n[")[0], re.M)
+            main = {name: text for name, text, _ in fields if name in ("kind", "id", "wrapped")}
+            more = sorted((name, f"number {number}" if number else f"text {text}") for name, text, number in fields if name not in main)
+            said += [main["kind"], main["id"], main["wrapped"], str(len(more)), *(part for pair in more for part in pair)]
+        if unb64(field("mac", seal)) != derive(data, *said):
+            refuse("an edited header")
         purposes = ("values", "record", "journal", "digest", "snapshot")
         self.keys = {purpose: derive(data, purpose, self.lineage) for purpose in purposes}
         self.texts, self.records = {}, {}

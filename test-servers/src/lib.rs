@@ -1,5 +1,5 @@
-//! Real servers for tests: moto in AWS's place, localstack for S3's conditional writes, PostgreSQL, and a genuine
-//! Kubernetes control plane.
+//! Real servers for tests: moto in AWS's place, localstack for S3's conditional writes, PostgreSQL, OpenBao,
+//! and a genuine Kubernetes control plane.
 //!
 //! A fixture owns its servers. It starts them on free ports of 127.0.0.1, in process groups of their own, and ends them
 //! when it is dropped, when the test panics, and when the process is killed. What a fixture needs and does not find in
@@ -11,6 +11,7 @@
 //! | `moto` | [`Moto`], its log of calls, [`Fault`]s |
 //! | `kubernetes` | [`Kubernetes`], its binaries, certificates and start |
 //! | `localstack` | [`Localstack`] |
+//! | `openbao` | [`OpenBao`] |
 //! | `postgres` | [`Postgres`], its statements |
 //! | `lossy` | [`Lossy`], a way on which answers get lost |
 //! | `cache` | the cache folder, its locks, installing commands |
@@ -36,6 +37,7 @@ mod kubernetes;
 mod localstack;
 mod lossy;
 mod moto;
+mod openbao;
 mod postgres;
 mod process;
 mod python;
@@ -46,6 +48,7 @@ pub use kubernetes::{Kubernetes, Request};
 pub use localstack::Localstack;
 pub use lossy::Lossy;
 pub use moto::{Call, Fault, FaultMode, Moto};
+pub use openbao::OpenBao;
 pub use postgres::Postgres;
 
 /// One of the servers that can be installed.
@@ -58,13 +61,15 @@ pub enum Server {
     Kubernetes,
     /// localstack, for S3 with conditional writes.
     Localstack,
+    /// OpenBao, the free continuation of Vault.
+    OpenBao,
     /// PostgreSQL, which the operating system's package brings: it is only looked for.
     Postgres,
 }
 
 impl Server {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Moto, Self::Kubernetes, Self::Localstack, Self::Postgres];
+    pub const ALL: [Self; 5] = [Self::Moto, Self::Kubernetes, Self::Localstack, Self::OpenBao, Self::Postgres];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -72,6 +77,7 @@ impl Server {
             Self::Moto => "moto",
             Self::Kubernetes => "kubernetes",
             Self::Localstack => "localstack",
+            Self::OpenBao => "openbao",
             Self::Postgres => "postgres",
         }
     }
@@ -89,6 +95,7 @@ pub fn install(server: Server) -> Result<(), Error> {
         Server::Moto => moto::install().map(drop),
         Server::Kubernetes => kubernetes::install().map(drop),
         Server::Localstack => localstack::install().map(drop),
+        Server::OpenBao => openbao::install().map(drop),
         Server::Postgres => postgres::install(),
     }
 }

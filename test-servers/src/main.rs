@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use test_servers::{Error, Kubernetes, Localstack, Moto, Postgres, Server, cache_folder, install};
+use test_servers::{Error, Kubernetes, Localstack, Moto, OpenBao, Postgres, Server, cache_folder, install};
 
 const USAGE: &str = "\
 Real servers for StackKit's tests and for trying its examples.
@@ -18,9 +18,10 @@ Real servers for StackKit's tests and for trying its examples.
   cargo run -p test-servers -- moto [--port N]                 run moto until Ctrl-C
   cargo run -p test-servers -- kubernetes                      run a Kubernetes control plane until Ctrl-C
   cargo run -p test-servers -- localstack                      run localstack (S3, KMS) until Ctrl-C
+  cargo run -p test-servers -- openbao                         run OpenBao until Ctrl-C
   cargo run -p test-servers -- postgres                        run PostgreSQL until Ctrl-C
   cargo run -p test-servers -- moto -- COMMAND...              run COMMAND against a fresh moto, with its exit status
-  cargo run -p test-servers -- kubernetes -- COMMAND...        the same with Kubernetes, localstack, postgres
+  cargo run -p test-servers -- kubernetes -- COMMAND...        the same with Kubernetes, localstack, openbao, postgres
 
 The cache is ~/.cache/stackkit/servers, or the folder that STACKKIT_SERVERS_CACHE names.
 ";
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Task::Install(servers) => install_all(&servers),
         Task::Run { server: Server::Kubernetes, command, .. } => run_kubernetes(&command),
         Task::Run { server: Server::Localstack, command, .. } => run_localstack(&command),
+        Task::Run { server: Server::OpenBao, command, .. } => run_openbao(&command),
         Task::Run { server: Server::Postgres, command, .. } => run_postgres(&command),
         Task::Run { port, command, .. } => run_moto(port, &command),
     };
@@ -150,6 +152,19 @@ fn run_localstack(command: &[OsString]) -> Result<ExitCode, Error> {
     export(&localstack.env());
     let status = localstack.wait()?;
     eprintln!("test-servers: localstack ended: {status}");
+    Ok(ExitCode::FAILURE)
+}
+
+fn run_openbao(command: &[OsString]) -> Result<ExitCode, Error> {
+    let start = Instant::now();
+    let openbao = OpenBao::start()?;
+    if !command.is_empty() {
+        return Ok(run(command, &openbao.env()));
+    }
+    announce("openbao", &[openbao.pid()], start);
+    export(&openbao.env());
+    let status = openbao.wait()?;
+    eprintln!("test-servers: openbao ended: {status}");
     Ok(ExitCode::FAILURE)
 }
 

@@ -93,6 +93,9 @@ pub enum Command {
     /// Reads and changes the configuration in stackkit.STACK.toml
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Lists and changes who can open the stack's secrets, and the key that they are sealed with
+    #[command(subcommand)]
+    Secrets(SecretsCommand),
     /// Lists, selects, makes and removes stacks
     #[command(subcommand)]
     Stack(StackCommand),
@@ -399,6 +402,42 @@ pub enum ConfigCommand {
     },
 }
 
+/// `secrets …`
+#[derive(Debug, Clone, Subcommand)]
+#[non_exhaustive]
+pub enum SecretsCommand {
+    /// Lists the keys that open the stack
+    List,
+    /// Lets one more key open the stack
+    Add {
+        /// key-file, key-file:PATH, passphrase, age:RECIPIENT, age:FILE, aws-kms:ARN, aws-kms:alias/NAME or
+        /// vault:MOUNT/KEY
+        #[arg(value_name = "KEY")]
+        key: String,
+        /// What people call it, such as the name of its holder
+        #[arg(long, value_name = "NAME")]
+        label: Option<String>,
+    },
+    /// Takes a key out; what its holder has seen stays seen until `secrets rotate`
+    Remove {
+        /// Its id, or its label, as `secrets list` shows them
+        #[arg(value_name = "ID|LABEL")]
+        key: String,
+    },
+    /// Makes a new data key and seals every secret with it anew
+    Rotate {
+        /// Leaves this key out, which then opens nothing new; may be repeated
+        #[arg(long, value_name = "ID|LABEL")]
+        without: Vec<String>,
+    },
+    /// Lets these keys open the stack instead of the present ones, which stay until a new one has opened it
+    ChangeProvider {
+        /// As for `secrets add`
+        #[arg(value_name = "KEY", required = true)]
+        keys: Vec<String>,
+    },
+}
+
 /// `stack …`
 #[derive(Debug, Clone, Subcommand)]
 #[non_exhaustive]
@@ -529,6 +568,11 @@ mod tests {
             "config get a",
             "config list --show-secrets",
             "config rm a",
+            "secrets list --json",
+            "secrets add age:age1xyz --label Ada",
+            "secrets remove Ada",
+            "secrets rotate --without Ada --without 0190",
+            "secrets change-provider aws-kms:alias/infra key-file",
             "stack list",
             "stack select prod",
             "stack rm prod --yes",

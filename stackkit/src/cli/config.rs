@@ -7,7 +7,7 @@ use crate::cli::args::ConfigCommand;
 use crate::cli::error::Failure;
 use crate::cli::{App, note, print, prompt};
 use crate::config::file::{ConfigFile, Entry, scalar};
-use crate::seal::{Header, Sealer, config_path, create};
+use crate::seal::{Header, Sealer, config_path, create_in};
 use crate::ui::{Secrets, clean, nearest, to_json, to_text};
 use crate::value::Value;
 
@@ -64,7 +64,7 @@ impl App {
     async fn first_key(&self) -> Result<Sealer, Failure> {
         let path = config_path(&self.dir, &self.stack);
         let is_new = !path.exists();
-        let created = create(&self.keys()?).await?;
+        let created = create_in(&self.dir, &self.keys()?).await?;
         created.header.write(&path)?;
         if is_new {
             note(&format!("Made {} for the new stack `{}`", path.display(), self.stack));

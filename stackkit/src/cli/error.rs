@@ -89,6 +89,9 @@ impl From<RunError> for Failure {
             RunError::Diagnostics(all) => all.0,
             // The events of the run have said all of it.
             RunError::Failed(_) | RunError::Cancelled(_) => Vec::new(),
+            RunError::Seal(SealError::NoneOpens(tried)) => {
+                tried.iter().map(|error| split_help(&error.to_string())).collect()
+            }
             other => {
                 let kind = if status == 3 { DiagnosticKind::Refused } else { DiagnosticKind::Invalid };
                 vec![Diagnostic { kind, ..split_help(&other.to_string()) }]
@@ -114,9 +117,9 @@ impl From<ConfigError> for Failure {
 /// Errors of keys and states are one sentence: what is wrong, a colon, and the way out. The way out begins with what to
 /// do, by which it is found, so that it stands apart on the screen.
 fn split_help(message: &str) -> Diagnostic {
-    const BEGINNINGS: [&str; 15] = [
-        "add ", "bring ", "check ", "choose ", "commit ", "copy ", "make ", "put ", "restore ", "run ", "set ",
-        "upgrade ", "use ", "wait ", "write ",
+    const BEGINNINGS: [&str; 16] = [
+        "add ", "bring ", "check ", "choose ", "commit ", "give ", "copy ", "make ", "put ", "restore ", "run ",
+        "set ", "upgrade ", "use ", "wait ", "write ",
     ];
     let mut splits = message.match_indices([':', ';']).filter_map(|(at, _)| {
         let rest = message.get(at + 1..)?.strip_prefix(' ')?;

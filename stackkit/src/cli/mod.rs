@@ -8,6 +8,7 @@ mod graph;
 mod import;
 mod policy;
 mod prompt;
+mod secrets;
 mod show;
 mod signal;
 mod stack;
@@ -25,7 +26,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use args::{
     Applying, Args, Color, Command, Completions, ConfigCommand, Dependents, Destroy, Global, Graph, GraphFormat,
-    Guarding, Import, Outputs, Planning, PolicyCommand, Preview, Refresh, Selecting, StackCommand, StateCommand, Up,
+    Guarding, Import, Outputs, Planning, PolicyCommand, Preview, Refresh, SecretsCommand, Selecting, StackCommand,
+    StateCommand, Up,
 };
 
 use crate::cli::error::Failure;
@@ -102,6 +104,7 @@ async fn execute(program: Option<Program>, args: Args) -> u8 {
         Command::Outputs(options) => app.outputs(options).await,
         Command::State(command) => app.state_command(command).await,
         Command::Config(command) => app.config_command(command).await,
+        Command::Secrets(command) => app.secrets_command(command).await,
         Command::Stack(command) => app.stack_command(command).await,
         Command::Graph(options) => app.graph(options).await,
         Command::Policy(command) => app.policy_command(command).await,
@@ -235,7 +238,8 @@ impl App {
     }
 
     fn keys(&self) -> Result<KeyOptions, Failure> {
-        let keys = KeyOptions::from_env();
+        let mut keys = KeyOptions::from_env();
+        keys.linked.extend(self.program.map(|program| program.keys()).unwrap_or_default());
         // A header that cannot be read is reported by what opens the stack.
         let header = Header::read(&config_path(&self.dir, &self.stack)).ok().flatten();
         if header.is_some_and(|header| keys.lacks_passphrase_for(&header)) && prompt::can_ask() {

@@ -304,6 +304,15 @@ impl ConfigFile {
         Ok(self.get(key, None)?.is_some_and(|value| value.has_secret()))
     }
 
+    /// The text of the file with every secret in it sealed under another key.
+    pub(crate) fn resealed(&self, old: &Sealer, new: &Sealer) -> Result<String, ConfigError> {
+        let mut document = self.document.clone();
+        if let Some(table) = document.get_mut("config").and_then(Item::as_table_like_mut) {
+            reseal_table(table, &mut Vec::new(), old, new)?;
+        }
+        Ok(document.to_string())
+    }
+
     fn find(&self, path: &[String]) -> Option<&Item> {
         let mut table = self.table()?;
         let (last, before) = path.split_last()?;
@@ -477,6 +486,64 @@ fn to_toml(value: &Value) -> Option<Toml> {
         // A secret goes through `set_secret`; everything else has no form in TOML.
         Value::Null | Value::UInt(_) | Value::Secret(_) | Value::Expr(_) | Value::Unknown { .. } => return None,
     })
+}
+
+fn reseal_table(
+    table: &mut dyn TableLike,
+    path: &mut Vec<String>,
+    old: &Sealer,
+    new: &Sealer,
+) -> Result<(), ConfigError> {
+    for (key, item) in table.iter_mut() {
+        path.push(key.get().to_owned());
+        reseal_item(item, path, old, new)?;
+        path.pop();
+    }
+    Ok(())
+}
+
+fn reseal_item(item: &mut Item, path: &mut Vec<String>, old: &Sealer, new: &Sealer) -> Result<(), ConfigError> {
+    if let Some(sealed) = token(item) {
+        let place = pointer(path);
+        let anew = old.open(Place::config(&place), sealed).and_then(|value| new.seal(Place::config(&place), &value));
+        let anew = anew.map_err(|source| ConfigError::Seal { key: dotted(path), source })?;
+        if let Some(table) = item.as_table_like_mut()
+            && let Some(secret) = table.get_mut("secret").and_then(Item::as_value_mut)
+        {
+            let decor = secret.decor().clone();
+            *secret = anew.into();
+            *secret.decor_mut() = decor;
+        }
+        return Ok(());
+    }
+    if let Some(table) = item.as_table_like_mut() {
+        return reseal_table(table, path, old, new);
+    }
+    match item {
+        Item::Value(Toml::Array(array)) => reseal_array(array, path, old, new),
+        Item::ArrayOfTables(tables) => {
+            for (index, table) in tables.iter_mut().enumerate() {
+                path.push(index.to_string());
+                reseal_table(table, path, old, new)?;
+                path.pop();
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn reseal_array(array: &mut Array, path: &mut Vec<String>, old: &Sealer, new: &Sealer) -> Result<(), ConfigError> {
+    for (index, value) in array.iter_mut().enumerate() {
+        path.push(index.to_string());
+        let mut item = Item::Value(value.clone());
+        reseal_item(&mut item, path, old, new)?;
+        if let Item::Value(anew) = item {
+            *value = anew;
+        }
+        path.pop();
+    }
+    Ok(())
 }
 
 #[cfg(test)]

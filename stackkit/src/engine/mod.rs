@@ -2,6 +2,7 @@
 
 mod error;
 mod import;
+mod keys;
 mod reads;
 mod saved;
 pub(crate) mod session;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::RunError;
 pub use import::{Adoption, ImportOptions};
+pub use keys::{Changed, Rotated};
 pub use versions::{ConfirmDiff, StateDiff};
 
 use crate::apply::{Applied, Apply, Limits, apply};
@@ -135,6 +137,8 @@ impl Deployment {
     pub fn new(program: Option<Program>, options: DeployOptions) -> Self {
         let mut linked = options.backends.clone();
         linked.extend(program.map(|program| program.backends()).unwrap_or_default());
+        let mut keys = options.keys.clone();
+        keys.linked.extend(program.map(|program| program.keys()).unwrap_or_default());
         let source = Source::Files {
             dir: options.dir.clone(),
             states: States {
@@ -142,7 +146,7 @@ impl Deployment {
                 usual: program.and_then(|program| program.backend()),
                 linked,
             },
-            keys: options.keys.clone(),
+            keys,
             overrides: options.config.clone(),
         };
         let providers = program.map(|program| program.providers()).unwrap_or_default();

@@ -20,6 +20,7 @@ use crate::state::local::LocalBackend;
 use crate::state::memory::MemoryBackend;
 use crate::state::model::{Change, State};
 use crate::state::place::{self, LinkedBackend, Place};
+use crate::state::store::data_key_of;
 use crate::state::{StateError, Store};
 use crate::value::Value;
 
@@ -91,7 +92,8 @@ impl Source {
             Source::Files { dir, states, keys, overrides } => {
                 let place = states.place(dir, Some(stack)).await?;
                 let backend = place.stack(stack).map_err(StateError::from)?;
-                let (sealer, new_key_file, made_up) = unlock(dir, stack, &*backend, keys, missing).await?;
+                let Unlocked { sealer, newer, new_key_file, made_up } =
+                    unlock(dir, stack, &*backend, keys, missing).await?;
                 let rescue = backend
                     .rescue_path()
                     .unwrap_or_else(|| LocalBackend::new(dir.join(".stackkit"), stack).rescue_path());
@@ -100,9 +102,9 @@ impl Source {
                 } else {
                     backend
                 };
-                let sealer = Arc::new(sealer);
                 let config = crate::config::file::load(dir, stack, &sealer, overrides)
                     .map_err(|error| RunError::Config(error.to_string()))?;
+                let sealer = Arc::new(newer.unwrap_or(sealer));
                 let (store, state) = Store::open(backend, sealer).await?;
                 Ok(Session { store, state, config, new_key_file, rescue, outside: None })
             }
@@ -110,17 +112,41 @@ impl Source {
     }
 }
 
-/// Opens the keys of a stack, or makes them where it is new. Says which key file was made, and whether all of it is made up.
+/// The keys of a stack, opened or made.
+struct Unlocked {
+    sealer: Sealer,
+    /// What the state is sealed with, if a change of the data key stopped after it was and before the rest.
+    newer: Option<Sealer>,
+    new_key_file: Option<PathBuf>,
+    /// Whether all of it is made up.
+    made_up: bool,
+}
+
+impl From<Sealer> for Unlocked {
+    fn from(sealer: Sealer) -> Self {
+        Self { sealer, newer: None, new_key_file: None, made_up: false }
+    }
+}
+
+/// Opens the keys of a stack, or makes them where it is new.
 async fn unlock(
     dir: &Path,
     stack: &str,
     backend: &dyn Backend,
     keys: &KeyOptions,
     missing: Missing,
-) -> Result<(Sealer, Option<PathBuf>, bool), RunError> {
+) -> Result<Unlocked, RunError> {
     let path = config_path(dir, stack);
     if let Some(header) = Header::read(&path)? {
-        return Ok((seal::unlock(&header, keys).await?, None, false));
+        let mut unlocked = Unlocked::from(seal::unlock(&header, keys).await?);
+        if let Some(next) = &header.next {
+            let there = backend.load().await.map_err(StateError::from)?;
+            if data_key_of(&there).as_ref() == Some(&next.data_key) {
+                let key = seal::open(next, &header.lineage, keys).await?;
+                unlocked.newer = Some(Sealer::new(&key, &header.lineage));
+            }
+        }
+        return Ok(unlocked);
     }
     let there = backend.load().await.map_err(StateError::from)?;
     if there.snapshot.is_some() || !there.entries.is_empty() {
@@ -135,11 +161,11 @@ async fn unlock(
     }
     match missing {
         Missing::Refuse => Err(RunError::NoStack { stack: stack.to_owned(), dir: dir.display().to_string() }),
-        Missing::Imagine => Ok((Sealer::ephemeral()?, None, true)),
+        Missing::Imagine => Ok(Unlocked { made_up: true, ..Sealer::ephemeral()?.into() }),
         Missing::Make => {
-            let created = seal::create(keys).await?;
+            let created = seal::create_in(dir, keys).await?;
             created.header.write(&path)?;
-            Ok((created.sealer, created.new_key_file, false))
+            Ok(Unlocked { new_key_file: created.new_key_file, ..created.sealer.into() })
         }
     }
 }

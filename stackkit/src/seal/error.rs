@@ -96,6 +96,63 @@ pub enum SealError {
         /// Its id.
         id: String,
     },
+    /// Nothing at hand opens any of the stack's keys.
+    #[error("nothing at hand opens the stack's key: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    NoneOpens(Vec<SealError>),
+    /// None of the private keys at hand belongs to a wrapped key.
+    #[error("the stack's key is wrapped for {kind} key {id}, and the private key of that is not at hand: {help}")]
+    NotHeld {
+        /// The kind of the key.
+        kind: String,
+        /// Its id.
+        id: String,
+        /// Where a private key is looked for.
+        help: String,
+    },
+    /// A kind of keys is not linked into the program.
+    #[error("this program knows no keys of the kind `{kind}` ({there} are linked): {way}")]
+    NotLinked {
+        /// The kind.
+        kind: String,
+        /// What is linked.
+        there: String,
+        /// How it is linked.
+        way: String,
+    },
+    /// A text names no key.
+    #[error(
+        "`{}` names no key: {detail}; write it like `key-file`, `key-file:PATH`, `passphrase`, `age:RECIPIENT`, `aws-kms:ARN` or `vault:MOUNT/KEY`",
+        .text.escape_debug()
+    )]
+    Spec {
+        /// The text.
+        text: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A new passphrase was asked for, and none was given.
+    #[error("there is no new passphrase: set STACKKIT_NEW_PASSPHRASE to it")]
+    NoNewPassphrase,
+    /// A key service or a key of another crate failed.
+    #[error("the {kind} key `{id}` {trouble}: {detail}")]
+    Provider {
+        /// The kind of the key.
+        kind: String,
+        /// Its id.
+        id: String,
+        /// What kind of failure it is.
+        trouble: KeyTrouble,
+        /// What was said, and the way out.
+        detail: String,
+    },
+    /// The team's keys cannot be read.
+    #[error("the keys for new stacks in `{}` cannot be used: {detail}", .path.display())]
+    Team {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
     /// The `[seal]` header cannot be used.
     #[error("the [seal] header of {place} cannot be used: {detail}")]
     Header {
@@ -104,6 +161,11 @@ pub enum SealError {
         /// What is wrong.
         detail: String,
     },
+    /// Somebody who does not hold the data key changed the header, or two versions of it were merged.
+    #[error(
+        "the keys in the [seal] header were changed by somebody who does not hold the stack's key, or two versions were merged: restore the header from version control, and let `secrets add` and `secrets remove` change it"
+    )]
+    HeaderEdited,
     /// A newer program wrote it.
     #[error("{place} has format version {found}, and this program knows versions up to {known}: use a newer program")]
     Newer {
@@ -138,4 +200,41 @@ pub enum SealError {
         /// What is wrong with it.
         detail: String,
     },
+}
+
+/// How a key of a service can fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyTrouble {
+    /// There are no credentials, or they are not valid.
+    Credentials,
+    /// The credentials may not use the key.
+    Denied,
+    /// There is no such key.
+    NotFound,
+    /// The key exists and may not be used now: it is disabled, or waits for its deletion.
+    Disabled,
+    /// What was wrapped does not open with it: it was edited, or is another stack's.
+    Refused,
+    /// The service cannot be reached.
+    Unreachable,
+    /// It is named or set up in a way that cannot work.
+    Invalid,
+    /// Anything else.
+    Other,
+}
+
+impl std::fmt::Display for KeyTrouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Credentials => "cannot be used without valid credentials",
+            Self::Denied => "may not be used with these credentials",
+            Self::NotFound => "does not exist",
+            Self::Disabled => "is disabled",
+            Self::Refused => "does not open what the [seal] header holds",
+            Self::Unreachable => "cannot be reached",
+            Self::Invalid => "cannot be used",
+            Self::Other => "failed",
+        })
+    }
 }

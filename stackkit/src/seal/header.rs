@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
-use super::{SealError, Setting, WrappedKey};
+use super::{Ring, SealError, Setting, WrappedKey};
 
 const FORMAT: u64 = 1;
 
@@ -19,6 +19,10 @@ pub struct Header {
     pub data_key: String,
     /// The data key, wrapped once for each key that may open it.
     pub keys: Vec<WrappedKey>,
+    /// While the data key is being changed: the new one. State that was written with it is there, or about to be.
+    pub next: Option<Ring>,
+    /// The code of all that, which only a holder of the data key can make: see [`Header::sign`].
+    pub mac: String,
 }
 
 /// The file that holds configuration and header of a stack.
@@ -66,29 +70,24 @@ impl Header {
         if uuid::Uuid::try_parse(&lineage).is_err() {
             return Err(refuse("`lineage` is not a UUID: restore it from version control".into()));
         }
-        let tables = seal
-            .get("key")
-            .and_then(Item::as_array_of_tables)
-            .ok_or_else(|| refuse("it has no [[seal.key]]: restore it from version control".into()))?;
-        let mut keys = Vec::with_capacity(tables.len());
-        for table in tables {
-            let mut key = WrappedKey {
-                kind: text(table, "kind")?,
-                id: text(table, "id")?,
-                wrapped: text(table, "wrapped")?,
-                settings: Default::default(),
-            };
-            for (name, item) in table.iter().filter(|(name, _)| !matches!(*name, "kind" | "id" | "wrapped")) {
-                let setting = match (item.as_str(), item.as_integer().map(u64::try_from)) {
-                    (Some(text), _) => Setting::Text(text.to_owned()),
-                    (_, Some(Ok(number))) => Setting::Number(number),
-                    _ => return Err(refuse(format!("`{name}` of a [[seal.key]] is neither text nor a number"))),
-                };
-                key.settings.insert(name.to_owned(), setting);
+        let ring = |table: &Table, name: &str| -> Result<Ring, SealError> {
+            let tables = table
+                .get("key")
+                .and_then(Item::as_array_of_tables)
+                .ok_or_else(|| refuse(format!("it has no [[{name}.key]]: restore it from version control")))?;
+            let mut keys = Vec::with_capacity(tables.len());
+            for table in tables {
+                keys.push(wrapped(table, &text, &refuse)?);
             }
-            keys.push(key);
-        }
-        Ok(Some(Self { lineage, data_key: text(seal, "data_key")?, keys }))
+            Ok(Ring { data_key: text(table, "data_key")?, keys })
+        };
+        let Ring { data_key, keys } = ring(seal, "seal")?;
+        let next = match seal.get("next") {
+            Some(Item::Table(next)) => Some(ring(next, "seal.next")?),
+            Some(_) => return Err(refuse("`next` is not a table".into())),
+            None => None,
+        };
+        Ok(Some(Self { lineage, data_key, keys, next, mac: text(seal, "mac")? }))
     }
 
     /// The text of a file with this header in place of the one it had; everything else is left as it is.
@@ -110,24 +109,15 @@ impl Header {
         seal.insert("format", value(FORMAT as i64));
         seal.insert("lineage", value(&self.lineage));
         seal.insert("data_key", value(&self.data_key));
-        let mut keys = ArrayOfTables::new();
-        for key in &self.keys {
+        seal.insert("mac", value(&self.mac));
+        seal.insert("key", tables(&self.keys));
+        if let Some(next) = &self.next {
             let mut table = Table::new();
-            table.insert("kind", value(&key.kind));
-            table.insert("id", value(&key.id));
-            table.insert("wrapped", value(&key.wrapped));
-            for (name, setting) in &key.settings {
-                table.insert(
-                    name,
-                    match setting {
-                        Setting::Text(text) => value(text),
-                        Setting::Number(number) => value(i64::try_from(*number).unwrap_or(i64::MAX)),
-                    },
-                );
-            }
-            keys.push(table);
+            table.decor_mut().set_prefix("\n# The key is being changed: `secrets rotate` goes on with it.\n");
+            table.insert("data_key", value(&next.data_key));
+            table.insert("key", tables(&next.keys));
+            seal.insert("next", Item::Table(table));
         }
-        seal.insert("key", Item::ArrayOfTables(keys));
         document.insert("seal", Item::Table(seal));
         Ok(document.to_string())
     }
@@ -150,10 +140,59 @@ impl Header {
         replace_file(path, text.as_bytes()).map_err(|source| io("write", source))
     }
 
+    /// Writes a file anew, with this header in it, as a whole or not at all.
+    pub(crate) fn write_with(&self, path: &Path, text: &str) -> Result<(), SealError> {
+        let text = self.set_in(text, &format!("`{}`", path.display()))?;
+        replace_file(path, text.as_bytes()).map_err(|source| SealError::Io { what: "write", path: path.into(), source })
+    }
+
     /// Whether a key of this kind can open the stack.
     pub fn has(&self, kind: &str) -> bool {
         self.keys.iter().any(|key| key.kind == kind)
     }
+}
+
+fn wrapped(
+    table: &Table,
+    text: &dyn Fn(&Table, &str) -> Result<String, SealError>,
+    refuse: &dyn Fn(String) -> SealError,
+) -> Result<WrappedKey, SealError> {
+    let mut key = WrappedKey {
+        kind: text(table, "kind")?,
+        id: text(table, "id")?,
+        wrapped: text(table, "wrapped")?,
+        settings: Default::default(),
+    };
+    for (name, item) in table.iter().filter(|(name, _)| !matches!(*name, "kind" | "id" | "wrapped")) {
+        let setting = match (item.as_str(), item.as_integer().map(u64::try_from)) {
+            (Some(text), _) => Setting::Text(text.to_owned()),
+            (_, Some(Ok(number))) => Setting::Number(number),
+            _ => return Err(refuse(format!("`{name}` of a [[seal.key]] is neither text nor a number"))),
+        };
+        key.settings.insert(name.to_owned(), setting);
+    }
+    Ok(key)
+}
+
+fn tables(keys: &[WrappedKey]) -> Item {
+    let mut tables = ArrayOfTables::new();
+    for key in keys {
+        let mut table = Table::new();
+        table.insert("kind", value(&key.kind));
+        table.insert("id", value(&key.id));
+        table.insert("wrapped", value(&key.wrapped));
+        for (name, setting) in &key.settings {
+            table.insert(
+                name,
+                match setting {
+                    Setting::Text(text) => value(text),
+                    Setting::Number(number) => value(i64::try_from(*number).unwrap_or(i64::MAX)),
+                },
+            );
+        }
+        tables.push(table);
+    }
+    Item::ArrayOfTables(tables)
 }
 
 fn document(text: &str, place: &str) -> Result<DocumentMut, SealError> {

@@ -118,6 +118,22 @@ pub trait KeyProvider: Send + Sync + fmt::Debug {
     fn unwrap<'a>(&'a self, wrapped: &'a WrappedKey, lineage: &'a str) -> BoxFuture<'a, Result<DataKey, SealError>>;
 }
 
+/// What a key that takes no associated data wraps: what the data key belongs to, then the data key. [`unbind`] takes it
+/// apart.
+pub fn bind(key: &DataKey, kind: &str, id: &str, lineage: &str) -> Zeroizing<Vec<u8>> {
+    let belongs = parts(&[WRAP_FORMAT, kind.as_bytes(), id.as_bytes(), lineage.as_bytes()]);
+    let mut out = Zeroizing::new(Vec::with_capacity(belongs.len() + 32));
+    out.extend_from_slice(&belongs);
+    out.extend_from_slice(key.reveal());
+    out
+}
+
+/// The data key in what [`bind`] made; `None` where it belongs to anything else.
+pub fn unbind(bytes: &[u8], kind: &str, id: &str, lineage: &str) -> Option<DataKey> {
+    let belongs = parts(&[WRAP_FORMAT, kind.as_bytes(), id.as_bytes(), lineage.as_bytes()]);
+    Some(DataKey::from_bytes(bytes.strip_prefix(belongs.as_slice())?.try_into().ok()?))
+}
+
 /// Seals a data key under a wrapping key: base64 of nonce and ciphertext.
 pub(crate) fn wrap_under(
     wrapping: &[u8; 32],

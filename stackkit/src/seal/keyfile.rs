@@ -11,7 +11,7 @@ use super::key::{derive, unwrap_under, wrap_under};
 use super::{DataKey, KeyProvider, SealError, WrappedKey, base64, hex, random, unbase64};
 use crate::context::BoxFuture;
 
-const KIND: &str = "key-file";
+const KIND: &str = KeyFile::KIND;
 const PREFIX: &str = "stackkit-key-1 ";
 
 /// A key file. Its content is 32 random bytes in a line `stackkit-key-1 <base64>`; lines that begin with `#` explain it.
@@ -26,6 +26,9 @@ struct FileKey {
 }
 
 impl KeyFile {
+    /// The kind, as it stands in the header.
+    pub const KIND: &'static str = "key-file";
+
     /// The key file at a path, which need not exist yet.
     pub fn at(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }

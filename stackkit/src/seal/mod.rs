@@ -6,19 +6,25 @@ mod header;
 pub(crate) mod json;
 mod key;
 mod keyfile;
+mod kinds;
 mod options;
 mod passphrase;
+mod ring;
 mod sealer;
+mod team;
 
-pub use error::SealError;
+pub use error::{KeyTrouble, SealError};
 pub use header::{Header, config_path};
-pub use key::{DataKey, KeyProvider, Setting, WrappedKey};
+pub use key::{DataKey, KeyProvider, Setting, WrappedKey, bind, unbind};
 pub use keyfile::KeyFile;
 pub(crate) use keyfile::{private_folder, sync_folder};
+pub use kinds::{KeyKind, LinkedKeys, NamedKey};
 pub use options::{Created, KeyOptions, create, create_with, unlock, unlock_with};
 pub use passphrase::{Cost, Passphrase};
+pub use ring::{Ring, open, rewrap, wrap};
 pub(crate) use sealer::{Code, Purpose, Scratch};
 pub use sealer::{Place, Sealer, Section};
+pub use team::{create_in, team_keys, team_path};
 
 /// Appends a part with its length before it, so that no two lists of parts give the same bytes.
 pub(crate) fn part(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -44,13 +50,13 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// Bytes as URL-safe base64 without padding, the one text form of bytes in all our formats.
-pub(crate) fn base64(bytes: &[u8]) -> String {
+pub fn base64(bytes: &[u8]) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// The bytes of such a text; `None` where it is not one in its only valid spelling.
-pub(crate) fn unbase64(text: &str) -> Option<Vec<u8>> {
+pub fn unbase64(text: &str) -> Option<Vec<u8>> {
     use base64::Engine as _;
     base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).ok()
 }

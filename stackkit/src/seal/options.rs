@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-use super::{DataKey, Header, KeyFile, KeyProvider, Passphrase, SealError, Sealer};
+use super::{DataKey, Header, KeyFile, KeyProvider, LinkedKeys, Passphrase, SealError, Sealer};
 
 /// The keys that a run may use. Nothing below this reads the environment.
 #[derive(Clone, Default)]
@@ -21,6 +21,10 @@ pub struct KeyOptions {
     pub key_file: Option<PathBuf>,
     /// The key file of this user where none is named.
     pub default_key_file: Option<PathBuf>,
+    /// The passphrase to wrap with from now on, where it is not the one that opens.
+    pub new_passphrase: Option<SecretString>,
+    /// Kinds of keys that are linked, beside key files and passphrases.
+    pub linked: Vec<LinkedKeys>,
 }
 
 impl fmt::Debug for KeyOptions {
@@ -30,26 +34,28 @@ impl fmt::Debug for KeyOptions {
             .field("passphrase_file", &self.passphrase_file)
             .field("key_file", &self.key_file)
             .field("default_key_file", &self.default_key_file)
+            .field("new_passphrase", &self.new_passphrase.as_ref().map(|_| "[secret]"))
+            .field("linked", &self.linked)
             .finish()
     }
 }
 
 impl KeyOptions {
-    /// What the environment says: `STACKKIT_PASSPHRASE`, `STACKKIT_PASSPHRASE_FILE`, `STACKKIT_KEY_FILE`, and
-    /// `$XDG_CONFIG_HOME/stackkit/key` or `~/.config/stackkit/key` as the default key file. Empty ones count as unset.
+    /// What the environment says: `STACKKIT_PASSPHRASE`, `STACKKIT_PASSPHRASE_FILE`, `STACKKIT_NEW_PASSPHRASE`,
+    /// `STACKKIT_KEY_FILE`, and `$XDG_CONFIG_HOME/stackkit/key` or `~/.config/stackkit/key` as the default key file. Empty ones count as unset.
     pub fn from_env() -> Self {
         let path = |name| std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let text = |name| std::env::var(name).ok().filter(|text| !text.is_empty()).map(SecretString::from);
         let config = path("XDG_CONFIG_HOME").filter(|path| path.is_absolute()).or_else(|| {
             std::env::home_dir().filter(|path| !path.as_os_str().is_empty()).map(|home| home.join(".config"))
         });
         Self {
-            passphrase: std::env::var("STACKKIT_PASSPHRASE")
-                .ok()
-                .filter(|text| !text.is_empty())
-                .map(SecretString::from),
+            passphrase: text("STACKKIT_PASSPHRASE"),
             passphrase_file: path("STACKKIT_PASSPHRASE_FILE"),
             key_file: path("STACKKIT_KEY_FILE"),
             default_key_file: config.map(|config| config.join("stackkit").join("key")),
+            new_passphrase: text("STACKKIT_NEW_PASSPHRASE"),
+            linked: Vec::new(),
         }
     }
 
@@ -67,13 +73,13 @@ impl KeyOptions {
 
     /// Whether a passphrase would have to be asked for to open a stack with this header.
     pub fn lacks_passphrase_for(&self, header: &Header) -> bool {
-        header.has("passphrase")
-            && !header.has("key-file")
+        header.has(Passphrase::KIND)
+            && header.keys.iter().all(|key| key.kind == Passphrase::KIND)
             && self.passphrase.is_none()
             && self.passphrase_file.is_none()
     }
 
-    fn passphrase_provider(&self) -> Result<Option<Passphrase>, SealError> {
+    pub(super) fn passphrase_provider(&self) -> Result<Option<Passphrase>, SealError> {
         if let Some(text) = &self.passphrase {
             return Ok(Some(Passphrase::new(text.clone())));
         }
@@ -86,7 +92,7 @@ impl KeyOptions {
         Ok(Some(Passphrase::new(text.lines().next().unwrap_or_default().into())))
     }
 
-    fn key_file_provider(&self) -> Option<KeyFile> {
+    pub(super) fn key_file_provider(&self) -> Option<KeyFile> {
         self.key_file.as_ref().or(self.default_key_file.as_ref()).map(KeyFile::at)
     }
 }
@@ -130,27 +136,21 @@ pub async fn create_with(providers: &[&dyn KeyProvider]) -> Result<Created, Seal
         keys.push(provider.wrap(&key, &lineage).await?);
     }
     let sealer = Sealer::new(&key, &lineage);
-    Ok(Created { header: Header { lineage, data_key: key.id(), keys }, sealer, new_key_file: None })
+    Ok(Created {
+        header: Header { lineage, data_key: key.id(), keys, next: None, mac: String::new() }.sign(&key),
+        sealer,
+        new_key_file: None,
+    })
 }
 
-/// Opens a stack's data key with what the options give: the passphrase first, then the key file. Deriving a key from a
-/// passphrase is slow on purpose, so call this once a run.
+/// Opens a stack's data key with what the options give: the passphrase first, then the key file, then the keys that are
+/// linked. Deriving a key from a passphrase is slow on purpose, so call this once a run.
 ///
 /// # Errors
-/// When nothing opens it; the error is that of the source which came nearest.
+/// When nothing opens it: why, for every key that could have.
 pub async fn unlock(header: &Header, options: &KeyOptions) -> Result<Sealer, SealError> {
-    let passphrase = if header.has("passphrase") { options.passphrase_provider()? } else { None };
-    let file = if header.has("key-file") { options.key_file_provider() } else { None };
-    if header.has("passphrase") && passphrase.is_none() && !header.has("key-file") {
-        return Err(SealError::NoPassphrase);
-    }
-    if header.has("key-file") && file.is_none() && !header.has("passphrase") {
-        return Err(SealError::NoKeyPlace);
-    }
-    let mut providers: Vec<&dyn KeyProvider> = Vec::new();
-    providers.extend(passphrase.as_ref().map(|provider| provider as &dyn KeyProvider));
-    providers.extend(file.as_ref().map(|provider| provider as &dyn KeyProvider));
-    unlock_with(header, &providers).await
+    let key = header.open(options).await?;
+    Ok(Sealer::new(&key, &header.lineage))
 }
 
 /// Opens a stack's data key with the first of these that can.
@@ -164,7 +164,10 @@ pub async fn unlock_with(header: &Header, providers: &[&dyn KeyProvider]) -> Res
         // another's says less than any other failure.
         for wrapped in header.keys.iter().filter(|key| key.kind == provider.kind()) {
             match provider.unwrap(wrapped, &header.lineage).await {
-                Ok(key) if key.id() == header.data_key => return Ok(Sealer::new(&key, &header.lineage)),
+                Ok(key) if key.id() == header.data_key => {
+                    header.check(&key)?;
+                    return Ok(Sealer::new(&key, &header.lineage));
+                }
                 Ok(_) => {
                     first.get_or_insert(SealError::WrappedKey { kind: wrapped.kind.clone(), id: wrapped.id.clone() });
                 }

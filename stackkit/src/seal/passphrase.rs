@@ -11,7 +11,7 @@ use super::key::{unwrap_under, wrap_under};
 use super::{DataKey, KeyProvider, SealError, Setting, WrappedKey, base64, hex, random, unbase64};
 use crate::context::BoxFuture;
 
-const KIND: &str = "passphrase";
+const KIND: &str = Passphrase::KIND;
 
 /// What a derivation costs. Stored beside the wrapped key, so that a later default does not lock anybody out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,9 @@ impl fmt::Debug for Passphrase {
 }
 
 impl Passphrase {
+    /// The kind, as it stands in the header.
+    pub const KIND: &'static str = "passphrase";
+
     /// From its text.
     pub fn new(text: SecretString) -> Self {
         Self { text, cost: Cost::default() }

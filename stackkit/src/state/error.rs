@@ -38,7 +38,7 @@ pub enum StateError {
     },
     /// It was written with another data key.
     #[error(
-        "{place} was written with data key {found}, and the [seal] header holds {expected}: bring state and header from the same version"
+        "{place} was written with data key {found}, and the [seal] header holds {expected}: bring state and header from the same version, such as by pulling what `secrets rotate` changed"
     )]
     ForeignKey {
         /// What was read.

@@ -317,6 +317,16 @@ pub(crate) fn chain_of(text: &[u8]) -> Option<String> {
     code(head.windows(mark.len()).position(|window| window == mark)? + mark.len())
 }
 
+/// The id of the data key that an entry or a snapshot claims to be written with. Nothing is checked.
+pub(crate) fn key_of(text: &[u8]) -> Option<String> {
+    let head = &text[..text.len().min(1024)];
+    let mark: &[u8] = if text.starts_with(b"{\"") { b",\"key\":\"" } else { b"\n\"key\": \"" };
+    let from = head.windows(mark.len()).position(|window| window == mark)? + mark.len();
+    let rest = &head[from..];
+    let end = rest.iter().position(|byte| *byte == b'"')?;
+    std::str::from_utf8(&rest[..end]).ok().map(str::to_owned)
+}
+
 fn number(text: &[u8]) -> Option<u64> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     std::str::from_utf8(&text[..digits]).ok()?.parse().ok()

@@ -15,7 +15,7 @@ use super::error::StateError;
 use super::format::{self, Digest, EntryOut, Head, RescuedV1};
 use super::model::{Change, Key, OutputRecord, Record, State};
 use super::records;
-use crate::seal::{Code, Sealer, base64, hex, random};
+use crate::seal::{Code, Purpose, Sealer, base64, hex, random};
 
 /// Journals below this are never worth folding in the middle of a run: 1 MiB.
 const SMALL_JOURNAL: usize = 1024 * 1024;
@@ -182,6 +182,41 @@ impl Store {
         let text = self.snapshot();
         self.backend.compact(lease, Position(self.set.position), text.as_bytes()).await?;
         (self.set.size, self.set.entries, self.set.journal) = (text.len(), 0, 0);
+        Ok(())
+    }
+
+    /// Seals every record anew under another data key of the same stack, as one snapshot that takes the place of
+    /// everything before it, or not at all. It takes a position of its own, so that whoever has read the log under the
+    /// old key sees that it has moved.
+    ///
+    /// # Errors
+    /// When the lock is not held, or the backend fails. What [`data_key_of`] finds in the log then says which it is.
+    pub(crate) async fn rekey(&mut self, sealer: Arc<Sealer>) -> Result<(), StateError> {
+        let lease = self.lease.as_deref().ok_or(StateError::NotLocked)?;
+        let set = &mut self.set;
+        if set.position == 0 {
+            self.sealer = sealer;
+            return Ok(());
+        }
+        let (old, new) = (Codec::new(&self.sealer), Codec::new(&sealer));
+        let place = || "memory".to_owned();
+        let mut texts = BTreeMap::new();
+        let mut digest = Digest::default();
+        for (key, text) in &set.texts {
+            let text = records::encode(&new, &records::decode(&old, text, &place)?.record)?;
+            if let Some(mac) = format::mac_of(&text) {
+                digest.add(&sealer, &key.text(), &mac);
+            }
+            texts.insert(key.clone(), text.into_boxed_str());
+        }
+        let chain = sealer.code(Purpose::Chain, &[b"rotation", &set.chain]);
+        let head = Head { position: set.position + 1, chain, count: texts.len() as u64, digest };
+        let size = texts.values().map(|text| text.len() + 2).sum();
+        let text = format::write_snapshot(&sealer, &head, size, texts.values().map(|text| &**text));
+        self.backend.compact(lease, Position(set.position), text.as_bytes()).await?;
+        (set.position, set.chain, set.digest, set.texts) = (head.position, chain, digest, texts);
+        (set.size, set.entries, set.journal) = (text.len(), 0, 0);
+        self.sealer = sealer;
         Ok(())
     }
 
@@ -492,7 +527,17 @@ impl Set {
         folded: bool,
         place: &dyn Fn() -> String,
     ) -> Result<(), StateError> {
-        let entry = format::read_entry(sealer, text, place)?;
+        let entry = match format::read_entry(sealer, text, place) {
+            // A crash while the data key was changed leaves entries of the old one, which the snapshot holds.
+            Err(StateError::ForeignKey { .. })
+                if folded
+                    && self.entries == 0
+                    && format::entry_position(text.as_bytes()).is_some_and(|n| n <= self.position) =>
+            {
+                return Ok(());
+            }
+            entry => entry?,
+        };
         // A crash between writing the snapshot and emptying the journal leaves entries that the snapshot holds.
         if folded && self.entries == 0 && entry.n <= self.position {
             return Ok(());
@@ -549,6 +594,16 @@ impl Set {
 
 /// The chain code that the end of a log claims. It is only compared: what differs is read and checked.
 fn last_chain(loaded: &Loaded) -> Option<String> {
+    format::chain_of(last(loaded)?)
+}
+
+/// The id of the data key that the end of a log claims to be written with; `None` where nothing is there.
+pub(crate) fn data_key_of(loaded: &Loaded) -> Option<String> {
+    format::key_of(last(loaded)?)
+}
+
+/// What was written last: an entry that the snapshot does not hold, or the snapshot.
+fn last(loaded: &Loaded) -> Option<&[u8]> {
     let entry = loaded.entries.last().map(|bytes| bytes.as_slice());
     let bytes = match (entry, &loaded.snapshot) {
         (Some(entry), snapshot) => {
@@ -561,7 +616,7 @@ fn last_chain(loaded: &Loaded) -> Option<String> {
         (None, Some(snapshot)) => snapshot.as_slice(),
         (None, None) => return None,
     };
-    format::chain_of(bytes)
+    Some(bytes)
 }
 
 fn text<'a>(bytes: &'a [u8], place: &dyn Fn() -> String) -> Result<&'a str, StateError> {
