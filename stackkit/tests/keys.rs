@@ -20,7 +20,7 @@ use stackkit::state::{LocalBackend, MemoryPlace};
 async fn small(stack: &mut Stack) -> Result<()> {
     for number in 0..5 {
         let password = stack.add(format!("p{number}"), local::RandomPassword::new(32));
-        stack.output(&format!("p{number}"), &password.value);
+        stack.output(format!("p{number}"), &password.value);
     }
     stack.add("id", local::RandomId::new(8));
     Ok(())

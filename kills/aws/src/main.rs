@@ -76,7 +76,7 @@ async fn kills_aws(stack: &mut Stack) -> Result<()> {
         }
         let mut bucket = s3::Bucket::new()
             .force_destroy(true)
-            .versioning(draw.version(&format!("{name}-versions"), 15) % 2 == 0)
+            .versioning(draw.version(&format!("{name}-versions"), 15).is_multiple_of(2))
             .tags([("version", draw.version(&format!("{name}-tags"), 20).to_string())]);
         if number % 2 == 0 {
             // A name of the program's own is replaced with its next version; the engine names the others.

@@ -18,7 +18,7 @@ async fn slow(stack: &mut Stack) -> Result<()> {
         let path = text!("{}/{number}", folder.path);
         let script = format!("sleep 0.2; echo {} > out/{number}", config.generation);
         stack.add(
-            &format!("file-{number}"),
+            format!("file-{number}"),
             local::Command::new(list!["sh", "-c", script]).delete(list!["rm", "-f", &path]).creates(&path),
         );
     }

@@ -38,7 +38,7 @@ pub(crate) struct Wanted {
     at: &'static Location<'static>,
 }
 
-/// Another stack, whose outputs are read. See [`Stack::reference`](crate::Stack::reference).
+/// Another stack, whose outputs are read. See [`Scope::reference`](crate::Scope::reference).
 pub struct Reference {
     index: u32,
     shared: Shared,

@@ -224,7 +224,7 @@ impl Cloud {
         self.lock().things.insert(id.to_owned(), Thing::found(schema, urn, values, stranger));
     }
 
-    /// Something that a program reads by [`Stack::existing`](crate::Stack::existing) is not there. What nobody has put
+    /// Something that a program reads by [`Scope::existing`](crate::Scope::existing) is not there. What nobody has put
     /// there is made up otherwise.
     pub fn lack(&self, id: &str) {
         self.lock().absent.insert(id.to_owned());

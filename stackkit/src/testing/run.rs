@@ -181,7 +181,7 @@ impl TestRun {
     /// whole after every entry of its journal, and nothing left for the run after that. Deleting everything is tried in
     /// the same way, and so is every create whose reply is lost.
     ///
-    /// The report names the step and the instant of what did not converge. On a cloud of other [`Weather`] than the
+    /// The report names the step and the instant of what did not converge. On a cloud of other [`Weather`](crate::testing::Weather) than the
     /// default one, requests of the dead run may land later, too.
     pub async fn simulate_crashes(&self) -> CrashReport {
         simulate::simulate(&self.test, None).await

@@ -246,7 +246,7 @@ impl World {
             || state.intents.values().any(|intent| intent.urn.name() == name)
             || state.resources.values().any(|record| record.urn.name() == name);
         if !ours {
-            let fixed = Value::text(&format!("fixed-{name}"));
+            let fixed = Value::text(format!("fixed-{name}"));
             let id = format!("stranger-{name}");
             self.test.cloud().put_stranger(Ty::Node.schema(), &id, &[("name", fixed), ("size", Value::Int(77))]);
             self.strangers = self.test.cloud().strangers().into_iter().collect();
