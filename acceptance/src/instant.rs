@@ -54,12 +54,14 @@ pub struct Instants {
     course: Course,
     times: u32,
     hits: u32,
+    /// How often this instant came too late.
+    misses: i32,
 }
 
 impl Instants {
     /// So many of them over a run that goes like this one.
     pub fn new(random: Random, course: Course, times: u32) -> Self {
-        Self { random, course, times, hits: 0 }
+        Self { random, course, times, hits: 0, misses: 0 }
     }
 
     /// The next one; none when there were enough hits.
@@ -69,17 +71,20 @@ impl Instants {
             return None;
         }
         let part = (f64::from(self.hits) + self.random.fraction()) / f64::from(self.times);
-        Some(self.course.at(part))
+        // The end of a short run comes sooner or later by more than the last instants are apart: a miss is tried earlier.
+        Some(self.course.at(part * 0.9_f64.powi(self.misses)))
     }
 
     /// The run was killed.
     pub fn hit(&mut self) {
         self.hits += 1;
+        self.misses = 0;
     }
 
     /// The run ended before: it goes like this now.
     pub fn missed(&mut self, course: Course) {
         self.course = course;
+        self.misses += 1;
     }
 }
 
@@ -121,6 +126,8 @@ mod tests {
         let mut instants = Instants::new(Random::new(1), Course::new(Vec::new(), ms(100)), 1);
         assert!(instants.next().is_some());
         instants.missed(Course::new(Vec::new(), ms(10)));
-        assert!(instants.next().is_some_and(|moment| moment.then < ms(10)));
+        assert!(instants.next().is_some_and(|moment| moment.then < ms(9)));
+        instants.missed(Course::new(Vec::new(), ms(10)));
+        assert!(instants.next().is_some_and(|moment| moment.then < Duration::from_micros(8_100)));
     }
 }
