@@ -26,15 +26,7 @@ impl Options {
         if schema.is_empty() || schema.len() > 63 || !schema.chars().all(plain) {
             return Err(url.unfit("`schema` is a name of small letters, digits and `_`"));
         }
-        let keep = match url.option("keep") {
-            None => 20,
-            Some(text) => text
-                .parse::<u16>()
-                .ok()
-                .filter(|keep| *keep > 0)
-                .map(i64::from)
-                .ok_or_else(|| url.unfit("`keep` is a number from 1 to 65535"))?,
-        };
+        let keep = url.number("keep", 1..=u16::MAX)?.unwrap_or(20).into();
         // What the client says of a URL may quote the password in it.
         let connect = PgConnectOptions::from_str(&url.reveal_without(&OURS))
             .map_err(|_| url.unfit("write it as `postgres://USER@HOST:PORT/DATABASE?sslmode=verify-full`"))?;

@@ -3,7 +3,7 @@
 mod install;
 
 use std::{
-    net::{Ipv6Addr, TcpListener},
+    net::Ipv6Addr,
     sync::OnceLock,
     time::{Duration, Instant},
 };
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::{
     Error, http,
-    process::{Process, Start, Stdout},
+    process::{Process, Start, Stdout, free_port},
 };
 pub(crate) use install::install;
 
@@ -51,7 +51,7 @@ impl Localstack {
             .prefix("stackkit-localstack-")
             .tempdir()
             .map_err(Error::file(std::env::temp_dir(), "create a temporary folder in"))?;
-        let port = free_port()?;
+        let port = free_port("localstack", Ipv6Addr::LOCALHOST)?;
         // Nothing is fetched or sent: no certificate, no statistics, no names.
         let settings = [
             format!("GATEWAY_LISTEN=[::1]:{port}"),
@@ -129,10 +129,4 @@ impl Localstack {
     pub fn wait(mut self) -> Result<std::process::ExitStatus, Error> {
         self.process.wait()
     }
-}
-
-fn free_port() -> Result<u16, Error> {
-    let failed = |error: std::io::Error| Error::start("localstack", format!("there is no free port on [::1]: {error}"));
-    let listener = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).map_err(failed)?;
-    Ok(listener.local_addr().map_err(failed)?.port())
 }

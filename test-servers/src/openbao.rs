@@ -3,7 +3,7 @@
 mod install;
 
 use std::{
-    net::{Ipv4Addr, TcpListener},
+    net::Ipv4Addr,
     path::PathBuf,
     process::{Command, ExitStatus},
     sync::OnceLock,
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::{
     Error, http,
-    process::{Process, Start, Stdout},
+    process::{Process, Start, Stdout, free_port},
 };
 pub(crate) use install::install;
 
@@ -53,7 +53,7 @@ impl OpenBao {
             .prefix("stackkit-openbao-")
             .tempdir()
             .map_err(Error::file(std::env::temp_dir(), "create a temporary folder in"))?;
-        let port = free_port()?;
+        let port = free_port("openbao", Ipv4Addr::LOCALHOST)?;
         let token = format!("root-{}-{port}", std::process::id());
         let process = Process::start(Start {
             name: "openbao",
@@ -151,11 +151,4 @@ impl OpenBao {
     pub fn wait(mut self) -> Result<ExitStatus, Error> {
         self.process.wait()
     }
-}
-
-fn free_port() -> Result<u16, Error> {
-    let failed =
-        |error: std::io::Error| Error::start("openbao", format!("there is no free port on 127.0.0.1: {error}"));
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
-    Ok(listener.local_addr().map_err(failed)?.port())
 }

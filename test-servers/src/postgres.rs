@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs,
-    net::{Ipv4Addr, TcpListener},
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::{
     Error,
     cache::{on_path, tail},
-    process::{Process, Start, Stdout},
+    process::{Process, Start, Stdout, free_port},
 };
 
 /// Longest time from the start of the process to its first connection.
@@ -87,7 +87,7 @@ impl Postgres {
             ["--username=stackkit", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"].map(Into::into),
         );
         run(Command::new(program).args(arguments).current_dir("/"))?;
-        let port = free_port()?;
+        let port = free_port("postgres", Ipv4Addr::LOCALHOST)?;
         let (program, mut arguments) = as_user(user, &postgres);
         arguments.extend(["-D".into(), data.into()]);
         let port_setting = format!("port={port}");
@@ -282,10 +282,4 @@ fn run(command: &mut Command) -> Result<(), Error> {
         return Ok(());
     }
     Err(failed(format!("`{name}` failed:\n{}", tail(&String::from_utf8_lossy(&output.stderr)))))
-}
-
-fn free_port() -> Result<u16, Error> {
-    let failed = |error: std::io::Error| Error::start("postgres", format!("there is no free port: {error}"));
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
-    Ok(listener.local_addr().map_err(failed)?.port())
 }

@@ -4,6 +4,7 @@ use std::{
     ffi::{OsStr, OsString},
     fs::{self, File},
     io::{BufRead, BufReader},
+    net::{IpAddr, TcpListener},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
@@ -24,6 +25,14 @@ pub(crate) const SUPERVISE: &str = include_str!("supervise.sh");
 
 /// Longest time a killed server may take to be gone before its whole process group is killed.
 const END: Duration = Duration::from_secs(5);
+
+/// A port of a loopback address that nobody listens on at this moment. `server` names who wants it, for the message.
+pub(crate) fn free_port(server: &'static str, address: impl Into<IpAddr>) -> Result<u16, Error> {
+    let address = address.into();
+    let failed = |error: std::io::Error| Error::start(server, format!("there is no free port on {address}: {error}"));
+    let listener = TcpListener::bind((address, 0)).map_err(failed)?;
+    Ok(listener.local_addr().map_err(failed)?.port())
+}
 
 /// How a server is started.
 pub(crate) struct Start<'a> {

@@ -46,14 +46,6 @@ impl Options {
         if endpoint.is_some_and(|endpoint| !endpoint.starts_with("http://") && !endpoint.starts_with("https://")) {
             return Err(url.unfit("`endpoint` begins with http:// or https://"));
         }
-        let keep = match url.option("keep") {
-            None => 20,
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|keep| (1..=500).contains(keep))
-                .ok_or_else(|| url.unfit("`keep` is a number from 1 to 500"))?,
-        };
         let accept = match url.option("accept") {
             None => Vec::new(),
             Some(list) => list
@@ -77,7 +69,7 @@ impl Options {
             create: url.flag("create")?,
             kms_key: text("kms_key"),
             ttl: url.duration("ttl")?.unwrap_or(DEFAULT_TTL),
-            keep,
+            keep: url.number("keep", 1..=500)?.unwrap_or(20).into(),
             accept,
         })
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -100,8 +100,7 @@ impl Learned {
         }
         // Another run may have written meanwhile.
         let mut file = read(&self.path);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map(|since| since.as_secs()).unwrap_or_default();
-        if !file.learn(&self.stack, &fresh, now) {
+        if !file.learn(&self.stack, &fresh, crate::clock::now()) {
             return Ok(());
         }
         file.shorten();

@@ -4,7 +4,6 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::backend::{BackendError, Holder};
 use crate::seal::{SealError, hex, random};
@@ -31,7 +30,7 @@ impl Holder {
             who: format!("{user}@{host}"),
             pid: std::process::id(),
             operation: operation.into(),
-            since: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
+            since: crate::clock::now(),
         })
     }
 

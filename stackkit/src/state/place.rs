@@ -168,6 +168,18 @@ impl BackendUrl {
         }
     }
 
+    /// An option that is a whole number within a range.
+    ///
+    /// # Errors
+    /// When it is anything else.
+    pub fn number(&self, name: &str, range: std::ops::RangeInclusive<u16>) -> Result<Option<u16>, BackendError> {
+        let Some(text) = self.option(name) else { return Ok(None) };
+        match text.parse().ok().filter(|number| range.contains(number)) {
+            Some(number) => Ok(Some(number)),
+            None => Err(self.unfit(&format!("`{name}` is a number from {} to {}", range.start(), range.end()))),
+        }
+    }
+
     /// An option that is a duration in whole seconds (`30s`) or milliseconds (`1500ms`), such as the time to live of a
     /// lease.
     ///

@@ -100,10 +100,7 @@ impl Model {
             operation: run.operation.map_or("run", crate::event::Operation::name),
             stack: run.stack.clone(),
             outcome: outcome(run),
-            made: std::time::SystemTime::now()
-                .duration_since(std::time::UNIX_EPOCH)
-                .map(|since| since.as_secs())
-                .unwrap_or_default(),
+            made: crate::clock::now(),
             took: round(ended.as_secs_f64()),
             planning: round(run.planned.unwrap_or(ended).as_secs_f64()),
             asking: run.planned.and_then(|at| Some(round((first? - at.min(first?)).as_secs_f64()))).unwrap_or_default(),
