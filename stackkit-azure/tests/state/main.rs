@@ -59,7 +59,6 @@ async fn refusal(backend: Arc<dyn Backend>) -> String {
 
 /// Makes a container that everybody may read.
 async fn make_public(container: &str) {
-    let failed = |error: object_store::Error| -> HttpRequest { panic!("{error}") };
     let mut request = HttpRequest::new(HttpRequestBody::empty());
     *request.method_mut() = Method::PUT;
     let address = format!("{}/{container}?restype=container", server().endpoint());
@@ -68,9 +67,8 @@ async fn make_public(container: &str) {
     request.headers_mut().insert("content-length", HeaderValue::from_static("0"));
     let key = AzureAccessKey::try_new(server().key()).unwrap_or_else(|error| panic!("{error}"));
     let credential = AzureCredential::AccessKey(key);
-    if let Err(error) = AzureAuthorizer::new(&credential, server().account()).try_authorize(&mut request) {
-        failed(error);
-    }
+    let signed = AzureAuthorizer::new(&credential, server().account()).try_authorize(&mut request);
+    signed.unwrap_or_else(|error| panic!("{error}"));
     let options = ClientOptions::new().with_allow_http(true);
     let client = ReqwestConnector::default().connect(&options).unwrap_or_else(|error| panic!("{error}"));
     let answer = client.execute(request).await.unwrap_or_else(|error| panic!("{error}"));

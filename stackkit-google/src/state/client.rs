@@ -24,6 +24,8 @@ const SERVICE: &str = "https://storage.googleapis.com";
 const EMULATOR: &str = "STORAGE_EMULATOR_HOST";
 /// The metadata that tells one write from another.
 const WRITER: &str = "writer";
+/// How many objects a listing's page has, at most: as many as Google gives.
+const PAGE: &str = "1000";
 /// How many objects are deleted at once.
 const DELETES: usize = 16;
 
@@ -180,7 +182,8 @@ impl Client {
         let mut objects = Vec::new();
         let mut next: Option<String> = None;
         loop {
-            let mut query = vec![("prefix", prefix.as_str()), ("fields", "items(name,size,updated),nextPageToken")];
+            let fields = ("fields", "items(name,size,updated),nextPageToken");
+            let mut query = vec![("prefix", prefix.as_str()), ("maxResults", PAGE), fields];
             query.extend(next.as_deref().map(|next| ("pageToken", next)));
             let url = self.api(&["b", &self.options.bucket, "o"], &query);
             let answer = self.session.ask(PERMISSION, &[404], || self.session.http().get(url.clone())).await;
