@@ -128,7 +128,8 @@ impl Log {
                 reads.spawn(async move { (index, objects.get(&key).await) });
             }
             let Some(read) = reads.join_next().await else { break };
-            let (index, object) = read.map_err(|error| BackendError::service("read", self.objects.describe(), error))?;
+            let (index, object) =
+                read.map_err(|error| BackendError::service("read", self.objects.describe(), error))?;
             let Some(object) = object? else { return Ok(None) };
             if let Some(entry) = entries.get_mut(index) {
                 *entry = Some(object.body);
