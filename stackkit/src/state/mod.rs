@@ -9,6 +9,7 @@ pub mod local;
 mod lock;
 pub mod memory;
 pub mod model;
+pub mod objects;
 pub mod place;
 mod records;
 mod rename;

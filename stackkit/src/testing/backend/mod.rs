@@ -29,7 +29,7 @@
 //! acknowledged is missing, none that was refused is there, nobody wrote after another had taken its lock, no call of a
 //! provider would have begun without the lock, and no lock needed a hand.
 
-mod checks;
+pub(crate) mod checks;
 mod measure;
 mod rounds;
 mod worker;
