@@ -44,7 +44,7 @@ mod python;
 
 pub use cache::cache_folder;
 pub use error::Error;
-pub use kubernetes::{Kubernetes, Request};
+pub use kubernetes::{Kubernetes, Proxy, Request};
 pub use localstack::Localstack;
 pub use lossy::Lossy;
 pub use moto::{Call, Fault, FaultMode, Moto};

@@ -30,6 +30,7 @@
 //! Capitals, `_` and `.` of a stack's name are `--` and two hexadecimal digits there; the annotation `stackkit.dev/key`
 //! has it as it is.
 
+mod access;
 mod lock;
 mod names;
 mod secrets;

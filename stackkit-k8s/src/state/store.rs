@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::Method;
 use serde_json::Value as Wire;
 use stackkit::ErrorKind;
+use stackkit::access::{Grant, Role};
 use stackkit::context::BoxFuture;
 use stackkit::error::ProviderError as _;
 use stackkit::state::backend::BackendError;
@@ -18,7 +19,7 @@ use tokio::task::JoinSet;
 
 use super::names::{KEY, Named, SIZE, named, selector};
 use super::url::Options;
-use super::{lock, secrets};
+use super::{access, lock, secrets};
 use crate::body::{items_at, text_at};
 use crate::client::{Answered, Api, Call, JSON, escape};
 use crate::error::{Error, Reason};
@@ -274,6 +275,10 @@ impl Objects for Store {
             };
             Ok(items.iter().filter_map(listed).collect())
         })
+    }
+
+    fn access(&self, stack: &str, role: Role) -> Option<Grant> {
+        Some(access::grant(&self.0.namespace, self.place(), stack, role))
     }
 
     fn delete<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, Result<(), BackendError>> {
