@@ -128,13 +128,14 @@ impl Kubernetes {
         Proxy::start(&self.kubectl, &self.kubeconfig)
     }
 
-    /// A kubeconfig, in the cluster's temporary folder, for a user who may do nothing but what is bound to that name.
+    /// A kubeconfig, in the cluster's temporary folder, for a user of a group, who may do nothing but
+    /// what is bound to either.
     ///
     /// # Errors
     ///
     /// [`Error::File`] where it cannot be written, [`Error::Start`] where there is no certificate for it.
-    pub fn user(&self, name: &str) -> Result<PathBuf, Error> {
-        let identity = self.authority.client(name, None)?;
+    pub fn user(&self, name: &str, group: &str) -> Result<PathBuf, Error> {
+        let identity = self.authority.client(name, Some(group))?;
         let path = self.scratch.path().join(format!("user-{name}.kubeconfig"));
         certificates::write_private(
             &path,

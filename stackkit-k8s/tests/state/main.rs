@@ -171,7 +171,7 @@ async fn more_than_a_page_is_listed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_may_not_is_told_what_it_takes() {
     let cluster = Cluster::new("denied");
-    let user = cluster.server.user("nobody").unwrap_or_else(|error| panic!("{error}"));
+    let user = cluster.server.user("nobody", "nobodies").unwrap_or_else(|error| panic!("{error}"));
     let place = open(&format!("k8s://denied?kubeconfig={}", user.display())).await;
     let backend = place.stack("dev").unwrap_or_else(|error| panic!("{error}"));
     let error = backend.load().await.map(drop).unwrap_err();
