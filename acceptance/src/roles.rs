@@ -25,8 +25,8 @@ pub fn grant(sandbox: &Sandbox, stack: &str, role: &str) -> String {
 ///
 /// # Panics
 /// When somebody may do more than their role, or less.
-pub fn enforced(sandbox: &Sandbox, environments: [&(&str, &str); 3]) {
-    let [viewer, deployer, admin] = environments.map(|variable| *variable);
+pub fn enforced(sandbox: &Sandbox, environments: [(&str, &str); 3]) {
+    let [viewer, deployer, admin] = environments;
     let refused = |run: Ran| {
         let run = run.expect(3);
         assert!(run.stderr.contains("run `access` to see which rights that takes"), "{}", run.told());

@@ -12,7 +12,8 @@ use test_servers::Kubernetes;
 async fn shop(stack: &mut Stack) -> Result<()> {
     let config: Config = stack.config()?;
     let password = stack.add("password", local::RandomPassword::new(40).special(false));
-    stack.add("page", local::File::new("page.txt", format!("generation {}", config.generation)));
+    let path = format!("{}.txt", stack.name());
+    stack.add("page", local::File::new(path, format!("generation {}", config.generation)));
     stack.output("password", &password.value);
     stack.output("url", "https://shop.example.com");
     Ok(())
@@ -75,8 +76,7 @@ fn main() -> ExitCode {
     let refused = sandbox.run_with_env(&["up", "--yes", "-s", "other"], &[("KUBECONFIG", deployer)]).expect(3);
     assert!(refused.stderr.contains("cannot update resource \"leases\""), "{}", refused.told());
 
-    let environment = |kubeconfig| ("KUBECONFIG", kubeconfig);
-    roles::enforced(&sandbox, [&environment(viewer), &environment(deployer), &environment(admin)]);
+    roles::enforced(&sandbox, [viewer, deployer, admin].map(|kubeconfig| ("KUBECONFIG", kubeconfig.as_str())));
     println!("roles as an API server enforces them");
     ExitCode::SUCCESS
 }

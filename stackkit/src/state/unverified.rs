@@ -85,3 +85,59 @@ fn check(version: u64, found: &str, lineage: &str, place: &dyn Fn() -> String) -
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::state::backend::{Backend as _, Holder};
+    use crate::state::model::{OutputRecord, Record};
+    use crate::state::{MemoryBackend, Store};
+    use crate::value::Value;
+
+    fn put(name: &str, value: Value) -> Change {
+        Change::Put(Record::Output(OutputRecord { name: name.into(), value }))
+    }
+
+    async fn written() -> (MemoryBackend, String) {
+        let backend = MemoryBackend::default();
+        let sealer = Arc::new(Sealer::ephemeral().expect("random bytes"));
+        let (mut store, _) = Store::open(Arc::new(backend.clone()), Arc::clone(&sealer)).await.expect("it opens");
+        store.lock(Holder::new("test").expect("random bytes")).await.expect("nobody holds it");
+        let nested = Value::List(vec![Value::Int(1), Value::text("hunter2").into_secret()]);
+        store.commit(&[put("url", Value::text("https://a")), put("gone", Value::Int(1))]).await.expect("it is kept");
+        store.fold().await.expect("it folds");
+        let more = [put("password", Value::text("hunter2").into_secret()), put("nested", nested)];
+        store.commit(&more).await.expect("it is kept");
+        store.commit(&[Change::Remove(Key::Output("gone".into()))]).await.expect("it is kept");
+        (backend, sealer.lineage().to_owned())
+    }
+
+    #[tokio::test]
+    async fn what_is_plain_is_read_and_what_is_sealed_stays_so() {
+        let (backend, lineage) = written().await;
+        let loaded = backend.load().await.expect("it is in memory");
+        let state = read(&loaded, &lineage, "memory").expect("it reads");
+        assert_eq!(state.outputs.keys().collect::<Vec<_>>(), ["nested", "password", "url"]);
+        assert_eq!(state.outputs["url"], Value::text("https://a"));
+        assert!(state.outputs["password"].has_sealed() && state.outputs["nested"].has_sealed());
+        assert_eq!(crate::ui::show(&state.outputs["nested"]), "[1, (sealed)]");
+        // No code is checked: that is what it says on every screen.
+        let mut edited = loaded.clone();
+        edited.snapshot = loaded.snapshot.map(|text| String::from_utf8_lossy(&text).replace("https://a", "https://b").into());
+        let state = read(&edited, &lineage, "memory").expect("it reads");
+        assert_eq!(state.outputs["url"], Value::text("https://b"));
+    }
+
+    #[tokio::test]
+    async fn another_stacks_state_and_garbage_are_refused() {
+        let (backend, lineage) = written().await;
+        let loaded = backend.load().await.expect("it is in memory");
+        assert!(matches!(read(&loaded, "another", "memory"), Err(StateError::ForeignLineage { .. })));
+        for garbage in ["", "{}", "[[[[", "{\"stackkit\":1,\"lineage\":\"x\",\"records\":[3]}"] {
+            let loaded = Loaded { snapshot: Some(garbage.into()), ..Loaded::default() };
+            assert!(read(&loaded, &lineage, "memory").is_err(), "{garbage}");
+        }
+    }
+}
