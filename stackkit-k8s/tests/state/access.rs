@@ -37,8 +37,11 @@ fn main() -> ExitCode {
     let allowed = |arguments: &[&str]| kubectl(arguments).unwrap_or_else(|error| panic!("{error}"));
     allowed(&["create", "namespace", "infra"]);
     let program = std::env::current_exe().unwrap_or_else(|error| panic!("{error}"));
-    let sandbox =
-        Sandbox::new(program).with_env(server.env()).with_env([(PROGRAM, "1"), ("STACKKIT_BACKEND", "k8s://infra")]);
+    let sandbox = Sandbox::new(program).with_env(server.env()).with_env([
+        (PROGRAM, "1"),
+        ("STACKKIT_BACKEND", "k8s://infra"),
+        ("COLUMNS", "1000"),
+    ]);
     sandbox.run(&["up", "--yes"]).expect(0);
     sandbox.run(&["stack", "new", "other"]).expect(0);
     sandbox.run(&["up", "--yes", "-s", "other"]).expect(0);
