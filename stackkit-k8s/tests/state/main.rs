@@ -7,8 +7,9 @@ use std::sync::Arc;
 use stackkit::state::backend::{Backend, BackendError, Holder, Position};
 use stackkit::state::lease::settled;
 use stackkit::state::place::{BackendKind as _, BackendUrl, Place};
+use stackkit::testing::backend::requests;
 use stackkit_k8s::KubernetesState;
-use test_servers::Kubernetes;
+use test_servers::{Kubernetes, Lossy};
 
 /// Longest content of one Secret of a state.
 const LONGEST: usize = 768 * 1024;
@@ -64,6 +65,39 @@ fn snapshot(position: u64, text: &str) -> Vec<u8> {
 
 async fn load(backend: &dyn Backend) -> stackkit::state::backend::Loaded {
     backend.load().await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_is_one_request_however_large_the_stack_is() {
+    let cluster = Cluster::new("steps");
+    let proxy = cluster.server.proxy().unwrap_or_else(|error| panic!("{error}"));
+    let way = Lossy::start(proxy.address()).unwrap_or_else(|error| panic!("{error}"));
+    let kubeconfig = tempfile::NamedTempFile::new().unwrap_or_else(|error| panic!("{error}"));
+    let text = format!(
+        "apiVersion: v1\nkind: Config\nclusters: [{{name: way, cluster: {{server: \"http://{}\"}}}}]\n\
+         contexts: [{{name: way, context: {{cluster: way}}}}]\ncurrent-context: way\n",
+        way.address()
+    );
+    std::fs::write(kubeconfig.path(), text).unwrap_or_else(|error| panic!("{error}"));
+    let place = open(&format!("k8s://steps?ttl=3600s&kubeconfig={}", kubeconfig.path().display())).await;
+    let backend = place.stack("dev").unwrap_or_else(|error| panic!("{error}"));
+    // Where the requests go to, without names and numbers.
+    let heard = || {
+        let kind = |request: String| {
+            let (method, path) = request.split_once(' ').unwrap_or_default();
+            let known = ["/leases/", "/secrets/", "/secrets?", "/secrets"].into_iter().find(|known| path.contains(known));
+            format!("{method} {}", known.unwrap_or(path))
+        };
+        way.requests().into_iter().map(kind).collect()
+    };
+    for size in requests(backend, heard).await.unwrap_or_else(|error| panic!("{error}")) {
+        assert!(size.steps.iter().all(|step| *step == ["POST /secrets"]), "{size:?}");
+        // The four entries go one by one; the last look is for what has begun and was never finished.
+        let mut fold = size.fold.clone();
+        fold.dedup();
+        assert_eq!(fold, ["GET /leases/", "POST /secrets", "DELETE /secrets/", "GET /secrets?"], "{size:?}");
+        assert_eq!(size.fold.len(), 3 + 4, "{size:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
