@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use google_cloud_auth::credentials::{Builder, CacheableResource, Credentials};
-use google_cloud_auth::errors::CredentialsError;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder, redirect};
 use stackkit::error::ErrorKind;
@@ -118,6 +117,6 @@ async fn token(credentials: &Credentials) -> Result<HeaderMap, Error> {
         Ok(CacheableResource::New { data, .. }) => Ok(data),
         // It is said only to who has some already.
         Ok(CacheableResource::NotModified) => Err(Error::new(ErrorKind::Transient, "the credentials gave no token")),
-        Err(error) => Err(Error::no_token(CredentialsError::is_transient(&error), &error)),
+        Err(error) => Err(Error::no_token(error.is_transient(), &error)),
     }
 }

@@ -129,7 +129,8 @@ impl Log {
                 reads.spawn(async move { (index, objects.get(&key).await) });
             }
             let Some(read) = reads.join_next().await else { break };
-            let (index, object) = read.map_err(|error| BackendError::service("read", self.objects.describe(), error))?;
+            let (index, object) =
+                read.map_err(|error| BackendError::service("read", self.objects.describe(), error))?;
             let Some(object) = object? else { return Ok(None) };
             if let Some(entry) = entries.get_mut(index) {
                 *entry = Some(object.body);
@@ -332,9 +333,11 @@ impl Backend for Log {
     }
 
     fn unlock<'a>(&'a self, holder_id: &'a str) -> BoxFuture<'a, Result<(), BackendError>> {
-        Box::pin(lock::end(&self.objects, &self.stack, holder_id, move || async move {
-            self.fence(&format!("unlock {holder_id}")).await.map(drop)
-        }))
+        Box::pin(async move {
+            let me = Holder::new("unlock").map_err(|error| BackendError::Unfit(error.to_string()))?;
+            let fence = || async { self.fence(&self.writer(&me)).await.map(drop) };
+            lock::end(&self.objects, &self.stack, holder_id, &me.id, fence).await
+        })
     }
 
     fn delete<'a>(&'a self, lease: &'a dyn Lease) -> BoxFuture<'a, Result<(), BackendError>> {
