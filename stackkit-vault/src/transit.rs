@@ -142,8 +142,9 @@ impl KeyProvider for TransitKey {
 
     fn access(&self, role: Role, _: &str) -> Option<Grant> {
         let (mount, name) = (&self.mount, &self.name);
-        let path =
-            |what: &str, right: &str| format!("path \"{mount}/{what}/{name}\" {{\n  capabilities = [\"{right}\"]\n}}\n");
+        let path = |what: &str, right: &str| {
+            format!("path \"{mount}/{what}/{name}\" {{\n  capabilities = [\"{right}\"]\n}}\n")
+        };
         let text = match role {
             Role::Viewer => ["encrypt", "decrypt"].map(|what| path(what, "deny")).concat(),
             Role::Deployer => path("encrypt", "deny") + &path("decrypt", "update"),
@@ -153,7 +154,9 @@ impl KeyProvider for TransitKey {
         Some(match role {
             Role::Viewer => grant.note("`deny` holds against other policies of the same token"),
             // Wrapping for more keys is what `secrets add` and `secrets rotate` do.
-            Role::Deployer => grant.note("It opens what other stacks have wrapped with the same key too, if it can read them"),
+            Role::Deployer => {
+                grant.note("It opens what other stacks have wrapped with the same key too, if it can read them")
+            }
             Role::Admin => grant.note("Making, rotating and deleting the key itself is not in it"),
         })
     }
