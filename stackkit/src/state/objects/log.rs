@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use super::lock::{self, Kept, Lock};
 use super::survey::{Folded, Kind, Survey, parse_key};
 use super::{Objects, Settings, When, Write, put};
+use crate::access::{Grant, Role};
 use crate::context::BoxFuture;
 use crate::state::backend::{Backend, BackendError, Holder, Lease, Loaded, Position, Version, snapshot_position};
 use crate::state::lease::{Asked, KeptLease};
@@ -341,6 +342,10 @@ impl Backend for Log {
 
     fn delete<'a>(&'a self, lease: &'a dyn Lease) -> BoxFuture<'a, Result<(), BackendError>> {
         Box::pin(self.delete(lease))
+    }
+
+    fn access(&self, role: Role) -> Option<Grant> {
+        self.objects.access(&self.stack, role)
     }
 
     fn history(&self) -> BoxFuture<'_, Result<Vec<Version>, BackendError>> {

@@ -111,6 +111,7 @@ use survey::parse_key;
 use super::backend::{Backend, BackendError, check_stack_name};
 use super::lease::DEFAULT_TTL;
 use super::place::{BackendUrl, Place};
+use crate::access::{Grant, Role};
 use crate::context::BoxFuture;
 
 /// How many folded states are kept where nothing else is said.
@@ -155,6 +156,12 @@ pub trait Objects: Send + Sync + fmt::Debug + 'static {
 
     /// Deletes objects. One that is gone already is no error.
     fn delete<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, Result<(), BackendError>>;
+
+    /// What [`Backend::access`] says for a stack.
+    fn access(&self, stack: &str, role: Role) -> Option<Grant> {
+        let _ = (stack, role);
+        None
+    }
 }
 
 /// An object, read.
