@@ -6,6 +6,7 @@ mod deploy;
 mod error;
 mod graph;
 mod import;
+mod migrate;
 mod policy;
 mod prompt;
 mod secrets;
@@ -25,8 +26,8 @@ use clap::{CommandFactory as _, Parser as _};
 use tokio_util::sync::CancellationToken;
 
 pub use args::{
-    Applying, Args, Color, Command, Completions, ConfigCommand, Dependents, Destroy, Global, Graph, GraphFormat,
-    Guarding, Import, Outputs, Planning, PolicyCommand, Preview, Refresh, SecretsCommand, Selecting, StackCommand,
+    Applying, Args, Color, Command, Completions, ConfigCommand, Dependents, Destroy, FromFormat, Global, Graph,
+    GraphFormat, Guarding, Import, Outputs, Planning, PolicyCommand, Preview, Refresh, SecretsCommand, Selecting, StackCommand,
     StateCommand, Up,
 };
 
