@@ -502,7 +502,8 @@ async fn read_unclaimed(
         let (connection, cx, id, values) = (Arc::clone(&connection), cx.clone(), id.clone(), values.clone());
         apart(async move { connection.claimed_by(ty, &cx, &id, &values).await })
     });
-    Ok(Some((values, claimed.await?)))
+    let claimed = claimed.await?;
+    Ok(Some((values, claimed)))
 }
 
 /// Repeats a look that fails in passing.

@@ -124,31 +124,28 @@ fn reach(from: &BTreeSet<Instance>, comes_after: &HashMap<Instance, BTreeSet<Ins
     found
 }
 
-/// The order in which everything comes after what it needs; where things need each other, the first one comes first.
+/// The order given, but that everything comes after what it needs; where things need each other, one of them does not.
 fn sorted(needs: &[BTreeSet<usize>]) -> Vec<usize> {
-    let mut waits: Vec<usize> = needs.iter().map(BTreeSet::len).collect();
-    let mut users: Vec<Vec<usize>> = vec![Vec::new(); needs.len()];
-    for (own, needs) in needs.iter().enumerate() {
-        for need in needs {
-            if let Some(users) = users.get_mut(*need) {
-                users.push(own);
-            }
-        }
-    }
-    let mut open: BTreeSet<usize> = (0..needs.len()).collect();
-    let mut ready: BTreeSet<usize> = open.iter().copied().filter(|index| waits.get(*index) == Some(&0)).collect();
     let mut order = Vec::with_capacity(needs.len());
-    while let Some(next) = ready.pop_first().or_else(|| open.first().copied()) {
-        if !open.remove(&next) {
-            continue;
-        }
-        order.push(next);
-        for user in users.get(next).into_iter().flatten() {
-            if let Some(count) = waits.get_mut(*user) {
-                *count = count.saturating_sub(1);
-                if *count == 0 && open.contains(user) {
-                    ready.insert(*user);
+    let mut begun = vec![false; needs.len()];
+    for first in 0..needs.len() {
+        // A loop, for chains of any length: each thing that is begun, with what it still needs.
+        let mut open = vec![(first, None)];
+        while let Some((index, rest)) = open.pop() {
+            let mut rest = match (rest, begun.get_mut(index)) {
+                (Some(rest), _) => rest,
+                (None, Some(begun)) if !*begun => {
+                    *begun = true;
+                    needs.get(index).into_iter().flatten()
                 }
+                _ => continue,
+            };
+            match rest.next() {
+                Some(need) => {
+                    open.push((index, Some(rest)));
+                    open.push((*need, None));
+                }
+                None => order.push(index),
             }
         }
     }
@@ -274,12 +271,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_comes_after_what_it_needs_and_circles_begin_at_their_first() {
+    fn everything_comes_after_what_it_needs_but_in_circles() {
         let order = |needs: &[&[usize]]| sorted(&needs.iter().map(|needs| needs.iter().copied().collect()).collect::<Vec<_>>());
         assert_eq!(order(&[&[2], &[], &[1]]), [1, 2, 0]);
-        assert_eq!(order(&[&[1], &[0], &[]]), [2, 0, 1]);
+        assert_eq!(order(&[&[1], &[0], &[]]), [1, 0, 2]);
         assert_eq!(order(&[]), [0; 0]);
-        let chain: Vec<BTreeSet<usize>> = (0..100_000_usize).map(|n| (n > 0).then(|| n - 1).into_iter().collect()).collect();
-        assert!(sorted(&chain).into_iter().eq(0..100_000));
+        let chain: Vec<BTreeSet<usize>> =
+            (0..100_000_usize).map(|n| (n < 99_999).then_some(n + 1).into_iter().collect()).collect();
+        assert!(sorted(&chain).into_iter().eq((0..100_000).rev()));
     }
 }

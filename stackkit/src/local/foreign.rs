@@ -43,7 +43,8 @@ fn password(resource: &ForeignResource) -> Becomes {
         return Becomes::Left("its value is not recorded".into());
     };
     let get = |name: &str| resource.get(name).cloned();
-    let special = resource.text("override_special").unwrap_or(SPECIAL);
+    // What there is of a class that does not occur says nothing.
+    let special = resource.is("special").then(|| resource.text("override_special").unwrap_or(SPECIAL));
     Becomes::resource("local:RandomPassword", &resource.address)
         .known("length", get("length"))
         .known("lower", get("lower"))
@@ -51,11 +52,11 @@ fn password(resource: &ForeignResource) -> Becomes {
         // Before version 3.3 of that provider it was called so.
         .known("digits", get("numeric").or_else(|| get("number")))
         .known("special", get("special"))
-        .known("special_characters", Some(Value::text(special)))
+        .known("special_characters", special.map(Value::text))
         .known("min_lower", get("min_lower"))
         .known("min_upper", get("min_upper"))
         .known("min_digits", get("min_numeric"))
-        .known("min_special", get("min_special"))
+        .known("min_special", special.and_then(|_| get("min_special")))
         .known("keepers", get("keepers"))
         .known("value", Some(value))
         .into()
