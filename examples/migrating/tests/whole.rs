@@ -134,12 +134,14 @@ fn what_cannot_be_read_is_told_with_the_way_out_and_changes_nothing() {
     };
     refused(STATE, &[], 64, "give --yes");
     refused(&STATE[..STATE.len() / 2], &["--yes"], 1, "it is not valid JSON");
-    refused("{}", &["--yes"], 1, "neither a state of Terraform or OpenTofu nor an export of Pulumi");
+    refused("{}", &["--yes"], 1, "it is neither a state of Terraform or OpenTofu");
     refused(&STATE.replace("\"version\": 4", "\"version\": 3"), &["--yes"], 1, "a state of version 3");
     refused(&"[".repeat(100_000), &["--yes"], 1, "recursion limit");
     refused(STATE, &["--yes", "--from-format", "pulumi"], 1, "version 4, and version 3 is read here");
     refused(STATE, &["--yes", "--from-format", "helm"], 64, "helm");
     refused(STATE, &["--yes", "--preview"], 64, "--preview");
+    let single = sandbox.run(&["import", "local:File", "motd", "deployed/motd", "--preview"]).expect(64);
+    assert!(single.stderr.contains("name it with --from FILE"), "{}", single.stderr);
     let missing = sandbox.run(&["import", "--from", "../nowhere.tfstate", "--yes"]).expect(1);
     assert!(missing.stderr.contains("cannot read `../nowhere.tfstate`"), "{}", missing.stderr);
     let piped = sandbox.run_with_input(&["import", "--from", "-", "--preview"], STATE).expect(0);

@@ -272,10 +272,10 @@ pub struct Import {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["type_name", "name", "id"])]
     pub from: Option<PathBuf>,
     /// What wrote the file: terraform, opentofu or pulumi [default: told by its content]
-    #[arg(long, value_name = "TOOL", requires = "from", hide_possible_values = true)]
+    #[arg(long, value_name = "TOOL", hide_possible_values = true)]
     pub from_format: Option<FromFormat>,
     /// Shows what would be adopted and what is left, and changes nothing
-    #[arg(long, requires = "from", conflicts_with = "yes")]
+    #[arg(long, conflicts_with = "yes")]
     pub preview: bool,
     /// Does not ask before it is adopted
     #[arg(short, long)]
@@ -625,7 +625,7 @@ mod tests {
         for line in
             ["", "nosuch", "up --nosuch", "up --parallel 0", "up --config novalue", "graph --format gif", "up -q -v"]
                 .into_iter()
-                .chain(["import aws:ec2:Vpc main", "import --from a b c d", "import a b c --preview", "import"])
+                .chain(["import aws:ec2:Vpc main", "import --from a b c d", "import"])
                 .chain(["import --from a --preview -y", "import --from a --from-format helm"])
         {
             assert!(parse(line).is_err(), "{line}");

@@ -15,6 +15,10 @@ impl App {
         if let Some(file) = &import.from {
             return self.migrate(import, file).await;
         }
+        if import.preview || import.from_format.is_some() {
+            return Err(Failure::usage("--preview and --from-format are about a file of another tool")
+                .help("name it with --from FILE"));
+        }
         let (Some(type_name), Some(name), Some(id)) = (&import.type_name, &import.name, &import.id) else {
             return Err(Failure::usage("`import` needs a type, a name and an id, or --from FILE"));
         };

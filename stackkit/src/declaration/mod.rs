@@ -166,8 +166,9 @@ impl<'a> Known<'a> {
             if let Some(field) = schema.name_field().and_then(|index| schema.fields.get(index))
                 && let Some(Value::Text(text)) = record.inputs.get(field.name)
             {
-                let place = (record.instance, field.name);
-                names.entry(((field.ty.name)(), text.as_str())).or_default().push(place);
+                let name = (field.ty.name)();
+                let name = within(&name, "Option").unwrap_or(&name).to_owned();
+                names.entry((name, text.as_str())).or_default().push((record.instance, field.name));
             }
             for (_, field) in schema.outputs() {
                 let Some(Value::Text(text)) = record.outputs.get(field.name).map(Value::reveal) else { continue };

@@ -66,7 +66,7 @@ pub(crate) fn print(
         let Some(part) = parts.get(*index) else { continue };
         let refers_to = write(part, state, known, &mut drafts, &[], false).refers_to;
         let mut all: BTreeSet<Instance> = refers_to.into_iter().collect();
-        let mut options = part.options.clone();
+        let mut after = Vec::new();
         let mut implied = reach(&all, &comes_after);
         // What the references imply need not be said; later ones imply earlier ones.
         let mut rest: Vec<Instance> =
@@ -74,10 +74,11 @@ pub(crate) fn print(
         rest.sort_by_key(|instance| std::cmp::Reverse(position.get(instance).copied()));
         for instance in rest {
             let Some(record) = state.resources.get(&instance).filter(|_| !implied.contains(&instance)) else { continue };
-            options.push(format!("depends_on(&{})", names.variable(instance, record.urn.name())));
+            after.push(format!("depends_on(&{})", names.variable(instance, record.urn.name())));
             all.insert(instance);
             implied.extend(reach(&BTreeSet::from([instance]), &comes_after));
         }
+        let options = part.options.iter().cloned().chain(after.into_iter().rev()).collect();
         used.extend(all.iter().copied());
         comes_after.insert(part.record.instance, all);
         written.insert(*index, options);

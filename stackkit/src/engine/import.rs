@@ -237,8 +237,12 @@ pub(super) fn settle(record: &mut ResourceRecord, entry: &TypeEntry, declared: O
     record.status = Status::Live;
     let seen = std::mem::take(&mut record.seen);
     for (index, field) in entry.schema.inputs() {
-        // What an API never tells is known when the program says it.
-        let Some(value) = seen.get(field.name).filter(|_| !field.write_only) else { continue };
+        // What an API never tells is known when the program says it; what the program leaves out is as it is by default.
+        if field.write_only {
+            record.inputs.extend(field.default.map(|default| (field.name.to_owned(), default())));
+            continue;
+        }
+        let Some(value) = seen.get(field.name) else { continue };
         if says(declared, index) || field.default.is_some() || declaration::is_said(field, value) {
             record.inputs.insert(field.name.to_owned(), value.clone());
         } else if field.computed {

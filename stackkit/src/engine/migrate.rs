@@ -302,6 +302,13 @@ impl Run<'_> {
                 return Err(Diagnostic::refused(message).help(help).on(&urn));
             }
         }
+        let open = adopt.fields.iter().find(|(name, value)| {
+            let field = entry.schema.index(name).and_then(|index| entry.schema.fields.get(index));
+            value.has_secret() && field.is_none_or(|field| !field.ty.secret)
+        });
+        if let Some((field, _)) = open {
+            return Err(Diagnostic::refused(exposed(field, foreign)).on(&urn));
+        }
         let wanted = self.wanted(declared, entry, urn, &adopt.id, instance.as_deref())?;
         let prior = (entry.schema.pure && !adopt.fields.is_empty()).then(|| prior(entry, adopt));
         Ok(Wanted { prior, ..wanted })
@@ -400,14 +407,18 @@ fn not_exposed(foreign: &ForeignResource, record: ResourceRecord) -> Result<Reso
     let fields = [&record.inputs, &record.outputs, &record.seen].into_iter().flatten();
     for (field, value) in fields {
         if holds(value, &hidden) {
-            return Err(format!(
-                "`{field}` holds what {} keeps as a secret, and would be recorded in plain text: import it by itself, \
-                 with `import TYPE NAME ID`, should that be right",
-                foreign.tool
-            ));
+            return Err(exposed(field, foreign));
         }
     }
     Ok(record)
+}
+
+fn exposed(field: &str, foreign: &ForeignResource) -> String {
+    format!(
+        "`{field}` holds what {} keeps as a secret, and would be recorded in plain text: import it by itself, with \
+         `import TYPE NAME ID`, should that be right",
+        foreign.tool
+    )
 }
 
 /// Whether one of the texts stands in the value, outside of its secrets.

@@ -159,7 +159,9 @@ async fn yard(stack: &mut Stack) -> Result<()> {
     let main_shed = sheds.add("main", yard::Shed::new(3).label("north"));
     let main = stack.add(
         "main",
-        yard::Tool::new(&main_shed.label).pin(/* secret */ config.main_pin).sharp(false),
+        yard::Tool::new(&main_shed.label)
+            .pin(/* secret */ config.main_pin)
+            .sharp(false),
     );
     let mut tools_garden_west = stack.component("tools-garden-west");
     tools_garden_west
