@@ -89,8 +89,10 @@ mod tests {
     #[test]
     #[cfg(all(feature = "core", feature = "rbac", feature = "apps"))]
     fn names_of_both_tools_lead_to_kinds() {
-        let kinds = ["config_map", "config_map_v1", "service_account", "cluster_role_binding_v1", "deployment"].map(by_kind);
-        let expected = ["core:ConfigMap", "core:ConfigMap", "core:ServiceAccount", "rbac:ClusterRoleBinding", "apps:Deployment"];
+        let kinds =
+            ["config_map", "config_map_v1", "service_account", "cluster_role_binding_v1", "deployment"].map(by_kind);
+        let expected =
+            ["core:ConfigMap", "core:ConfigMap", "core:ServiceAccount", "rbac:ClusterRoleBinding", "apps:Deployment"];
         assert_eq!(kinds.map(|kind| kind.and_then(|kind| kind.strip_prefix("kubernetes:"))), expected.map(Some));
         assert_eq!(by_kind("labels"), None);
         assert_eq!(by_kind("config_map_v1_data"), None);

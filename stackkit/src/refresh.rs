@@ -391,9 +391,7 @@ impl Reality<'_> {
         for (at, item) in wanted.iter().enumerate() {
             let id = &item.id;
             results.push(match owners.get(&(item.urn.type_name(), id.as_str())) {
-                Some(owner) => {
-                    refuse(item, format!("`{id}` cannot be imported: it belongs to {owner} of this stack"))
-                }
+                Some(owner) => refuse(item, format!("`{id}` cannot be imported: it belongs to {owner} of this stack")),
                 None => match self.connection(&item.provider, state).await {
                     Ok(connection) => {
                         queue.push((at, connection, item));

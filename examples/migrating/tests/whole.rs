@@ -39,50 +39,103 @@ fn terraformed(state: &str, password: &str, token: &str) -> Sandbox {
 
 fn addresses(document: &Value, list: &str) -> Vec<String> {
     let items = document[list].as_array().expect("a list");
-    items.iter().map(|item| item["address"].as_str().expect("text").to_owned()).collect()
+    items
+        .iter()
+        .map(|item| item["address"].as_str().expect("text").to_owned())
+        .collect()
 }
 
 #[test]
 fn one_command_adopts_all_and_the_program_that_it_prints_changes_nothing() {
     let sandbox = terraformed(STATE, PASSWORD, TOKEN);
-    let shown = sandbox.run(&["import", "--from", "../terraform.tfstate", "--preview"]).expect(0);
-    assert!(shown.stderr.contains("6 resources would be adopted; nothing was changed"), "{}", shown.stderr);
+    let shown = sandbox
+        .run(&["import", "--from", "../terraform.tfstate", "--preview"])
+        .expect(0);
+    assert!(
+        shown
+            .stderr
+            .contains("6 resources would be adopted; nothing was changed"),
+        "{}",
+        shown.stderr
+    );
     assert!(!sandbox.stack().join("stackkit.dev.toml").exists());
     let adopted = sandbox.run(&IMPORT).expect(0);
     // The file has this line about itself above what was printed.
-    let printed = format!("//! What `import --from terraform.tfstate` printed.\n\n{}", adopted.stdout);
+    let printed = format!(
+        "//! What `import --from terraform.tfstate` printed.\n\n{}",
+        adopted.stdout
+    );
     if std::env::var_os("STACKKIT_UPDATE").is_some() {
-        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/main.rs"), &printed).expect("written");
+        std::fs::write(
+            concat!(env!("CARGO_MANIFEST_DIR"), "/src/main.rs"),
+            &printed,
+        )
+        .expect("written");
     }
     assert_eq!(printed, PROGRAM);
     assert_eq!(shown.stdout, adopted.stdout);
-    for line in ["data.local_file.license: a data source is only read", "terraform_data.release: it stands in that"] {
+    for line in [
+        "data.local_file.license: a data source is only read",
+        "terraform_data.release: it stands in that",
+    ] {
         assert!(adopted.stderr.contains(line), "{}", adopted.stderr);
     }
-    assert!(adopted.stderr.contains("Sealed into stackkit.dev.toml: `token_content`"), "{}", adopted.stderr);
+    assert!(
+        adopted
+            .stderr
+            .contains("Sealed into stackkit.dev.toml: `token_content`"),
+        "{}",
+        adopted.stderr
+    );
 
     let sandbox = sandbox.with_program(AFTER);
-    sandbox.run(&["up", "--yes", "--expect-no-changes"]).expect(0);
+    sandbox
+        .run(&["up", "--yes", "--expect-no-changes"])
+        .expect(0);
     let state = std::fs::read(sandbox.stack().join(".stackkit/dev.state.json")).expect("the state");
-    sandbox.run(&["up", "--yes", "--expect-no-changes"]).expect(0);
-    assert_eq!(std::fs::read(sandbox.stack().join(".stackkit/dev.state.json")).expect("the state"), state);
+    sandbox
+        .run(&["up", "--yes", "--expect-no-changes"])
+        .expect(0);
+    assert_eq!(
+        std::fs::read(sandbox.stack().join(".stackkit/dev.state.json")).expect("the state"),
+        state
+    );
     let shown = sandbox.run(&["state", "show", "db", "--json"]).expect(0);
-    assert!(shown.stdout.contains("local:RandomPassword::db"), "{}", shown.stdout);
+    assert!(
+        shown.stdout.contains("local:RandomPassword::db"),
+        "{}",
+        shown.stdout
+    );
     sandbox.run(&["destroy", "--yes"]).expect(0);
-    assert!(!sandbox.stack().join("deployed/login").exists(), "it is this program's now");
+    assert!(
+        !sandbox.stack().join("deployed/login").exists(),
+        "it is this program's now"
+    );
 }
 
 #[test]
 fn no_secret_is_printed_or_left_in_plain_text() {
     let (password, token) = (Canary::new(), Canary::new());
-    let state = STATE.replace(PASSWORD, password.reveal()).replace(TOKEN, token.reveal());
+    let state = STATE
+        .replace(PASSWORD, password.reveal())
+        .replace(TOKEN, token.reveal());
     let sandbox = terraformed(&state, password.reveal(), token.reveal());
-    sandbox.run(&["import", "--from", "../terraform.tfstate", "--preview"]).expect(0);
+    sandbox
+        .run(&["import", "--from", "../terraform.tfstate", "--preview"])
+        .expect(0);
     sandbox.run(&IMPORT).expect(0);
     let sandbox = sandbox.with_program(AFTER);
-    sandbox.run(&["up", "--yes", "--expect-no-changes", "--verbose"]).expect(0);
-    for (canary, file) in [(&password, "stack/deployed/login"), (&token, "stack/deployed/token")] {
-        assert_eq!(sandbox.traces(canary, &["terraform.tfstate", file]), Vec::<String>::new());
+    sandbox
+        .run(&["up", "--yes", "--expect-no-changes", "--verbose"])
+        .expect(0);
+    for (canary, file) in [
+        (&password, "stack/deployed/login"),
+        (&token, "stack/deployed/token"),
+    ] {
+        assert_eq!(
+            sandbox.traces(canary, &["terraform.tfstate", file]),
+            Vec::<String>::new()
+        );
     }
 }
 
@@ -93,19 +146,45 @@ fn a_second_import_goes_on_where_the_first_one_ended() {
     std::fs::remove_file(&motd).expect("removed");
     let json: Vec<&str> = IMPORT.into_iter().chain(["--json"]).collect();
     let first = sandbox.run(&json).expect(1);
-    let lines: Vec<Value> = first.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    assert_eq!(addresses(&lines[0], "failed"), [r#"module.site["web"].local_file.motd"#]);
-    assert_eq!(lines[0]["failed"][0]["why"], "there is nothing with the id `deployed/motd` to import");
-    assert_eq!((lines[0]["adopted"].as_array().map(Vec::len), &lines[1]["type"]), (Some(5), &json!("error")));
+    let lines: Vec<Value> = first
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(
+        addresses(&lines[0], "failed"),
+        [r#"module.site["web"].local_file.motd"#]
+    );
+    assert_eq!(
+        lines[0]["failed"][0]["why"],
+        "there is nothing with the id `deployed/motd` to import"
+    );
+    assert_eq!(
+        (
+            lines[0]["adopted"].as_array().map(Vec::len),
+            &lines[1]["type"]
+        ),
+        (Some(5), &json!("error"))
+    );
 
     write(&motd, "hello\n", 0o644);
     let second = sandbox.run(&json).expect(0);
     let second: Value = serde_json::from_str(&second.stdout).expect("JSON");
-    assert_eq!(addresses(&second, "adopted"), [r#"module.site["web"].local_file.motd"#]);
+    assert_eq!(
+        addresses(&second, "adopted"),
+        [r#"module.site["web"].local_file.motd"#]
+    );
     assert_eq!(addresses(&second, "there").len(), 5);
     let third = sandbox.run(&IMPORT).expect(0);
-    assert!(third.stderr.contains("There is nothing to adopt") && third.stdout.is_empty(), "{}", third.stderr);
-    sandbox.with_program(AFTER).run(&["up", "--yes", "--expect-no-changes"]).expect(0);
+    assert!(
+        third.stderr.contains("There is nothing to adopt") && third.stdout.is_empty(),
+        "{}",
+        third.stderr
+    );
+    sandbox
+        .with_program(AFTER)
+        .run(&["up", "--yes", "--expect-no-changes"])
+        .expect(0);
 }
 
 #[test]
@@ -118,8 +197,17 @@ fn what_another_tool_keeps_secret_is_not_recorded_in_plain_text() {
     state["resources"][1]["instances"][1]["sensitive_attributes"] = path;
     let sandbox = terraformed(&state.to_string(), PASSWORD, TOKEN);
     let ran = sandbox.run(&IMPORT).expect(1);
-    assert!(ran.stderr.contains("random_id.release[1]: `keepers` holds what Terraform keeps as a secret"), "{}", ran.stderr);
-    assert!(ran.stdout.contains("release-0") && !ran.stdout.contains("release-1"), "{}", ran.stdout);
+    assert!(
+        ran.stderr
+            .contains("random_id.release[1]: `keepers` holds what Terraform keeps as a secret"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stdout.contains("release-0") && !ran.stdout.contains("release-1"),
+        "{}",
+        ran.stdout
+    );
 }
 
 #[test]
@@ -127,23 +215,71 @@ fn what_cannot_be_read_is_told_with_the_way_out_and_changes_nothing() {
     let sandbox = terraformed(STATE, PASSWORD, TOKEN);
     let refused = |content: &str, args: &[&str], code: i32, says: &str| {
         std::fs::write(sandbox.root().join("other.json"), content).expect("written");
-        let args: Vec<&str> = ["import", "--from", "../other.json"].into_iter().chain(args.iter().copied()).collect();
+        let args: Vec<&str> = ["import", "--from", "../other.json"]
+            .into_iter()
+            .chain(args.iter().copied())
+            .collect();
         let ran = sandbox.run(&args).expect(code);
-        assert!(ran.stderr.contains(says), "`{says}` is missing in:\n{}", ran.stderr);
-        assert!(!sandbox.stack().join("stackkit.dev.toml").exists() && !sandbox.stack().join(".stackkit").exists());
+        assert!(
+            ran.stderr.contains(says),
+            "`{says}` is missing in:\n{}",
+            ran.stderr
+        );
+        assert!(
+            !sandbox.stack().join("stackkit.dev.toml").exists()
+                && !sandbox.stack().join(".stackkit").exists()
+        );
     };
     refused(STATE, &[], 64, "give --yes");
-    refused(&STATE[..STATE.len() / 2], &["--yes"], 1, "it is not valid JSON");
-    refused("{}", &["--yes"], 1, "it is neither a state of Terraform or OpenTofu");
-    refused(&STATE.replace("\"version\": 4", "\"version\": 3"), &["--yes"], 1, "a state of version 3");
+    refused(
+        &STATE[..STATE.len() / 2],
+        &["--yes"],
+        1,
+        "it is not valid JSON",
+    );
+    refused(
+        "{}",
+        &["--yes"],
+        1,
+        "it is neither a state of Terraform or OpenTofu",
+    );
+    refused(
+        &STATE.replace("\"version\": 4", "\"version\": 3"),
+        &["--yes"],
+        1,
+        "a state of version 3",
+    );
     refused(&"[".repeat(100_000), &["--yes"], 1, "recursion limit");
-    refused(STATE, &["--yes", "--from-format", "pulumi"], 1, "version 4, and version 3 is read here");
+    refused(
+        STATE,
+        &["--yes", "--from-format", "pulumi"],
+        1,
+        "version 4, and version 3 is read here",
+    );
     refused(STATE, &["--yes", "--from-format", "helm"], 64, "helm");
     refused(STATE, &["--yes", "--preview"], 64, "--preview");
-    let single = sandbox.run(&["import", "local:File", "motd", "deployed/motd", "--preview"]).expect(64);
-    assert!(single.stderr.contains("name it with --from FILE"), "{}", single.stderr);
-    let missing = sandbox.run(&["import", "--from", "../nowhere.tfstate", "--yes"]).expect(1);
-    assert!(missing.stderr.contains("cannot read `../nowhere.tfstate`"), "{}", missing.stderr);
-    let piped = sandbox.run_with_input(&["import", "--from", "-", "--preview"], STATE).expect(0);
-    assert!(piped.stderr.contains("6 resources would be adopted"), "{}", piped.stderr);
+    let single = sandbox
+        .run(&["import", "local:File", "motd", "deployed/motd", "--preview"])
+        .expect(64);
+    assert!(
+        single.stderr.contains("name it with --from FILE"),
+        "{}",
+        single.stderr
+    );
+    let missing = sandbox
+        .run(&["import", "--from", "../nowhere.tfstate", "--yes"])
+        .expect(1);
+    assert!(
+        missing.stderr.contains("cannot read `../nowhere.tfstate`"),
+        "{}",
+        missing.stderr
+    );
+    let piped = sandbox
+        .run_with_input(&["import", "--from", "-", "--preview"], STATE)
+        .expect(0);
+    assert!(
+        piped.stderr.contains("6 resources would be adopted"),
+        "{}",
+        piped.stderr
+    );
 }

@@ -45,9 +45,7 @@ async fn made() -> Result<BTreeMap<&'static str, String>, Box<dyn std::error::Er
     let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
     let ec2 = aws_sdk_ec2::Client::new(&config);
     let rds = aws_sdk_rds::Client::new(&config);
-    let s3 = aws_sdk_s3::Client::from_conf(
-        aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build(),
-    );
+    let s3 = aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build());
     let missing = || std::io::Error::other("an answer without an id");
     let mut ids = BTreeMap::new();
     let vpc = ec2.create_vpc().cidr_block("10.0.0.0/16").tag_specifications(named(ResourceType::Vpc, "shop"));
@@ -141,9 +139,8 @@ fn state(ids: &BTreeMap<&'static str, String>) -> String {
     resource("", "aws_s3_bucket", "uploads", &one(r#""id": "shop-uploads", "force_destroy": true"#, &[]));
     resource("", "aws_s3_bucket_versioning", "uploads", &one(r#""id": "shop-uploads""#, &["aws_s3_bucket.uploads"]));
     resource("", "aws_db_subnet_group", "database", &one(r#""id": "shop", "name": "shop""#, &[vpc]));
-    let instance = format!(
-        r#""id": "db-ABC", "identifier": "orders", "password": "{PASSWORD}", "skip_final_snapshot": true"#
-    );
+    let instance =
+        format!(r#""id": "db-ABC", "identifier": "orders", "password": "{PASSWORD}", "skip_final_snapshot": true"#);
     resource("", "aws_db_instance", "orders", &one(&instance, &["aws_db_subnet_group.database"]));
     resource("", "aws_instance", "bastion", &one(r#""id": "i-1""#, &[]));
     format!(r#"{{"version": 4, "terraform_version": "1.11.4", "resources": [{text}]}}"#)
@@ -163,9 +160,10 @@ async fn adopt() -> Outcome {
     assert!(migration.failed.is_empty(), "{:?}", migration.failed);
     assert_eq!((migration.adopted.len(), migration.parts.len(), migration.left.len()), (10, 4, 2));
 
-    let printed = migration
-        .program
-        .replace("#[stackkit::main(providers(Aws))]\nasync fn", "#[stackkit::program(name = \"shop\", providers(Aws))]\npub async fn");
+    let printed = migration.program.replace(
+        "#[stackkit::main(providers(Aws))]\nasync fn",
+        "#[stackkit::program(name = \"shop\", providers(Aws))]\npub async fn",
+    );
     let printed = format!("//! What the test `migration` printed, as a program of that test.\n\n{printed}");
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/moto/migrated.rs");
     if std::env::var_os("STACKKIT_UPDATE").is_some() {

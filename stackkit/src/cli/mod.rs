@@ -27,8 +27,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use args::{
     Applying, Args, Color, Command, Completions, ConfigCommand, Dependents, Destroy, FromFormat, Global, Graph,
-    GraphFormat, Guarding, Import, Outputs, Planning, PolicyCommand, Preview, Refresh, SecretsCommand, Selecting, StackCommand,
-    StateCommand, Up,
+    GraphFormat, Guarding, Import, Outputs, Planning, PolicyCommand, Preview, Refresh, SecretsCommand, Selecting,
+    StackCommand, StateCommand, Up,
 };
 
 use crate::cli::error::Failure;

@@ -74,9 +74,7 @@ pub(crate) fn is_said(field: &Field, value: &Value) -> bool {
         _ => false,
     };
     field.required
-        || !empty
-            && !field.computed
-            && field.default.is_none_or(|default| canonical(&default()) != canonical(value))
+        || !empty && !field.computed && field.default.is_none_or(|default| canonical(&default()) != canonical(value))
 }
 
 /// Writes the declaration of a record. References to other resources of the stack stand where a value is the id or

@@ -73,7 +73,9 @@ pub(crate) fn print(
             part.after.iter().copied().filter(|instance| !drafts.later.contains(instance)).collect();
         rest.sort_by_key(|instance| std::cmp::Reverse(position.get(instance).copied()));
         for instance in rest {
-            let Some(record) = state.resources.get(&instance).filter(|_| !implied.contains(&instance)) else { continue };
+            let Some(record) = state.resources.get(&instance).filter(|_| !implied.contains(&instance)) else {
+                continue;
+            };
             after.push(format!("depends_on(&{})", names.variable(instance, record.urn.name())));
             all.insert(instance);
             implied.extend(reach(&BTreeSet::from([instance]), &comes_after));
@@ -258,9 +260,9 @@ fn module_path(entry: &TypeEntry) -> Option<String> {
     let first = module.split("::").next()?;
     let mut segments = entry.path.split("::").skip_while(|segment| *segment != first).skip(1);
     // The version of an API is a module of its own, which nobody writes each time.
-    let version = segments.next().filter(|next| {
-        next.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-    });
+    let version = segments
+        .next()
+        .filter(|next| next.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())));
     entry.path.split("::").any(|segment| segment == first).then(|| match version {
         Some(version) => format!("{first}::{version} as {first}"),
         None => first.to_owned(),
@@ -273,7 +275,8 @@ mod tests {
 
     #[test]
     fn everything_comes_after_what_it_needs_but_in_circles() {
-        let order = |needs: &[&[usize]]| sorted(&needs.iter().map(|needs| needs.iter().copied().collect()).collect::<Vec<_>>());
+        let order =
+            |needs: &[&[usize]]| sorted(&needs.iter().map(|needs| needs.iter().copied().collect()).collect::<Vec<_>>());
         assert_eq!(order(&[&[2], &[], &[1]]), [1, 2, 0]);
         assert_eq!(order(&[&[1], &[0], &[]]), [1, 0, 2]);
         assert_eq!(order(&[]), [0; 0]);

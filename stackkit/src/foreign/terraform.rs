@@ -158,13 +158,9 @@ pub(super) fn read(json: Json) -> Result<ForeignState, ForeignError> {
 
 /// The resources that a dependency leads to. It names no instances: in a module that stands there several times, those of
 /// one's own are meant.
-fn targets(
-    resources: &[ForeignResource],
-    places: &HashMap<String, Vec<usize>>,
-    own: usize,
-    need: &str,
-) -> Vec<usize> {
-    let components = |at: usize| resources.get(at).and_then(|resource| resource.path.split_last()).map(|(_, rest)| rest);
+fn targets(resources: &[ForeignResource], places: &HashMap<String, Vec<usize>>, own: usize, need: &str) -> Vec<usize> {
+    let components =
+        |at: usize| resources.get(at).and_then(|resource| resource.path.split_last()).map(|(_, rest)| rest);
     let all = places.get(need).map(Vec::as_slice).unwrap_or_default();
     let beside: Vec<usize> = all.iter().copied().filter(|at| components(*at) == components(own)).collect();
     let chosen = if beside.is_empty() { all.to_vec() } else { beside };

@@ -22,10 +22,7 @@ struct Pbkdf2 {
 }
 
 /// The state within an encrypted one.
-pub(super) fn decrypt(
-    outer: &Json,
-    passphrase: Option<&SecretString>,
-) -> Result<Zeroizing<Vec<u8>>, ForeignError> {
+pub(super) fn decrypt(outer: &Json, passphrase: Option<&SecretString>) -> Result<Zeroizing<Vec<u8>>, ForeignError> {
     let text = |name: &str| outer.get(name).and_then(Json::as_str);
     let unsupported = |message: String| ForeignError::Unsupported { message, way: PLAIN.into() };
     match text("encryption_version") {

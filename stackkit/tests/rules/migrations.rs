@@ -1,6 +1,8 @@
 //! What another tool has recorded, adopted all at once: names, order, references, secrets, and what is left.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value as Json, json};
 use stackkit::engine::Migration;
@@ -127,17 +129,32 @@ fn why(all: &[Left]) -> Vec<(&str, &str)> {
 fn yard() -> ForeignState {
     let pin = json!([[{"type": "get_attr", "value": "pin_code"}]]);
     terraform(&[
-        managed("", "yard_tool", "main", json!({
-            "attributes": {"id": "t-1", "shed": "north", "pin_code": "4711", "sharp": false},
-            "sensitive_attributes": pin, "dependencies": ["module.sheds.yard_shed.main"],
-        })),
-        managed("module.tools[\"garden west\"]", "yard_tool", "spade", json!({
-            "index_key": 0, "attributes": {"id": "t-2", "shed": "north"},
-            "dependencies": ["module.sheds.yard_shed.main", "yard_tool.main"],
-        })),
-        managed("module.tools[\"garden west\"]", "yard_tool", "spade", json!({
-            "index_key": 1, "attributes": {"id": "t-3", "shed": "elsewhere", "pin_code": null},
-        })),
+        managed(
+            "",
+            "yard_tool",
+            "main",
+            json!({
+                "attributes": {"id": "t-1", "shed": "north", "pin_code": "4711", "sharp": false},
+                "sensitive_attributes": pin, "dependencies": ["module.sheds.yard_shed.main"],
+            }),
+        ),
+        managed(
+            "module.tools[\"garden west\"]",
+            "yard_tool",
+            "spade",
+            json!({
+                "index_key": 0, "attributes": {"id": "t-2", "shed": "north"},
+                "dependencies": ["module.sheds.yard_shed.main", "yard_tool.main"],
+            }),
+        ),
+        managed(
+            "module.tools[\"garden west\"]",
+            "yard_tool",
+            "spade",
+            json!({
+                "index_key": 1, "attributes": {"id": "t-3", "shed": "elsewhere", "pin_code": null},
+            }),
+        ),
         managed("module.sheds", "yard_shed", "main", json!({"attributes": {"id": "s-1"}})),
     ])
 }
@@ -191,8 +208,7 @@ mod pasted {
 
         let mut sheds = stack.component("sheds");
         let main_shed = sheds.add("main", yard::Shed::new(3).label("north"));
-        let main =
-            stack.add("main", yard::Tool::new(&main_shed.label).pin(/* secret */ config.main_pin).sharp(false));
+        let main = stack.add("main", yard::Tool::new(&main_shed.label).pin(/* secret */ config.main_pin).sharp(false));
         let mut tools_garden_west = stack.component("tools-garden-west");
         tools_garden_west.add("spade-0", yard::Tool::new(&main_shed.label)).depends_on(&main);
         tools_garden_west.add("spade-1", yard::Tool::new("elsewhere"));
@@ -224,8 +240,15 @@ async fn what_another_tool_manages_is_printed_as_one_program() {
 #[stackkit::test]
 async fn the_program_of_a_migration_changes_nothing() {
     let test = Test::of(empty);
+    let writes = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&writes);
+    test.backend().before_append(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    });
     migrated(&test).await;
-    let written = test.backend().appended();
+    test.backend().clear_before_append();
+    assert_eq!(writes.load(Ordering::SeqCst), 1, "all of it is one write");
     let test = test.with_program(pasted::program).secret("main_pin", "4711");
     let run = test.preview().await.expect_ok();
     assert!(!run.plan().unwrap().has_changes(), "{:?}", run.plan().unwrap().nodes);
@@ -235,7 +258,6 @@ async fn the_program_of_a_migration_changes_nothing() {
     let (shed, main) = (of("s-1").instance, of("t-1").instance);
     assert_eq!(of("t-1").dependencies.into_iter().collect::<Vec<_>>(), [shed]);
     assert_eq!(of("t-2").dependencies, [shed, main].into());
-    assert_eq!(written, 1, "all of it was one write");
     // What no read tells is known nevertheless.
     let run = test.clone().secret("main_pin", "1234").up().await.expect_ok();
     assert_eq!(run.summary().update, 1);
