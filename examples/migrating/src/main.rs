@@ -28,8 +28,8 @@ async fn example_migrating(stack: &mut Stack) -> Result<()> {
     let mut site_web = stack.component("site-web");
     site_web
         .add("motd", local::File::new("deployed/motd", "hello\n"))
-        .depends_on(&release_1)
-        .depends_on(&release_0);
+        .depends_on(&release_0)
+        .depends_on(&release_1);
     site_web.add("login", local::SecretFile::new("deployed/login", &db.value));
     site_web.add(
         "token",

@@ -73,7 +73,10 @@ impl App {
             ));
         }
         if !migration.program.is_empty() {
-            self.say("Declare it in the program; until then it is protected from deletion:\n");
+            self.say(match preview {
+                true => "The program that declares it:\n",
+                false => "Declare it in the program; until then it is protected from deletion:\n",
+            });
             print(&migration.program);
         }
     }

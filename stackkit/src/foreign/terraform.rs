@@ -56,8 +56,8 @@ struct PathStep {
     value: Json,
 }
 
-/// Reads a state.
-pub(super) fn read(json: Json) -> Result<ForeignState, ForeignError> {
+/// Reads a state. `encrypted` says that it was, as OpenTofu alone does.
+pub(super) fn read(json: Json, encrypted: bool) -> Result<ForeignState, ForeignError> {
     match json.get("version").and_then(Json::as_u64) {
         Some(4) => {}
         Some(version) => {
@@ -71,11 +71,13 @@ pub(super) fn read(json: Json) -> Result<ForeignState, ForeignError> {
         None => return Err(ForeignError::damaged("it has no `version`")),
     }
     let recorded: Recorded = serde_json::from_value(json).map_err(|error| ForeignError::damaged(error.to_string()))?;
+    let providers = recorded.resources.iter().flatten().filter_map(|resource| resource.provider.as_deref());
+    let tool = match encrypted || providers.into_iter().any(|provider| provider.contains("registry.opentofu.org")) {
+        true => "OpenTofu",
+        false => "Terraform",
+    };
     let mut state = ForeignState {
-        origin: match recorded.terraform_version.as_str() {
-            "" => "Terraform".into(),
-            version => format!("Terraform {version}"),
-        },
+        origin: format!("{tool} {}", recorded.terraform_version).trim_end().to_owned(),
         resources: Vec::new(),
         left: Vec::new(),
     };

@@ -90,6 +90,7 @@ fn a_state_that_terraform_wrote_is_read() {
 #[test]
 fn a_state_that_opentofu_encrypted_is_read() {
     let state = ForeignState::read(TOFU, None, Some(&passphrase(TOFU_PASSPHRASE))).unwrap();
+    assert_eq!(state.origin, "OpenTofu 1.12.6");
     check_main(&state);
     let missing = ForeignState::read(TOFU, None, None).unwrap_err();
     assert!(matches!(missing, ForeignError::PassphraseMissing(Tool::Terraform)));
