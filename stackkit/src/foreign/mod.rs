@@ -226,9 +226,9 @@ impl ForeignState {
             Format::Pulumi => pulumi::read(json, passphrase),
             Format::Terraform if json.get("encrypted_data").is_some() => {
                 let plain = tofu::decrypt(&json, passphrase)?;
-                terraform::read(serde_json::from_slice(&plain).map_err(syntax)?, true)
+                terraform::read(serde_json::from_slice(&plain).map_err(syntax)?, terraform::OPENTOFU)
             }
-            Format::Terraform => terraform::read(json, false),
+            Format::Terraform => terraform::read(json, "Terraform"),
         }
     }
 }

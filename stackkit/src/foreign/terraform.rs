@@ -56,8 +56,11 @@ struct PathStep {
     value: Json,
 }
 
-/// Reads a state. `encrypted` says that it was, as OpenTofu alone does.
-pub(super) fn read(json: Json, encrypted: bool) -> Result<ForeignState, ForeignError> {
+/// What a state of OpenTofu is called.
+pub(super) const OPENTOFU: &str = "OpenTofu";
+
+/// Reads a state. `tool` is who wrote it, where nothing in it says otherwise.
+pub(super) fn read(json: Json, tool: &str) -> Result<ForeignState, ForeignError> {
     match json.get("version").and_then(Json::as_u64) {
         Some(4) => {}
         Some(version) => {
@@ -72,10 +75,8 @@ pub(super) fn read(json: Json, encrypted: bool) -> Result<ForeignState, ForeignE
     }
     let recorded: Recorded = serde_json::from_value(json).map_err(|error| ForeignError::damaged(error.to_string()))?;
     let providers = recorded.resources.iter().flatten().filter_map(|resource| resource.provider.as_deref());
-    let tool = match encrypted || providers.into_iter().any(|provider| provider.contains("registry.opentofu.org")) {
-        true => "OpenTofu",
-        false => "Terraform",
-    };
+    let is_tofu = providers.into_iter().any(|provider| provider.contains("registry.opentofu.org"));
+    let tool = if is_tofu { OPENTOFU } else { tool };
     let mut state = ForeignState {
         origin: format!("{tool} {}", recorded.terraform_version).trim_end().to_owned(),
         resources: Vec::new(),
