@@ -76,7 +76,18 @@ async fn made() -> Result<BTreeMap<&'static str, String>, Box<dyn std::error::Er
     let place = aws_sdk_s3::types::CreateBucketConfiguration::builder()
         .location_constraint(aws_sdk_s3::types::BucketLocationConstraint::EuCentral1)
         .build();
-    s3.create_bucket().bucket("shop-uploads").create_bucket_configuration(place).send().await?;
+    let owner = aws_sdk_s3::types::ObjectOwnership::BucketOwnerEnforced;
+    let bucket = s3.create_bucket().bucket("shop-uploads").create_bucket_configuration(place).object_ownership(owner);
+    bucket.send().await?;
+    // As AWS has it for every new bucket, and moto does not.
+    let by_default = aws_sdk_s3::types::ServerSideEncryptionByDefault::builder()
+        .sse_algorithm(aws_sdk_s3::types::ServerSideEncryption::Aes256)
+        .build()?;
+    let rule = aws_sdk_s3::types::ServerSideEncryptionRule::builder();
+    let rule = rule.apply_server_side_encryption_by_default(by_default).build();
+    let encryption = aws_sdk_s3::types::ServerSideEncryptionConfiguration::builder().rules(rule).build()?;
+    let call = s3.put_bucket_encryption().bucket("shop-uploads");
+    call.server_side_encryption_configuration(encryption).send().await?;
     rds.create_db_subnet_group()
         .db_subnet_group_name("shop")
         .db_subnet_group_description("Managed by Terraform")

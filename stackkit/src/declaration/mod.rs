@@ -89,7 +89,8 @@ pub(crate) fn declaration(
 ) -> Declaration {
     let values = plan::state_values(schema, record);
     let (refers_to, asks, after) = (Vec::new(), Vec::new(), around.after);
-    let mut writer = Writer { record, state, known, names, after, module: module(schema), refers_to, asks };
+    let mut writer =
+        Writer { record, state, known, names, after, module: module(schema), refers_to, asks, in_map: false };
     let (mut required, mut optional, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
     for (index, field) in schema.inputs() {
         let value = values.get(index).unwrap_or(&Value::Null);
@@ -98,8 +99,12 @@ pub(crate) fn declaration(
             let expr = writer.field(field, value);
             if field.required { required.push(expr) } else { optional.push(Expr::call(name, vec![expr])) }
         } else if field.computed && !value.is_null() {
+            // What the declaration leaves out is no reference of it.
+            let (references, asks) = (writer.refers_to.len(), writer.asks.len());
             let expr = Expr::call(name, vec![writer.field(field, value)]);
             left_out.push(format!(".{}", expr.lay_out(0, 1, 0)));
+            writer.refers_to.truncate(references);
+            writer.asks.truncate(asks);
         }
     }
     let draft = Expr::call(format!("{}{}::new", writer.module, short(schema)), required).chain(optional);
@@ -152,6 +157,8 @@ pub(crate) struct Known<'a> {
     outputs: BTreeMap<(String, &'a str), Option<(Instance, &'static str)>>,
     /// Names of resources. Anything may be called so: they count only where it is known what is referred to.
     names: BTreeMap<(String, &'a str), Vec<(Instance, &'static str)>>,
+    /// Typed ids, which also fit where text or a type of its own takes them: what an id says, nothing else says.
+    ids: HashMap<&'a str, Option<(Instance, &'static str)>>,
 }
 
 impl<'a> Known<'a> {
@@ -159,6 +166,7 @@ impl<'a> Known<'a> {
     pub(crate) fn of(state: &'a State, schema_of: &dyn Fn(&str) -> Option<&'static Schema>) -> Self {
         let mut outputs = BTreeMap::new();
         let mut names: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut ids: HashMap<&str, Option<(Instance, &'static str)>> = HashMap::new();
         for record in state.resources.values().filter(|record| record.status == Status::Live) {
             let Some(schema) = schema_of(record.urn.type_name()) else { continue };
             if let Some(field) = schema.name_field().and_then(|index| schema.fields.get(index))
@@ -170,6 +178,10 @@ impl<'a> Known<'a> {
             }
             for (_, field) in schema.outputs() {
                 let Some(Value::Text(text)) = record.outputs.get(field.name).map(Value::reveal) else { continue };
+                if within(&(field.ty.name)(), "Id").is_some() {
+                    let place = Some((record.instance, field.name));
+                    ids.entry(text.as_str()).and_modify(|known| *known = None).or_insert(place);
+                }
                 // Two things that say the same do not tell which of them is meant; an id tells more than its copies.
                 let place = Some((record.instance, field.name));
                 outputs
@@ -184,7 +196,7 @@ impl<'a> Known<'a> {
                     .or_insert(place);
             }
         }
-        Self { outputs, names }
+        Self { outputs, names, ids }
     }
 }
 
@@ -197,6 +209,8 @@ struct Writer<'a, 'n> {
     module: String,
     refers_to: Vec<Instance>,
     asks: Vec<Ask>,
+    /// Whether the value that is written is one of a map's.
+    in_map: bool,
 }
 
 /// What is known of the type of a value.
@@ -245,11 +259,14 @@ impl Writer<'_, '_> {
                     let element = within(shape.name, "BTreeMap").and_then(|inner| inner.split_once(", "));
                     let element = element.map_or("", |(_, element)| element);
                     let shape = Shape { name: element, fields: shape.item_fields, item_fields: None };
+                    let around = std::mem::replace(&mut self.in_map, true);
                     let pairs = map.iter().map(|(key, item)| {
                         let item = self.value(key, shape, item);
                         Expr::call("", vec![Expr::plain(format!("{key:?}")), item])
                     });
-                    Expr::list(pairs.collect())
+                    let pairs = pairs.collect();
+                    self.in_map = around;
+                    Expr::list(pairs)
                 }
             },
             Value::Null | Value::Expr(_) | Value::Unknown { .. } => Expr::plain("None"),
@@ -300,7 +317,12 @@ impl Writer<'_, '_> {
             let mut all = self.known.names.get(&key)?.iter().filter(|(instance, _)| self.after.contains(instance));
             all.next().copied().filter(|_| all.next().is_none())
         };
-        let (instance, field) = self.known.outputs.get(&key).copied().flatten().or_else(named)?;
+        // Ids are told from other text by what they are; the values of a map have to be alike.
+        let id = || {
+            let fits = within(type_name, "Id").is_none() && !type_name.is_empty() && !self.in_map;
+            self.known.ids.get(text).copied().flatten().filter(|_| fits)
+        };
+        let (instance, field) = self.known.outputs.get(&key).copied().flatten().or_else(named).or_else(id)?;
         let urn = &self.state.resources.get(&instance)?.urn;
         if instance == self.record.instance || self.names.later.contains(&instance) {
             return None;
