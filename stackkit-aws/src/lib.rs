@@ -32,6 +32,7 @@
 mod batch;
 mod connect;
 mod error;
+mod foreign;
 #[cfg(any(feature = "ec2", feature = "rds", feature = "s3"))]
 mod tags;
 #[cfg(any(feature = "ec2", feature = "rds", feature = "s3"))]

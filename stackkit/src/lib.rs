@@ -22,6 +22,7 @@ pub mod durations;
 pub mod engine;
 pub mod error;
 pub mod event;
+pub mod foreign;
 pub mod graph;
 pub mod hook;
 mod ids;

@@ -7,6 +7,7 @@ mod deploy;
 mod error;
 mod graph;
 mod import;
+mod migrate;
 mod policy;
 mod prompt;
 mod secrets;
@@ -26,7 +27,7 @@ use clap::{CommandFactory as _, Parser as _};
 use tokio_util::sync::CancellationToken;
 
 pub use args::{
-    Access, Applying, Args, Color, Command, Completions, ConfigCommand, Dependents, Destroy, Global, Graph,
+    Access, Applying, Args, Color, Command, Completions, ConfigCommand, Dependents, Destroy, FromFormat, Global, Graph,
     GraphFormat, Guarding, Import, Outputs, Planning, PolicyCommand, Preview, Reading, Refresh, SecretsCommand,
     Selecting, StackCommand, StateCommand, Up,
 };

@@ -4,6 +4,7 @@ mod access;
 mod error;
 mod import;
 mod keys;
+mod migrate;
 mod reads;
 mod saved;
 pub(crate) mod session;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 pub use error::RunError;
 pub use import::{Adoption, ImportOptions};
 pub use keys::{Changed, Rotated};
+pub use migrate::{Migrated, Migration};
 pub use versions::{ConfirmDiff, StateDiff};
 
 use crate::apply::{Applied, Apply, Limits, apply};

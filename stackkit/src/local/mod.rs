@@ -35,6 +35,7 @@ mod directory;
 mod disk;
 mod environment;
 mod file;
+mod foreign;
 mod mode;
 mod process;
 mod random;
@@ -66,6 +67,7 @@ pub use self::tls_private_key::{
 };
 
 use crate::error::Error;
+use crate::foreign::{Becomes, ForeignResource};
 use crate::provider::{NoSettings, Provider};
 use crate::resource::Ops;
 
@@ -118,6 +120,10 @@ impl Provider for Local {
 
     async fn connect(_: NoSettings) -> Result<Self, Error> {
         Ok(Local::new())
+    }
+
+    fn foreign(resource: &ForeignResource) -> Option<Becomes> {
+        foreign::foreign(resource)
     }
 }
 
