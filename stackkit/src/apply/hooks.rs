@@ -127,7 +127,7 @@ impl Executor<'_> {
         declared: &Declared,
         entry: &TypeEntry,
         record: &ResourceRecord,
-        (due, id, mut changes): (HookDue, String, Vec<Change>),
+        (due, id, values, mut changes): (HookDue, String, Values, Vec<Change>),
     ) -> Prepared {
         let point = hook::point_of(due);
         let hooks: Vec<Hooked> = declared.options().hooks.iter().filter(|hook| hook.point == point).cloned().collect();
@@ -136,7 +136,6 @@ impl Executor<'_> {
             Err(error) => return Prepared::Failed(Verb::Update, error),
         };
         changes.extend(more);
-        let values = plan::state_values(declared.schema, record);
         let token = self.job.ids.token();
         let limit = declared.options().update_timeout;
         let call = Call {

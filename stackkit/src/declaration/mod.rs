@@ -163,7 +163,7 @@ impl Writer<'_> {
                     Expr::list(pairs.collect())
                 }
             },
-            Value::Null | Value::Expr(_) | Value::Unknown { .. } => Expr::plain("None"),
+            Value::Null | Value::Digest(_) | Value::Expr(_) | Value::Unknown { .. } => Expr::plain("None"),
         }
     }
 

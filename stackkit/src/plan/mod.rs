@@ -22,7 +22,8 @@ pub(crate) use reads::ReadyRead;
 pub use select::Selected;
 pub(crate) use select::{Glob, Scope};
 pub(crate) use values::{
-    Known, absorb, field_value, is_as_recorded, lacks_outputs, named_inputs, named_outputs, record_values, state_values,
+    Known, absorb, field_value, fill_in, is_as_recorded, lacks_outputs, named_outputs, record_values, recorded_inputs,
+    seen_inputs, sought_values, state_values, told_values,
 };
 
 use crate::catalog::Catalog;
