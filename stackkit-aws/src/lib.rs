@@ -62,6 +62,6 @@ pub use kms::{Kms, KmsKey};
 pub use state::S3State;
 
 /// The program on the project's first page compiles.
-#[cfg(all(doctest, feature = "ec2", feature = "rds"))]
+#[cfg(all(doctest, feature = "ec2", feature = "rds", feature = "secretsmanager"))]
 #[doc = include_str!("../../README.md")]
 pub struct FirstPage;

@@ -1,11 +1,14 @@
 //! `Vault`: the provider, and its settings.
 
+use rustify::Endpoint;
+use rustify::enums::{RequestMethod, RequestType, ResponseType};
 use secrecy::SecretString;
+use serde_json::Value as Json;
 use stackkit::error::ErrorKind;
 use stackkit::resource::Ops;
 use stackkit::{Ephemeral, Properties, Provider, types};
+use vaultrs::api;
 use vaultrs::client::VaultClient;
-use vaultrs::sys;
 
 use crate::error::Error;
 use crate::kv;
@@ -67,12 +70,33 @@ impl Provider for Vault {
 
     /// The cluster and the namespace: on another server everything would seem to have vanished.
     async fn identity(&self) -> Result<Option<String>, Error> {
-        let health = sys::health(&self.client).await;
+        let health = api::exec_with_no_result(&self.client, Health).await;
         let health = health.map_err(|error| Error::reading(&error, "the server's health", "nothing"))?;
-        let cluster = health.cluster_id.ok_or_else(|| {
+        let cluster = health.get("cluster_id").and_then(Json::as_str).ok_or_else(|| {
             Error::new(ErrorKind::Transient, "the server says nothing of its cluster: it is sealed, or not set up yet")
         })?;
         let namespace = self.namespace.as_deref().map(|namespace| format!("/{}", namespace.trim_matches('/')));
         Ok(Some(format!("vault:{cluster}{}", namespace.unwrap_or_default())))
+    }
+}
+
+/// How the server is. What it answers differs between Vault and OpenBao; that of a standby is an answer, too.
+struct Health;
+
+impl Endpoint for Health {
+    type Response = Json;
+    const REQUEST_BODY_TYPE: RequestType = RequestType::JSON;
+    const RESPONSE_BODY_TYPE: ResponseType = ResponseType::JSON;
+
+    fn path(&self) -> String {
+        "sys/health".into()
+    }
+
+    fn query(&self) -> Result<Option<String>, rustify::errors::ClientError> {
+        Ok(Some("standbyok=true&perfstandbyok=true".into()))
+    }
+
+    fn method(&self) -> RequestMethod {
+        RequestMethod::GET
     }
 }

@@ -148,10 +148,18 @@ pub(crate) struct Answer {
 }
 
 pub(crate) fn told(error: &ClientError) -> Answer {
+    // What is deleted is answered as missing, with what there was of it instead of errors.
+    if let ClientError::RestClientError {
+        source: rustify::errors::ClientError::ServerResponseError { code: 404, .. },
+    } = error
+    {
+        return Answer { told: Told::NotFound, said: "status 404".into(), unsent: false };
+    }
     let ClientError::APIError { code, errors } = error else {
         let said = chain(error);
         let unreachable = matches!(error, ClientError::RestClientError { .. });
-        let unsent = unreachable && ["tcp connect error", "dns error", "Connection refused"].iter().any(|t| said.contains(t));
+        let unsent =
+            unreachable && ["tcp connect error", "dns error", "Connection refused"].iter().any(|t| said.contains(t));
         return Answer { told: if unreachable { Told::Unreachable } else { Told::Other }, said, unsent };
     };
     let said: String = errors.join("; ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect();

@@ -91,9 +91,7 @@ impl TransitKey {
     fn error(&self, error: &ClientError, right: &str) -> SealError {
         let answer = told(error);
         let (trouble, way) = match answer.told {
-            Told::Credentials => {
-                (KeyTrouble::Credentials, "log in again, or set VAULT_TOKEN or BAO_TOKEN".to_owned())
-            }
+            Told::Credentials => (KeyTrouble::Credentials, "log in again, or set VAULT_TOKEN or BAO_TOKEN".to_owned()),
             Told::Denied => (KeyTrouble::Denied, format!("allow the token {right}, and check the namespace")),
             Told::NotFound => (KeyTrouble::NotFound, "check mount, name and namespace".to_owned()),
             Told::Refused | Told::Conflict => (

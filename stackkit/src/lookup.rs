@@ -85,7 +85,8 @@ pub fn secret_of(text: Secret<String>, field: Option<&str>) -> Result<Secret<Str
     use serde_json::Value as Json;
     let Some(field) = field else { return Ok(text) };
     // The reader's own message may quote the text.
-    let json: Json = serde_json::from_str(text.reveal()).map_err(|_| format!("is no JSON, so it has no field `{field}`"))?;
+    let json: Json =
+        serde_json::from_str(text.reveal()).map_err(|_| format!("is no JSON, so it has no field `{field}`"))?;
     let found = if field.starts_with('/') { json.pointer(field) } else { json.get(field) };
     match found {
         Some(Json::String(text)) => Ok(Secret::new(text.clone())),

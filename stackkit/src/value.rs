@@ -205,6 +205,21 @@ impl Value {
         }
     }
 
+    /// Whether another value is what this one stands for: equal, and a digest fits what it was made of.
+    pub(crate) fn fits(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::Secret(kept), Value::Secret(other)) => match kept.reveal() {
+                Value::Digest(digest) => digest.fits(other),
+                value => value.fits(other.reveal()),
+            },
+            (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.fits(b)),
+            (Value::Map(a), Value::Map(b)) => {
+                a.keys().eq(b.keys()) && a.values().zip(b.values()).all(|(a, b)| a.fits(b))
+            }
+            (a, b) => a == b,
+        }
+    }
+
     /// Whether a digest stands in it for a secret.
     pub(crate) fn has_digest(&self) -> bool {
         match self {
@@ -422,8 +437,7 @@ impl Drop for Computed {
 }
 
 impl PartialEq for Value {
-    /// Deep equality. A secret equals only a secret, or a digest that was made of it; expressions and unknowns equal
-    /// nothing.
+    /// Deep equality. A secret equals only a secret; expressions and unknowns equal nothing.
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Value::Null, Value::Null) => true,
@@ -434,11 +448,7 @@ impl PartialEq for Value {
             (Value::Text(a), Value::Text(b)) => a == b,
             (Value::List(a), Value::List(b)) => a == b,
             (Value::Map(a), Value::Map(b)) => a == b,
-            (Value::Secret(a), Value::Secret(b)) => match (a.reveal(), b.reveal()) {
-                (Value::Digest(digest), _) => digest.fits(b),
-                (_, Value::Digest(digest)) => digest.fits(a),
-                (inner_a, inner_b) => Arc::ptr_eq(&a.content, &b.content) || inner_a == inner_b,
-            },
+            (Value::Secret(a), Value::Secret(b)) => Arc::ptr_eq(&a.content, &b.content) || a.reveal() == b.reveal(),
             (Value::Digest(a), Value::Digest(b)) => a == b,
             _ => false,
         }

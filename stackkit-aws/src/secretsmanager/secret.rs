@@ -176,12 +176,7 @@ impl Managed for Secret {
         Ok(Created::new(arn, state))
     }
 
-    async fn read(
-        aws: &Aws,
-        _: &Context,
-        id: &str,
-        prior: Option<&SecretState>,
-    ) -> Result<Option<SecretState>, Error> {
+    async fn read(aws: &Aws, _: &Context, id: &str, prior: Option<&SecretState>) -> Result<Option<SecretState>, Error> {
         let found = describe(aws, id).await?.filter(|seen| !seen.deleted);
         Ok(found.map(|seen| seen.state(aws, prior.map(|prior| &prior.args))))
     }

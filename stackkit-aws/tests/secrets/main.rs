@@ -137,7 +137,8 @@ async fn a_secret_is_found_again_by_its_token() -> Outcome {
     let (aws, cx) = (aws(), context::<Secret>("find-secret-0123456789012345678901"));
     let asked: SecretArgs = args("", secret("find/db", "x"));
     let made = Secret::create(&aws, &cx, &asked).await?;
-    let intent = |token: &str, free| Intent::<Secret> { args: asked.clone(), token: token.to_owned(), name_was_free: free };
+    let intent =
+        |token: &str, free| Intent::<Secret> { args: asked.clone(), token: token.to_owned(), name_was_free: free };
     let found = Secret::find(&aws, &cx, &intent(cx.token(), Some(false))).await?;
     assert!(matches!(found, Found::Ours(found) if found.id == made.id));
     assert!(matches!(Secret::find(&aws, &cx, &intent("another", Some(true))).await?, Found::Nothing));
@@ -176,7 +177,8 @@ async fn a_parameter_is_made_read_rotated_and_deleted() -> Outcome {
     let read = Parameter::read_many(&aws, &cx, &items).await.into_iter().collect::<Result<Vec<_>, _>>()?;
     assert_eq!(read, [Some(changed.clone()), None]);
 
-    let intent = |token: &str, free| Intent::<Parameter> { args: rotated.clone(), token: token.to_owned(), name_was_free: free };
+    let intent =
+        |token: &str, free| Intent::<Parameter> { args: rotated.clone(), token: token.to_owned(), name_was_free: free };
     assert!(matches!(Parameter::find(&aws, &cx, &intent("life", Some(false))).await?, Found::Ours(_)));
     assert!(matches!(Parameter::find(&aws, &cx, &intent("other", Some(true))).await?, Found::Nothing));
     let twice = Parameter::create(&aws, &cx, &asked).await.expect_err("it is there");

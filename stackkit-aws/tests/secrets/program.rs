@@ -15,7 +15,14 @@ use test_servers::Moto;
 async fn shop(stack: &mut Stack) -> Result<()> {
     let password = stack.look_up("db-password", secretsmanager::SecretValue::new("prod/db").field("password"));
     stack.add("password", ssm::Parameter::new(&password.value).name("/shop/password")).unprotected();
-    stack.add("url", secretsmanager::Secret::new(text!("postgres://app:{}@db", password.value)).name("shop/url").recovery_window_days(0)).unprotected();
+    stack
+        .add(
+            "url",
+            secretsmanager::Secret::new(text!("postgres://app:{}@db", password.value))
+                .name("shop/url")
+                .recovery_window_days(0),
+        )
+        .unprotected();
     Ok(())
 }
 

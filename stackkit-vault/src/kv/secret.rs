@@ -78,7 +78,8 @@ impl SecretArgs {
             Err(error) => {
                 let failed = Error::reading(&error, &self.named(), &self.right("metadata", "`read`"));
                 // What is said of a path is nothing; what is said of an engine that is not there is something.
-                let nothing = matches!(&error, vaultrs::error::ClientError::APIError { errors, .. } if errors.is_empty());
+                let nothing =
+                    matches!(&error, vaultrs::error::ClientError::APIError { errors, .. } if errors.is_empty());
                 if failed.kind() == ErrorKind::NotFound && nothing { Ok(None) } else { Err(failed) }
             }
         }

@@ -58,7 +58,8 @@ impl Lookup for SecretValue {
             Some(version) => format!("version {version} of {}", named(mount, path)),
             None => named(mount, path),
         };
-        let request = ReadSecretRequest::builder().mount(mount.as_str()).path(path.as_str()).version(args.version).build();
+        let request =
+            ReadSecretRequest::builder().mount(mount.as_str()).path(path.as_str()).version(args.version).build();
         let request = request.map_err(|error| Error::new(ErrorKind::Invalid, format!("{what}: {error}")))?;
         let found = api::exec_with_result(vault.client(), request).await;
         let found = found.map_err(|error| {

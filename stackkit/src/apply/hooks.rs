@@ -11,7 +11,7 @@ use crate::apply::{Executor, Prepared, Running};
 use crate::catalog::TypeEntry;
 use crate::event::Verb;
 use crate::hook::{self, HookPoint, Hooked};
-use crate::plan::{self, PlanNode};
+use crate::plan::PlanNode;
 use crate::resource::Values;
 use crate::stack::Declared;
 use crate::state::model::{Change, HookDue, Key, Record, RecordedOptions, ResourceRecord};

@@ -267,7 +267,7 @@ pub(super) fn compare(was: &Value, wanted: &Value) -> Difference {
         // Of a part that is not known yet no digest can be made.
         (Value::Secret(a), Value::Secret(b)) if matches!(a.reveal(), Value::Digest(_)) => match b.reveal() {
             value if !value.is_known() => Difference::Unknown,
-            _ if was == wanted => Difference::Same,
+            _ if was.fits(wanted) => Difference::Same,
             _ => Difference::Changed,
         },
         (Value::Secret(a), Value::Secret(b)) => compare(a.reveal(), b.reveal()),

@@ -15,7 +15,7 @@ use petgraph::graph::DiGraph;
 pub use decide::plan;
 pub(crate) use decide::{Retyped, alias_urn, delete_first, names, protected, recorded_options, retyped, type_of};
 pub use diff::FieldChange;
-pub(crate) use diff::{desired_inputs, diff, trigger, was_never_told};
+pub(crate) use diff::{desired_inputs, diff, trigger};
 pub(crate) use order::dependencies;
 pub use reads::PlannedRead;
 pub(crate) use reads::ReadyRead;

@@ -70,7 +70,8 @@ pub(super) fn declared(all: &Declarations, purpose: Purpose) -> Value {
         },
         None => "?".to_owned(),
     };
-    let resources = all.resources.iter().map(|declared| (declared.urn.to_string(), resource(all, declared, purpose, &name)));
+    let resources =
+        all.resources.iter().map(|declared| (declared.urn.to_string(), resource(all, declared, purpose, &name)));
     let providers = all.providers.iter().map(|declared| (declared.name.clone(), value(&declared.settings, &name)));
     let outputs = all.outputs.iter().map(|output| (output.name.clone(), value(&output.value, &name)));
     map([

@@ -171,7 +171,9 @@ impl Writer<'_, '_> {
                 let text = digest.text();
                 drop(write!(self.out, "{{\"{DIGEST}\":\"{text}\"}}"));
             }
-            Value::Digest(_) => return Err(self.unfit("it is a digest outside a seal; this is a mistake in the engine")),
+            Value::Digest(_) => {
+                return Err(self.unfit("it is a digest outside a seal; this is a mistake in the engine"));
+            }
             Value::Expr(_) | Value::Unknown { .. } => {
                 return Err(self.unfit("it is not resolved yet; this is a mistake in the engine"));
             }

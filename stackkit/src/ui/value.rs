@@ -95,7 +95,7 @@ pub(crate) fn compare(path: &str, before: &Value, after: &Value, out: &mut Vec<L
             (Value::Null, _) => push(What::Set(SECRET.into())),
             (_, Value::Null) => push(What::Changed(SECRET.into(), NONE.into())),
             (_, Value::Unknown { .. } | Value::Expr(_)) => push(What::Changed(SECRET.into(), UNKNOWN.into())),
-            (a, b) if a == b => {}
+            (a, b) if a.fits(b) => {}
             (a, _) if a.has_digest() => push(What::SecretRotated),
             _ => push(What::SecretChanged),
         },
