@@ -55,6 +55,7 @@ impl Error {
     }
 
     /// Whether the service answered with this code.
+    #[cfg(any(feature = "ec2", feature = "s3"))]
     pub(crate) fn is(&self, code: &str) -> bool {
         self.code() == Some(code)
     }

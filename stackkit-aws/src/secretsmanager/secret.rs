@@ -214,15 +214,11 @@ impl Managed for Secret {
         let rotated = prior.value != args.value;
         if rotated || prior.description != args.description || prior.kms_key_id != args.kms_key_id {
             let key = args.kms_key_id.clone().or_else(|| prior.kms_key_id.is_some().then(String::new));
-            let mut call = aws
-                .secretsmanager()
-                .update_secret()
-                .secret_id(id)
-                .description(&args.description)
-                .set_kms_key_id(key)
-                .client_request_token(cx.token());
+            let mut call =
+                aws.secretsmanager().update_secret().secret_id(id).description(&args.description).set_kms_key_id(key);
             if rotated {
-                call = call.secret_string(args.value.reveal());
+                // It becomes the id of the new version.
+                call = call.secret_string(args.value.reveal()).client_request_token(cx.token());
             }
             call.send().await?;
         }
