@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sqlx::Row as _;
+use stackkit::access::{Grant, Role};
 use stackkit::context::BoxFuture;
 use stackkit::state::backend::{Backend, BackendError, Holder, Lease, Loaded, Position, Version, snapshot_position};
 
+use crate::access;
 use crate::chunks::split;
 use crate::database::{Database, Purpose, Tx, text};
 use crate::lease;
@@ -393,6 +395,10 @@ impl Backend for Log {
                 Some(why) => Err(refused(why, Position(0))),
             }
         })
+    }
+
+    fn access(&self, role: Role) -> Option<Grant> {
+        Some(access::grant(self.database.schema(), self.database.place(), &self.stack, role))
     }
 
     fn history(&self) -> BoxFuture<'_, Result<Vec<Version>, BackendError>> {

@@ -37,11 +37,14 @@ pub(super) fn told(ask: &Ask, error: &str) -> String {
 }
 
 impl Executor<'_> {
-    /// The hooks of what a step is about: of its declaration, or those that a destroy ran the program for.
+    /// The hooks of what a step is about: of the declaration of its resource, or those that a destroy ran the program for.
     pub(super) fn hooks(&self, planned: &PlanNode, urn: &Urn) -> Vec<Hooked> {
-        match planned.declared.and_then(|index| self.job.declared.resources.get(index as usize)) {
-            Some(declared) => declared.options().hooks.clone(),
-            None => self.job.declared.departing.get(urn).cloned().unwrap_or_default(),
+        let declared = self.job.declared;
+        // What an earlier run replaced and did not come to delete is no node of its successor's declaration.
+        let index = planned.declared.or_else(|| declared.index(urn));
+        match index.and_then(|index| declared.resources.get(index as usize)) {
+            Some(resource) => resource.options().hooks.clone(),
+            None => declared.departing.get(urn).cloned().unwrap_or_default(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The command line of every program: arguments in, engine calls, screens and exit status out.
 
+mod access;
 mod args;
 mod config;
 mod deploy;
@@ -25,9 +26,9 @@ use clap::{CommandFactory as _, Parser as _};
 use tokio_util::sync::CancellationToken;
 
 pub use args::{
-    Applying, Args, Color, Command, Completions, ConfigCommand, Dependents, Destroy, Global, Graph, GraphFormat,
-    Guarding, Import, Outputs, Planning, PolicyCommand, Preview, Refresh, SecretsCommand, Selecting, StackCommand,
-    StateCommand, Up,
+    Access, Applying, Args, Color, Command, Completions, ConfigCommand, Dependents, Destroy, Global, Graph,
+    GraphFormat, Guarding, Import, Outputs, Planning, PolicyCommand, Preview, Reading, Refresh, SecretsCommand,
+    Selecting, StackCommand, StateCommand, Up,
 };
 
 use crate::cli::error::Failure;
@@ -108,6 +109,7 @@ async fn execute(program: Option<Program>, args: Args) -> u8 {
         Command::Stack(command) => app.stack_command(command).await,
         Command::Graph(options) => app.graph(options).await,
         Command::Policy(command) => app.policy_command(command).await,
+        Command::Access(options) => app.access(options).await,
         Command::Completions(options) => completions(options),
     };
     match result {
@@ -223,6 +225,17 @@ impl App {
     fn deployment(&self) -> Result<Deployment, Failure> {
         self.require_stack()?;
         Ok(Deployment::new(self.program, self.options(Arc::new(|_: &Event| {}))?))
+    }
+
+    /// A deployment for what needs no key, so that none is asked for.
+    fn keyless(&self) -> Deployment {
+        let options = DeployOptions {
+            stack: self.stack.clone(),
+            dir: self.dir.clone(),
+            backend: self.backend.clone(),
+            ..DeployOptions::default()
+        };
+        Deployment::new(self.program, options)
     }
 
     /// A deployment for what is not about one stack.

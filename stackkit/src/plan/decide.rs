@@ -172,6 +172,13 @@ pub(crate) fn type_of<'a>(record: &'a ResourceRecord, retyped: &Retyped) -> &'a 
     retyped.get(&record.instance).copied().unwrap_or_else(|| record.urn.type_name())
 }
 
+pub(crate) fn same_name(field: &str) -> String {
+    format!("it is to be replaced, and its old instance is to be retained, but both would have the same `{field}`")
+}
+
+/// The way out of [`same_name`].
+pub(crate) const SAME_NAME_HELP: &str = "choose another name, or let the engine make it";
+
 pub(crate) fn alias_urn(declared: &Declared, alias: &str) -> Urn {
     Urn::parse(alias).unwrap_or_else(|| Urn::new(declared.schema.type_name, alias))
 }
@@ -283,13 +290,11 @@ fn declared_node(
                 && let Some(field) = schema.name_field().and_then(|name| fixed_name(declared, record, &desired, name))
             {
                 diagnostics.push(
-                    Diagnostic::refused(format!(
-                        "it is to be replaced, and its old instance is to be retained, but both would have the same `{field}`"
-                    ))
-                    .on(&declared.urn)
-                    .field(field)
-                    .help("choose another name, or let the engine make it")
-                    .at(declared.at),
+                    Diagnostic::refused(same_name(field))
+                        .on(&declared.urn)
+                        .field(field)
+                        .help(SAME_NAME_HELP)
+                        .at(declared.at),
                 );
             }
             if imported.is_some() {

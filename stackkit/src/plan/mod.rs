@@ -13,7 +13,9 @@ mod values;
 use petgraph::graph::DiGraph;
 
 pub use decide::plan;
-pub(crate) use decide::{Retyped, alias_urn, delete_first, names, protected, recorded_options, retyped, type_of};
+pub(crate) use decide::{
+    Retyped, SAME_NAME_HELP, alias_urn, delete_first, names, protected, recorded_options, retyped, same_name, type_of,
+};
 pub use diff::FieldChange;
 pub(crate) use diff::{desired_inputs, diff, trigger};
 pub(crate) use order::dependencies;

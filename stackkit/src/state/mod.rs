@@ -9,10 +9,12 @@ pub mod local;
 mod lock;
 pub mod memory;
 pub mod model;
+pub mod objects;
 pub mod place;
 mod records;
 mod rename;
 pub(crate) mod store;
+pub(crate) mod unverified;
 mod verify;
 
 pub use error::StateError;
