@@ -79,6 +79,15 @@ pub(crate) fn change(defaults: &Tags, recorded: &Tags, asked: &Tags) -> Option<C
     Some(Change { set, remove })
 }
 
+/// Whether what bears the intended name is what the interrupted create made: its tags say so, or it has none of the
+/// engine's and its name was found free just before.
+#[cfg(any(feature = "rds", feature = "secretsmanager", feature = "ssm"))]
+pub(crate) fn is_ours<R: stackkit::Managed>(cx: &Context, intent: &stackkit::Intent<R>, tags: &Tags) -> bool {
+    let token = tags.get("stackkit:token");
+    let same_stack = tags.get("stackkit:lineage").map(String::as_str) == Some(cx.lineage());
+    (same_stack && token == Some(&intent.token)) || (token.is_none() && intent.name_was_free == Some(true))
+}
+
 /// What AWS would refuse about these tags.
 pub(crate) fn problems(tags: &Tags) -> Vec<Problem> {
     let mut problems = Vec::new();

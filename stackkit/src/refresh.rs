@@ -443,7 +443,7 @@ impl Reality<'_> {
             schema_version: schema.version,
             inputs: BTreeMap::new(),
             outputs: plan::named_outputs(schema, values),
-            seen: plan::named_inputs(schema, values),
+            seen: plan::seen_inputs(schema, values),
             drifted: Default::default(),
             dependencies: Default::default(),
             options: RecordedOptions::default(),

@@ -94,6 +94,10 @@ pub type Outcome<R, T> = Result<T, <<R as Managed>::Provider as Provider>::Error
 /// write-only, comes back equal in the canonical form of its type, or the step fails and the resource is recorded as it
 /// is. A cloud that writes a value in its own way is answered for by the type ([`Property::canonical`]), by returning
 /// what was given, or by marking the field `computed`.
+///
+/// Secret inputs that are write-only are not in the state. `prior` has what the program gives where an update leaves one as
+/// it is, and a blank where it changes, or where no program is at hand: something of its type that is nobody's secret.
+/// So it can be compared with, and is never to be sent.
 pub trait Managed: Resource {
     /// The provider that the calls run on.
     type Provider: Provider;

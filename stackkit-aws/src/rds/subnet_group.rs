@@ -6,10 +6,10 @@ use aws_sdk_rds::types::DbSubnetGroup as Wire;
 use stackkit::resource::{Created, Found, Intent, Managed, Problem};
 use stackkit::{Context, Set, resource};
 
-use super::{PAGE, is_ours, name_problem, once, retag, unwire, wire};
+use super::{PAGE, name_problem, once, retag, unwire, wire};
 use crate::connect::Aws;
 use crate::error::Error;
-use crate::tags::{self, Tags};
+use crate::tags::{self, Tags, is_ours};
 use crate::wait::{Pace, Rule, Seen, retry, until};
 
 /// Above this many, all groups of the account are listed instead of reading one by one.

@@ -11,7 +11,7 @@ use crate::apply::{Executor, Prepared, Running};
 use crate::catalog::TypeEntry;
 use crate::event::Verb;
 use crate::hook::{self, HookPoint, Hooked};
-use crate::plan::{self, PlanNode};
+use crate::plan::PlanNode;
 use crate::resource::Values;
 use crate::stack::Declared;
 use crate::state::model::{Change, HookDue, Key, Record, RecordedOptions, ResourceRecord};
@@ -130,7 +130,7 @@ impl Executor<'_> {
         declared: &Declared,
         entry: &TypeEntry,
         record: &ResourceRecord,
-        (due, id, mut changes): (HookDue, String, Vec<Change>),
+        (due, id, values, mut changes): (HookDue, String, Values, Vec<Change>),
     ) -> Prepared {
         let point = hook::point_of(due);
         let hooks: Vec<Hooked> = declared.options().hooks.iter().filter(|hook| hook.point == point).cloned().collect();
@@ -139,7 +139,6 @@ impl Executor<'_> {
             Err(error) => return Prepared::Failed(Verb::Update, error),
         };
         changes.extend(more);
-        let values = plan::state_values(declared.schema, record);
         let token = self.job.ids.token();
         let limit = declared.options().update_timeout;
         let call = Call {

@@ -269,7 +269,7 @@ impl Writer<'_, '_> {
                     Expr::list(pairs)
                 }
             },
-            Value::Null | Value::Expr(_) | Value::Unknown { .. } => Expr::plain("None"),
+            Value::Null | Value::Digest(_) | Value::Expr(_) | Value::Unknown { .. } => Expr::plain("None"),
         }
     }
 

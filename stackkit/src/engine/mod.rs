@@ -230,8 +230,8 @@ impl Deployment {
         result
     }
 
-    /// Deletes everything in the state. The program is not run, except for its hooks where
-    /// [`DeployOptions::run_program`] says so.
+    /// Deletes everything in the state. The program is not run, except for its hooks, and for what nothing keeps of how
+    /// providers are reached, where [`DeployOptions::run_program`] says so.
     ///
     /// # Errors
     /// As [`Deployment::up`].
@@ -240,7 +240,7 @@ impl Deployment {
         self.begin(Operation::Destroy);
         let mut session = self.source.open(&self.options.stack, Missing::Refuse).await?;
         let declared = match self.options.run_program {
-            true => self.declarations(&mut session).await?.for_hooks_only(),
+            true => self.declarations(&mut session).await?.for_destroy(),
             false => Declarations::default(),
         };
         session.lock("destroy").await?;
@@ -521,7 +521,7 @@ impl Deployment {
         }
         let (plan, imports) = run.plan(&declared, options, operation).await?;
         if let Some(saved) = saved {
-            saved.check_plan(&plan).map_err(RunError::one)?;
+            saved.check_plan(&declared, &plan).map_err(RunError::one)?;
         }
         let nothing = plan.steps.node_count() == 0 && !plan.has_changes();
         run.check_connections(&declared, &plan).await?;

@@ -7,6 +7,8 @@ mod file;
 
 use std::path::Path;
 
+use encode::Purpose;
+
 use crate::diagnostic::Diagnostic;
 use crate::plan::{Plan, PlanOptions};
 use crate::program::Program;
@@ -58,8 +60,8 @@ impl Saved {
             options: PlanOptions { operation: None, ..made.options.clone() },
             refresh: made.refresh,
             config: made.config.to_vec(),
-            declared: encode::declared(declared),
-            plan: encode::plan(plan),
+            declared: encode::declared(declared, Purpose::Kept),
+            plan: encode::plan(declared, plan, Purpose::Kept),
         }
     }
 
@@ -107,7 +109,7 @@ impl Saved {
     /// # Errors
     /// The first difference.
     pub(crate) fn check_declared(&self, declared: &Declarations) -> Result<(), Diagnostic> {
-        match compare::declared(&self.declared, &encode::declared(declared)) {
+        match compare::declared(&self.declared, &encode::declared(declared, Purpose::Compared)) {
             None => Ok(()),
             Some(difference) => Err(refuse(format!("the program or its configuration changed: {difference}"))),
         }
@@ -117,9 +119,9 @@ impl Saved {
     ///
     /// # Errors
     /// The first difference.
-    pub(crate) fn check_plan(&self, plan: &Plan) -> Result<(), Diagnostic> {
+    pub(crate) fn check_plan(&self, declared: &Declarations, plan: &Plan) -> Result<(), Diagnostic> {
         let why = if self.refresh { "what is there is not as the plan saw it" } else { "another plan comes out" };
-        match compare::plan(&self.plan, &encode::plan(plan)) {
+        match compare::plan(&self.plan, &encode::plan(declared, plan, Purpose::Compared)) {
             None => Ok(()),
             Some(difference) => Err(refuse(format!("{why}: {difference}"))),
         }
