@@ -12,6 +12,7 @@ pub mod model;
 pub mod place;
 mod records;
 mod rename;
+mod seen;
 pub(crate) mod store;
 mod verify;
 
@@ -20,5 +21,6 @@ pub use local::{LocalBackend, LocalPlace};
 pub use memory::{MemoryBackend, MemoryPlace};
 pub use model::State;
 pub(crate) use rename::renamed;
+pub use seen::Seen;
 pub use store::Store;
 pub use verify::verify;
