@@ -92,7 +92,10 @@ fn there_and_back(sandbox: &Sandbox, url: &str) {
 }
 
 /// Runs a command again until the lock of a dead process has ended.
-fn when_free(sandbox: &Sandbox, args: &[&str]) -> Ran {
+///
+/// # Panics
+/// As [`Sandbox::run`].
+pub fn when_free(sandbox: &Sandbox, args: &[&str]) -> Ran {
     let begun = Instant::now();
     loop {
         let run = sandbox.run(args);
