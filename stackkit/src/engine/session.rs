@@ -86,8 +86,14 @@ impl Source {
     /// Opens the stack. A state that is behind what this machine has seen of it is refused.
     pub(crate) async fn open(&self, stack: &str, missing: Missing) -> Result<Session, RunError> {
         let mut session = self.open_unwatched(stack, missing).await?;
-        if let Source::Files { seen: Some(seen), .. } = self {
-            session.store.watch(seen.clone())?;
+        let Source::Files { seen: Some(seen), .. } = self else { return Ok(session) };
+        match session.store.watch(seen.clone()) {
+            // Another run may have gone on, and told so, after this one had read the state.
+            Err(StateError::RolledBack { .. }) => {
+                session = self.open_unwatched(stack, missing).await?;
+                session.store.watch(seen.clone())?;
+            }
+            watched => watched?,
         }
         Ok(session)
     }

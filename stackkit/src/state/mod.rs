@@ -3,6 +3,8 @@
 pub mod backend;
 mod codec;
 mod error;
+#[cfg(test)]
+mod forge;
 mod format;
 pub mod lease;
 pub mod local;
@@ -17,6 +19,8 @@ pub(crate) mod store;
 mod verify;
 
 pub use error::StateError;
+#[cfg(test)]
+pub(crate) use forge::{count_rescued, sign_entry, sign_record, sign_records};
 pub use local::{LocalBackend, LocalPlace};
 pub use memory::{MemoryBackend, MemoryPlace};
 pub use model::State;
