@@ -365,7 +365,7 @@ proptest! {
         which in any::<Index>(), other in any::<Index>(), edits in edits()
     ) {
         let corpus = corpus("record");
-        let records = [text(&edited(&corpus, which, &edits)), text(other.get(corpus.as_slice()))];
+        let records = [text(&edited(&corpus, which, &edits)), text(other.get::<Vec<u8>>(&corpus))];
         let one = open_snapshot(sign_records(&sealer(false), &records[..1]).into_bytes());
         let two = open_snapshot(sign_records(&sealer(false), &records).into_bytes());
         [one, two].into_iter().filter_map(Result::err).for_each(told);
