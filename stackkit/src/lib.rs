@@ -27,6 +27,8 @@ pub mod event;
 pub mod foreign;
 pub mod graph;
 pub mod hook;
+#[cfg(test)]
+mod hostile;
 mod ids;
 pub mod input;
 pub mod local;

@@ -38,6 +38,7 @@ use crate::engine::{DeployOptions, Deployment};
 use crate::event::{Event, Listener};
 use crate::program::Program;
 use crate::seal::{Header, KeyOptions, Sealer, config_path, unlock};
+use crate::state::Seen;
 use crate::ui::{JsonLines, Paint, PlanStyle, Verbosity};
 
 /// Exit status of wrong usage.
@@ -218,6 +219,7 @@ impl App {
             keys: self.keys()?,
             listener,
             cancel: self.token.clone(),
+            seen: Seen::of_user(),
             ..DeployOptions::default()
         })
     }
