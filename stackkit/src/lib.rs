@@ -7,6 +7,7 @@ extern crate self as stackkit;
 #[path = "private.rs"]
 pub mod __private;
 mod apply;
+pub mod audit;
 mod catalog;
 pub mod check;
 pub mod cli;

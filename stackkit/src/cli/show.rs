@@ -4,11 +4,20 @@ use crate::cli::args::Outputs;
 use crate::cli::error::Failure;
 use crate::cli::{App, note, print};
 use crate::ui::{Paint, Secrets, count, nearest, render_outputs, to_json, to_text};
+use crate::value::Value;
 
 impl App {
     pub(super) async fn outputs(&self, options: &Outputs) -> Result<(), Failure> {
-        let outputs = self.deployment()?.state().await?.outputs;
+        let deployment = self.deployment()?;
+        let outputs = deployment.state().await?.outputs;
         let secrets = Secrets::shown_if(options.show_secrets);
+        let shown = |(name, value): &(&String, &Value)| {
+            options.show_secrets && value.has_secret() && options.name.as_ref().is_none_or(|wanted| wanted == *name)
+        };
+        let revealed: Vec<String> = outputs.iter().filter(shown).map(|(name, _)| name.clone()).collect();
+        if !revealed.is_empty() {
+            deployment.record("outputs --show-secrets", revealed).await;
+        }
         if let Some(name) = &options.name {
             let Some(value) = outputs.get(name) else {
                 let failure = Failure::failed(format!("the stack `{}` has no output `{name}`", self.stack));

@@ -1,5 +1,6 @@
 //! The engine as a library: what the command line and embedding programs call.
 
+mod audit;
 mod error;
 mod import;
 mod keys;
@@ -78,6 +79,8 @@ pub struct DeployOptions {
     pub durations: Arc<dyn Durations>,
     /// Whether [`Deployment::destroy`] runs the program, for the hooks around its deletions.
     pub run_program: bool,
+    /// Why this is done, for the audit log. Secrets that the stack knows are taken out of it.
+    pub message: Option<String>,
 }
 
 impl Default for DeployOptions {
@@ -96,6 +99,7 @@ impl Default for DeployOptions {
             refresh: true,
             durations: Arc::new(Unknown),
             run_program: false,
+            message: None,
         }
     }
 }
@@ -222,9 +226,8 @@ impl Deployment {
         self.tell_of_key(&session);
         let declared = self.declarations(&mut session).await?;
         session.lock("up").await?;
-        let result = self.change(session, declared, options, confirm, Operation::Up, started, None).await;
-        lease::settled().await;
-        result
+        self.tell_run(&mut session, "up", options, false);
+        self.change(session, declared, options, confirm, Operation::Up, started, None).await
     }
 
     /// Deletes everything in the state. The program is not run, except for its hooks where
@@ -241,9 +244,8 @@ impl Deployment {
             false => Declarations::default(),
         };
         session.lock("destroy").await?;
-        let result = self.change(session, declared, options, confirm, Operation::Destroy, started, None).await;
-        lease::settled().await;
-        result
+        self.tell_run(&mut session, "destroy", options, false);
+        self.change(session, declared, options, confirm, Operation::Destroy, started, None).await
     }
 
     /// Lets the state follow reality: all of it, or what the targets and excludes of the options select.
@@ -265,15 +267,29 @@ impl Deployment {
             None => Declarations::default(),
         };
         session.lock("refresh").await?;
-        let mut run = Run::new(self, &mut session, &declared)?;
+        self.tell_run(&mut session, "refresh", options, false);
+        let result = self.follow(&mut session, &declared, options, confirm, started).await;
+        self.tell_how_it_ended(&mut session, &result.as_ref().map(|_| ())).await;
+        result
+    }
+
+    async fn follow(
+        &self,
+        session: &mut Session,
+        declared: &Declarations,
+        options: &PlanOptions,
+        confirm: &(dyn Fn(&[Urn]) -> bool + Send + Sync),
+        started: Instant,
+    ) -> Result<Summary, RunError> {
+        let mut run = Run::new(self, session, declared)?;
         run.owner_check()?;
         run.rescue_check()?;
-        run.read_for_settings(&declared).await?;
-        run.resolve_open(&declared, true).await?;
-        run.check_selection(&declared, options)?;
-        let scope = run.scope(&declared, options);
+        run.read_for_settings(declared).await?;
+        run.resolve_open(declared, true).await?;
+        run.check_selection(declared, options)?;
+        let scope = run.scope(declared, options);
         let before = run.session.state.clone();
-        let unread = run.refresh(&declared, options, true).await?;
+        let unread = run.refresh(declared, options, true).await?;
         let mut summary = Summary::default();
         let mut touched = Vec::new();
         for (instance, record) in &before.resources {
@@ -299,7 +315,8 @@ impl Deployment {
         }
         let started = started + asked.elapsed();
         run.commit_unsaved().await?;
-        session.store.fold().await?;
+        self.tell_end(run.session, audit::outcome_of(&summary), (&summary).into()).await?;
+        run.session.store.fold().await?;
         summary.duration = started.elapsed();
         self.options.listener.event(&Event::Finished { summary: summary.clone() });
         if summary.cancelled { Err(RunError::Cancelled(summary)) } else { Ok(summary) }
@@ -364,6 +381,7 @@ impl Deployment {
                 Diagnostic::invalid("the state has no such resource").on(urn).help("`state list` shows what there is"),
             ));
         }
+        self.tell_command(&mut session, "state rm", vec![urn.to_string()]);
         session.store.commit(&changes).await?;
         session.store.fold().await?;
         Ok(())
@@ -379,6 +397,7 @@ impl Deployment {
         let mut session = self.source.open(&self.options.stack, Missing::Refuse).await?;
         session.lock("state mv").await?;
         let changes = crate::state::renamed(&session.state, old, new).map_err(RunError::one)?;
+        self.tell_command(&mut session, "state mv", vec![old.to_string(), new.to_string()]);
         session.store.commit(&changes).await?;
         session.store.fold().await?;
         Ok(())
@@ -397,6 +416,7 @@ impl Deployment {
         if !path.exists() {
             return Ok(false);
         }
+        self.tell_command(&mut session, "state repair", Vec::new());
         session.store.merge_rescue(&path).await?;
         session.store.fold().await?;
         Ok(true)
@@ -409,6 +429,8 @@ impl Deployment {
     pub async fn unlock(&self, id: &str) -> Result<(), RunError> {
         let session = self.source.open(&self.options.stack, Missing::Refuse).await?;
         session.store.backend().unlock(id).await.map_err(crate::state::StateError::from)?;
+        drop(session);
+        self.record("state unlock", vec![id.to_owned()]).await;
         Ok(())
     }
 
@@ -426,6 +448,8 @@ impl Deployment {
                     .help("run `destroy` first"),
             ));
         }
+        self.tell_command(&mut session, "stack rm", Vec::new());
+        session.store.commit_told().await?;
         session.store.delete().await?;
         Ok(())
     }
@@ -499,20 +523,38 @@ impl Deployment {
         started: Instant,
         saved: Option<&Saved>,
     ) -> Result<Summary, RunError> {
-        let mut run = Run::new(self, &mut session, &declared)?;
+        let result = self.make_so(&mut session, &declared, options, confirm, operation, started, saved).await;
+        self.tell_how_it_ended(&mut session, &result.as_ref().map(|_| ())).await;
+        drop(session);
+        lease::settled().await;
+        result
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "what a run is about, each of another kind")]
+    async fn make_so(
+        &self,
+        session: &mut Session,
+        declared: &Declarations,
+        options: &PlanOptions,
+        confirm: Confirm<'_>,
+        operation: Operation,
+        started: Instant,
+        saved: Option<&Saved>,
+    ) -> Result<Summary, RunError> {
+        let mut run = Run::new(self, session, declared)?;
         run.owner_check()?;
         run.rescue_check()?;
-        self.looking(run.read_ahead(&declared)).await?;
-        self.looking(run.resolve_open(&declared, true)).await?;
+        self.looking(run.read_ahead(declared)).await?;
+        self.looking(run.resolve_open(declared, true)).await?;
         if self.options.refresh && operation == Operation::Up {
-            self.looking(run.refresh_to_plan(&declared, options, true)).await?;
+            self.looking(run.refresh_to_plan(declared, options, true)).await?;
         }
-        let (plan, imports) = run.plan(&declared, options, operation).await?;
+        let (plan, imports) = run.plan(declared, options, operation).await?;
         if let Some(saved) = saved {
             saved.check_plan(&plan).map_err(RunError::one)?;
         }
         let nothing = plan.steps.node_count() == 0 && !plan.has_changes();
-        run.check_connections(&declared, &plan).await?;
+        run.check_connections(declared, &plan).await?;
         // A run is not slow because a person thought about it.
         let asked = Instant::now();
         if plan.has_changes() && !confirm(&plan) {
@@ -520,13 +562,16 @@ impl Deployment {
         }
         let started = started + asked.elapsed();
         if operation == Operation::Up {
-            run.note_guard(&declared);
+            run.note_guard(declared);
+        }
+        if plan.has_changes() {
+            run.tell_plan(&plan);
         }
         run.commit_unsaved().await?;
         let mut summary = plan.summary();
         let mut unsaved = None;
         if !nothing {
-            let applied = run.apply(&plan, &declared, &imports).await;
+            let applied = run.apply(&plan, declared, &imports).await;
             summary = applied.summary;
             unsaved = applied.unsaved;
         }
@@ -535,7 +580,8 @@ impl Deployment {
             self.options.listener.event(&Event::Finished { summary });
             return Err(run.rescue(&changes, error));
         }
-        session.store.fold().await?;
+        self.tell_end(run.session, audit::outcome_of(&summary), (&summary).into()).await?;
+        run.session.store.fold().await?;
         self.options.listener.event(&Event::Finished { summary: summary.clone() });
         if summary.cancelled {
             Err(RunError::Cancelled(summary))
@@ -628,8 +674,12 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let (mut reality, state) = self.reality(declared);
-        let changes = reality.recover(state, may_write).await.map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
+        let recovered = reality.recover(state, may_write).await;
+        let (changes, found) = recovered.map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
         if may_write {
+            for event in &found {
+                self.session.store.tell(self.info.clock.now(), event);
+            }
             self.session.store.commit(&changes).await?;
         }
         Ok(())
@@ -702,8 +752,16 @@ impl<'a> Run<'a> {
     }
 
     async fn commit_unsaved(&mut self) -> Result<(), RunError> {
-        self.session.store.commit(&std::mem::take(&mut self.unsaved)).await?;
+        let changes = std::mem::take(&mut self.unsaved);
+        self.session.store.commit_found(self.info.clock.now(), &changes).await?;
         Ok(())
+    }
+
+    fn tell_plan(&mut self, plan: &Plan) {
+        let store = &mut self.session.store;
+        let digest = crate::saved::digest(plan, store.sealer());
+        let (counts, identities) = ((&plan.summary()).into(), self.connections.identities());
+        store.tell(self.info.clock.now(), &crate::audit::Event::Plan { digest, counts, identities });
     }
 
     #[allow(clippy::type_complexity, reason = "a plan and what it was made from")]

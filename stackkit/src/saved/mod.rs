@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::diagnostic::Diagnostic;
 use crate::plan::{Plan, PlanOptions};
 use crate::program::Program;
-use crate::seal::Sealer;
+use crate::seal::{Purpose, Sealer, base64, json};
 use crate::stack::Declarations;
 use crate::state::store::Store;
 use crate::value::Value;
@@ -53,8 +53,8 @@ impl Saved {
         Self {
             program: made.program.map(|program| program.name().to_owned()).unwrap_or_default(),
             stack: made.stack.to_owned(),
-            position: store.position().0,
-            fingerprint: store.fingerprint(),
+            position: store.changed().0.0,
+            fingerprint: store.changed().1,
             options: PlanOptions { operation: None, ..made.options.clone() },
             refresh: made.refresh,
             config: made.config.to_vec(),
@@ -92,11 +92,11 @@ impl Saved {
         if self.stack != stack {
             return Err(refuse(format!("it was made for the stack `{}`, and this is `{stack}`", self.stack)));
         }
-        let position = store.position().0;
+        let (position, fingerprint) = (store.changed().0.0, store.changed().1);
         if self.position != position {
             return Err(refuse(format!("the state moved from serial {} to {position} since", self.position)));
         }
-        if self.fingerprint != store.fingerprint() {
+        if self.fingerprint != fingerprint {
             return Err(refuse(format!("the state at serial {position} is another one than it was")));
         }
         Ok(())
@@ -124,6 +124,15 @@ impl Saved {
             Some(difference) => Err(refuse(format!("{why}: {difference}"))),
         }
     }
+}
+
+/// A code of all that a plan says, values included: it tells nothing of them to who has no key.
+pub(crate) fn digest(plan: &Plan, sealer: &Sealer) -> String {
+    let said = encode::plan(plan);
+    let mut text = zeroize::Zeroizing::new(Vec::with_capacity(json::size(&said)));
+    // What cannot be written cannot be sealed either: a plan of it is never applied.
+    let _ = json::write_plain(&said, &mut text);
+    base64(&sealer.code(Purpose::Audit, &[b"plan", &text]))
 }
 
 /// A refusal to apply a saved plan.

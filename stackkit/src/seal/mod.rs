@@ -22,7 +22,7 @@ pub use kinds::{KeyKind, LinkedKeys, NamedKey};
 pub use options::{Created, KeyOptions, create, create_with, unlock, unlock_with};
 pub use passphrase::{Cost, Passphrase};
 pub use ring::{Ring, open, rewrap, wrap};
-pub(crate) use sealer::{Code, Purpose, Scratch};
+pub(crate) use sealer::{Code, Purpose, Scratch, code_with};
 pub use sealer::{Place, Sealer, Section};
 pub use team::{create_in, team_keys, team_path};
 

@@ -45,6 +45,8 @@ pub enum Section {
     Config,
     /// A saved plan.
     Plan,
+    /// Keys of the audit log of before a change of the data key.
+    Audit,
 }
 
 impl Section {
@@ -60,6 +62,7 @@ impl Section {
             Section::Settings => "settings",
             Section::Config => "config",
             Section::Plan => "plan",
+            Section::Audit => "audit",
         }
     }
 }
@@ -121,6 +124,8 @@ pub struct Sealer {
     digest: Hmac<Sha256>,
     head: Hmac<Sha256>,
     rescue: Hmac<Sha256>,
+    audit: Hmac<Sha256>,
+    audit_key: Zeroizing<Code>,
 }
 
 impl fmt::Debug for Sealer {
@@ -142,6 +147,8 @@ pub(crate) enum Purpose {
     Head,
     /// Of a rescue file.
     Rescue,
+    /// Of a line of the audit log and all before it.
+    Audit,
 }
 
 impl Sealer {
@@ -149,9 +156,7 @@ impl Sealer {
     pub fn new(key: &DataKey, lineage: &str) -> Self {
         let derive = |purpose: &str| key.derive(&[purpose.as_bytes(), lineage.as_bytes()]);
         let cipher = |purpose| XChaCha20Poly1305::new((&*derive(purpose)).into());
-        let code = |purpose| {
-            <Hmac<Sha256> as KeyInit>::new_from_slice(&*derive(purpose)).expect("HMAC takes a key of any length")
-        };
+        let code = |purpose| keyed(&derive(purpose));
         Self {
             lineage: lineage.to_owned(),
             key_id: key.id(),
@@ -162,6 +167,8 @@ impl Sealer {
             digest: code("digest"),
             head: code("snapshot"),
             rescue: code("rescue"),
+            audit: code("audit"),
+            audit_key: derive("audit"),
         }
     }
 
@@ -181,6 +188,12 @@ impl Sealer {
     /// The id of the data key.
     pub fn key_id(&self) -> &str {
         &self.key_id
+    }
+
+    /// The key that lines of the audit log are bound with. Whoever changes the data key keeps it, sealed: the lines
+    /// before stay as they are.
+    pub(crate) fn audit_key(&self) -> &Zeroizing<Code> {
+        &self.audit_key
     }
 
     /// Seals a value for one place, with a fresh nonce. A secret mark around the whole of it makes no difference.
@@ -298,20 +311,33 @@ impl Sealer {
     }
 
     fn coded(&self, purpose: Purpose, parts: &[&[u8]]) -> Hmac<Sha256> {
-        let mut mac = match purpose {
+        let mac = match purpose {
             Purpose::Record => &self.record,
             Purpose::Chain => &self.chain,
             Purpose::Digest => &self.digest,
             Purpose::Head => &self.head,
             Purpose::Rescue => &self.rescue,
-        }
-        .clone();
-        for bytes in parts {
-            mac.update(&(bytes.len() as u32).to_be_bytes());
-            mac.update(bytes);
-        }
-        mac
+            Purpose::Audit => &self.audit,
+        };
+        over(mac.clone(), parts)
     }
+}
+
+fn keyed(key: &Code) -> Hmac<Sha256> {
+    <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes a key of any length")
+}
+
+fn over(mut mac: Hmac<Sha256>, parts: &[&[u8]]) -> Hmac<Sha256> {
+    for bytes in parts {
+        mac.update(&(bytes.len() as u32).to_be_bytes());
+        mac.update(bytes);
+    }
+    mac
+}
+
+/// The code of these parts under a key that is no sealer's any more. It is compared, not kept from anybody.
+pub(crate) fn code_with(key: &Code, parts: &[&[u8]]) -> Code {
+    over(keyed(key), parts).finalize().into_bytes().into()
 }
 
 /// Buffers that sealing and opening use again and again.

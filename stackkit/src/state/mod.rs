@@ -17,6 +17,7 @@ pub(crate) mod store;
 mod verify;
 
 pub use error::StateError;
+pub(crate) use format::{add_code, audit_lines_of, split_code};
 pub use local::{LocalBackend, LocalPlace};
 pub use memory::{MemoryBackend, MemoryPlace};
 pub use model::State;

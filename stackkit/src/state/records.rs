@@ -10,7 +10,7 @@ use super::codec::{Codec, SealedJson};
 use super::error::StateError;
 use super::format::{add_code, split_code};
 use super::model::{
-    HookDue, Instance, IntentKind, IntentRecord, Key, OutputRecord, ProviderRecord, Record, RecordedOptions,
+    AuditRecord, HookDue, Instance, IntentKind, IntentRecord, Key, OutputRecord, ProviderRecord, Record, RecordedOptions,
     ResourceRecord, StackRecord, Status,
 };
 use crate::options::Guard;
@@ -26,6 +26,7 @@ impl Key {
             Key::Resource(instance) => format!("r/{instance}"),
             Key::Intent(instance) => format!("i/{instance}"),
             Key::Output(name) => format!("o/{name}"),
+            Key::Audit(id) => format!("a/{id}"),
         }
     }
 
@@ -37,6 +38,7 @@ impl Key {
             Some(("r/", digits)) => Instance::parse(digits).map(Key::Resource),
             Some(("i/", digits)) => Instance::parse(digits).map(Key::Intent),
             Some(("o/", name)) => Some(Key::Output(name.into())),
+            Some(("a/", id)) => Some(Key::Audit(id.into())),
             Some(_) => None,
         }
     }
@@ -158,6 +160,14 @@ struct IntentV1 {
 struct OutputV1 {
     key: String,
     value: SealedJson,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuditV1 {
+    key: String,
+    lines: u64,
+    bound: SealedJson,
 }
 
 fn options_out(codec: &Codec<'_>, place: Place<'_>, options: &RecordedOptions) -> Result<Option<OptionsV1>, SealError> {
@@ -289,6 +299,12 @@ pub(crate) fn encode(codec: &Codec<'_>, record: &Record) -> Result<String, SealE
             value: codec.seal(place(&output.name, None, Section::Output), &output.value)?,
         })
         .map_err(unfit)?,
+        Record::Audit(audit) => serde_json::to_string(&AuditV1 {
+            key,
+            lines: audit.lines,
+            bound: codec.seal(place(&audit.data_key, None, Section::Audit), &audit.key)?,
+        })
+        .map_err(unfit)?,
     };
     Ok(add_code(body, "mac", &|body| codec.sealer.code(Purpose::Record, &[body])))
 }
@@ -406,8 +422,23 @@ fn decode_body(codec: &Codec<'_>, body: &str) -> Result<Option<Record>, SealErro
             let value = codec.open(place(&name, None, Section::Output), &output.value)?;
             Some(Record::Output(OutputRecord { name, value }))
         }
+        'a' => {
+            let Ok(audit) = serde_json::from_str::<AuditV1>(body) else { return Ok(None) };
+            let Some(Key::Audit(data_key)) = Key::parse(&audit.key) else { return Ok(None) };
+            let key = codec.open(place(&data_key, None, Section::Audit), &audit.bound)?;
+            Some(Record::Audit(AuditRecord { data_key, lines: audit.lines, key }))
+        }
         _ => None,
     })
+}
+
+/// The URN of a resource by the text of its record.
+pub(crate) fn urn_of(text: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        urn: String,
+    }
+    serde_json::from_str::<Named>(text).ok().map(|named| named.urn)
 }
 
 /// Key and URN of a text that may be damaged, fit for a message.

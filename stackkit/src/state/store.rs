@@ -9,16 +9,21 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::backend::{Backend, BackendError, Holder, Lease, Loaded, Position};
+use super::backend::{AuditPart, Backend, BackendError, Holder, Lease, Loaded, Position};
 use super::codec::Codec;
 use super::error::StateError;
-use super::format::{self, Digest, EntryOut, Head, RescuedV1};
-use super::model::{Change, Key, OutputRecord, Record, State};
+use super::format::{self, AuditHead, Digest, EntryOut, Head, RescuedV1};
+use super::model::{AuditRecord, Change, Key, OutputRecord, Record, State};
 use super::records;
-use crate::seal::{Code, Purpose, Sealer, base64, hex, random};
+use crate::audit::{self, Told};
+use crate::seal::{Code, Purpose, Sealer, base64, hex, random, unbase64};
+use crate::value::Value;
 
 /// Journals below this are never worth folding in the middle of a run: 1 MiB.
 const SMALL_JOURNAL: usize = 1024 * 1024;
+
+/// So many entries that only tell of something are folded away.
+const MANY_LINES: u64 = 32;
 
 /// The records of a stack, in memory and in a backend's log.
 ///
@@ -30,6 +35,10 @@ pub struct Store {
     writer: String,
     set: Set,
     rescued: BTreeMap<Key, Option<String>>,
+    /// What was told and goes into the audit log with the next entry.
+    told: Vec<Told>,
+    /// Whether anything of it is in the log since the lock was taken.
+    begun: bool,
 }
 
 /// Everything that was read, kept as it was written: a record that does not change keeps its bytes. The records that
@@ -44,6 +53,10 @@ struct Set {
     entries: usize,
     journal: usize,
     torn: usize,
+    /// Where the audit log ends, and the entry that changed a record last.
+    audit: AuditHead,
+    /// Lines of the audit log that are in the journal alone.
+    lines: Vec<String>,
 }
 
 impl fmt::Debug for Store {
@@ -71,7 +84,8 @@ impl Store {
         let (set, state) = Set::read(&loaded, &sealer, &backend.describe())?;
         let mut writer = [0; 8];
         random(&mut writer)?;
-        let store = Self { backend, sealer, lease: None, writer: hex(&writer), set, rescued: BTreeMap::new() };
+        let (rescued, told) = (BTreeMap::new(), Vec::new());
+        let store = Self { backend, sealer, lease: None, writer: hex(&writer), set, rescued, told, begun: false };
         Ok((store, state))
     }
 
@@ -94,6 +108,7 @@ impl Store {
             self.set.measure(&loaded);
         }
         self.lease = Some(lease);
+        (self.told, self.begun) = (Vec::new(), false);
         Ok(now)
     }
 
@@ -131,14 +146,127 @@ impl Store {
         self.sealer.lineage()
     }
 
-    /// How many entries have ever been appended. A saved plan names it.
+    /// How many entries have ever been appended.
     pub fn position(&self) -> Position {
         Position(self.set.position)
     }
 
-    /// A code of everything that was ever written, as it stands now. A saved plan names it.
+    /// A code of everything that was ever written, as it stands now.
     pub fn fingerprint(&self) -> String {
         base64(&self.set.chain)
+    }
+
+    /// Position and fingerprint of when a record changed last: lines of the audit log alone leave them as they are. A
+    /// saved plan names them.
+    pub(crate) fn changed(&self) -> (Position, String) {
+        let (position, chain) = self.set.audit.changed;
+        (Position(position), base64(&chain))
+    }
+
+    /// Tells the audit log something, at a moment in seconds since 1970. It becomes durable with the next change, or
+    /// with [`Store::commit_told`].
+    pub(crate) fn tell(&mut self, at: u64, event: &audit::Event) {
+        if self.backend.audit().is_none() {
+            return;
+        }
+        let run = self.lease.as_deref().map_or("", |lease| &lease.holder().id);
+        self.told.extend(Told::new(at, run, event));
+    }
+
+    /// Makes durable what was told, where nothing else changes. Where there is no state yet there is no audit log either.
+    ///
+    /// # Errors
+    /// When the lock is not held, or the backend fails.
+    pub(crate) async fn commit_told(&mut self) -> Result<(), StateError> {
+        if self.told.is_empty() || self.set.position == 0 {
+            return Ok(());
+        }
+        self.write(Batch::new()).await
+    }
+
+    /// The last word of a run. Of a run that wrote nothing, nothing is written.
+    ///
+    /// # Errors
+    /// As [`Store::commit_told`].
+    pub(crate) async fn conclude(&mut self, at: u64, event: &audit::Event) -> Result<(), StateError> {
+        if !std::mem::take(&mut self.begun) {
+            self.told.clear();
+            return Ok(());
+        }
+        self.tell(at, event);
+        self.commit_told().await?;
+        self.begun = false;
+        Ok(())
+    }
+
+    /// Whether the backend keeps an audit log.
+    pub(crate) fn keeps_audit(&self) -> bool {
+        self.backend.audit().is_some()
+    }
+
+    /// Lines of the audit log that are in the journal alone.
+    pub(crate) fn lines(&self) -> &[String] {
+        &self.set.lines
+    }
+
+    /// Verifies the whole audit log against the state.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) async fn verify_audit(&self) -> Result<audit::Report, StateError> {
+        let Some(store) = self.backend.audit() else { return Ok(audit::Report::default()) };
+        let parts = store.load_audit(self.lineage(), 1).await?;
+        let mut keys = audit::Keys::new(&self.sealer);
+        for (id, record) in self.state()?.audit {
+            let key = record.key.reveal().as_text().and_then(unbase64).and_then(|key| Code::try_from(key).ok());
+            if let Some(key) = key {
+                keys.add(&id, zeroize::Zeroizing::new(key));
+            }
+        }
+        let head = audit::Head { lines: self.set.audit.lines, chain: self.set.audit.chain };
+        Ok(audit::verify(&audit::merged(&parts, &self.set.lines), &keys, head))
+    }
+
+    /// Commits what a refresh found, and tells of each resource that is not as it was recorded.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub(crate) async fn commit_found(&mut self, at: u64, changes: &[Change]) -> Result<(), StateError> {
+        if self.lease.is_none() {
+            return Err(StateError::NotLocked);
+        }
+        let batch = self.encode(changes)?;
+        for change in changes {
+            let event = match change {
+                Change::Put(record @ Record::Resource(found)) if batch.contains_key(&record.key()) => {
+                    audit::Event::Found {
+                        urn: found.urn.to_string(),
+                        instance: found.instance.to_string(),
+                        fields: found.drifted.iter().cloned().collect(),
+                        gone: false,
+                    }
+                }
+                Change::Remove(key @ Key::Resource(instance)) => {
+                    let Some(text) = self.set.texts.get(key) else { continue };
+                    let urn = records::urn_of(text).unwrap_or_default();
+                    audit::Event::Found { urn, instance: instance.to_string(), fields: Vec::new(), gone: true }
+                }
+                _ => continue,
+            };
+            self.tell(at, &event);
+        }
+        self.append(batch).await
+    }
+
+    /// Keeps for good the lines that are in the journal, which is about to be emptied.
+    async fn keep_lines(&self, lease: &dyn Lease) -> Result<(), StateError> {
+        let lines = &self.set.lines;
+        let (Some(store), false) = (self.backend.audit(), lines.is_empty()) else { return Ok(()) };
+        let last = self.set.audit.lines;
+        let mut text = String::with_capacity(lines.iter().map(|line| line.len() + 1).sum());
+        lines.iter().for_each(|line| text.extend([line, "\n"]));
+        let part = AuditPart { first: (last + 1).saturating_sub(lines.len() as u64), last, text };
+        Ok(store.keep_audit(lease, self.lineage(), &part).await?)
     }
 
     /// Bytes at the end of the log that a crash had cut short when it was read. They count as never written.
@@ -180,8 +308,10 @@ impl Store {
         }
         let lease = self.lease.as_deref().ok_or(StateError::NotLocked)?;
         let text = self.snapshot();
+        self.keep_lines(lease).await?;
         self.backend.compact(lease, Position(self.set.position), text.as_bytes()).await?;
         (self.set.size, self.set.entries, self.set.journal) = (text.len(), 0, 0);
+        self.set.lines.clear();
         Ok(())
     }
 
@@ -193,6 +323,7 @@ impl Store {
     /// When the lock is not held, or the backend fails. What [`data_key_of`] finds in the log then says which it is.
     pub(crate) async fn rekey(&mut self, sealer: Arc<Sealer>) -> Result<(), StateError> {
         let lease = self.lease.as_deref().ok_or(StateError::NotLocked)?;
+        self.keep_lines(lease).await?;
         let set = &mut self.set;
         if set.position == 0 {
             self.sealer = sealer;
@@ -209,13 +340,28 @@ impl Store {
             }
             texts.insert(key.clone(), text.into_boxed_str());
         }
+        if set.audit.lines > 0 {
+            // The lines so far stay as they are, and what they were bound with comes along.
+            let (data_key, lines) = (self.sealer.key_id().to_owned(), set.audit.lines);
+            let bound = Value::Text(base64(&**self.sealer.audit_key())).into_secret();
+            let record = Record::Audit(AuditRecord { data_key, lines, key: bound });
+            let text = records::encode(&new, &record)?;
+            let key = record.key();
+            if let Some(mac) = format::mac_of(&text) {
+                digest.add(&sealer, &key.text(), &mac);
+            }
+            texts.insert(key, text.into_boxed_str());
+        }
         let chain = sealer.code(Purpose::Chain, &[b"rotation", &set.chain]);
-        let head = Head { position: set.position + 1, chain, count: texts.len() as u64, digest };
+        let audit = AuditHead { changed: (set.position + 1, chain), ..set.audit };
+        let (position, count) = (set.position + 1, texts.len() as u64);
+        let head = Head { position, chain, count, digest, audit: audit.written() };
         let size = texts.values().map(|text| text.len() + 2).sum();
         let text = format::write_snapshot(&sealer, &head, size, texts.values().map(|text| &**text));
         self.backend.compact(lease, Position(set.position), text.as_bytes()).await?;
         (set.position, set.chain, set.digest, set.texts) = (head.position, chain, digest, texts);
-        (set.size, set.entries, set.journal) = (text.len(), 0, 0);
+        (set.size, set.entries, set.journal, set.audit) = (text.len(), 0, 0, audit);
+        set.lines.clear();
         self.sealer = sealer;
         Ok(())
     }
@@ -223,7 +369,8 @@ impl Store {
     /// The records as a snapshot, sealed as they are kept.
     pub fn snapshot(&self) -> String {
         let set = &self.set;
-        let head = Head { position: set.position, chain: set.chain, count: set.texts.len() as u64, digest: set.digest };
+        let (position, count) = (set.position, set.texts.len() as u64);
+        let head = Head { position, chain: set.chain, count, digest: set.digest, audit: set.audit.written() };
         let size = set.texts.values().map(|text| text.len() + 2).sum();
         format::write_snapshot(&self.sealer, &head, size, set.texts.values().map(|text| &**text))
     }
@@ -258,7 +405,9 @@ impl Store {
 
     /// Whether the journal has outgrown the snapshot, so that reading it again would cost more than folding it.
     pub fn needs_fold(&self) -> bool {
-        self.set.journal > SMALL_JOURNAL && self.set.journal > 2 * self.set.size
+        // Where nothing but lines of the audit log comes, no run folds them away.
+        let lines_alone = self.set.position.saturating_sub(self.set.audit.changed.0);
+        (self.set.journal > SMALL_JOURNAL && self.set.journal > 2 * self.set.size) || lines_alone > MANY_LINES
     }
 
     /// Deletes everything that the backend holds of the stack.
@@ -267,6 +416,8 @@ impl Store {
     /// When the lock is not held, or the backend fails.
     pub async fn delete(&mut self) -> Result<(), StateError> {
         let lease = self.lease.as_deref().ok_or(StateError::NotLocked)?;
+        // The audit log outlives the state.
+        self.keep_lines(lease).await?;
         self.backend.delete(lease).await?;
         self.set = Set::empty();
         Ok(())
@@ -298,7 +449,9 @@ impl Store {
             };
             list.push(RescuedV1 { key: key.text(), was, put });
         }
-        let text = format::write_rescue(&self.sealer, list)?;
+        let raw = |told: &Told| RawValue::from_string(told.text().to_owned()).ok();
+        let told = self.told.iter().filter_map(raw).collect();
+        let text = format::write_rescue(&self.sealer, list, told)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
         folder
             .map_or(Ok(()), super::local::prepare_folder)
@@ -320,7 +473,8 @@ impl Store {
         let codec = Codec::new(&self.sealer);
         let mut batch = Batch::new();
         let mut conflicts = Vec::new();
-        for change in format::read_rescue(&self.sealer, &text, &place)? {
+        let (changes, told) = format::read_rescue(&self.sealer, &text, &place)?;
+        for change in changes {
             let key = Key::parse(&change.key).ok_or_else(|| StateError::Malformed {
                 place: place(),
                 detail: format!("`{}` is no key", change.key),
@@ -347,7 +501,11 @@ impl Store {
         if !conflicts.is_empty() {
             return Err(StateError::RescueConflict { place: place(), records: conflicts.join(", ") });
         }
+        // What was told may be there: of an append that was kept, and whose answer was lost.
+        let told = told.iter().map(|told| Told::of(told.get()));
+        self.told.extend(told.filter(|told| !self.set.lines.iter().any(|line| line.contains(told.inner()))));
         self.append(batch).await?;
+        self.commit_told().await?;
         std::fs::remove_file(path).map_err(|source| file_error("remove", path, source))
     }
 
@@ -377,9 +535,11 @@ impl Store {
     }
 
     async fn append(&mut self, batch: Batch) -> Result<(), StateError> {
-        if batch.is_empty() {
-            return Ok(());
-        }
+        if batch.is_empty() { Ok(()) } else { self.write(batch).await }
+    }
+
+    /// Appends an entry with these changes and with everything that was told.
+    async fn write(&mut self, batch: Batch) -> Result<(), StateError> {
         let lease = self.lease.as_deref().ok_or(StateError::NotLocked)?;
         let set = &self.set;
         let mut digest = set.digest;
@@ -392,6 +552,14 @@ impl Store {
                 digest.add(&self.sealer, &name, &mac);
             }
         }
+        let mut audit = set.audit;
+        let mut lines = Vec::with_capacity(self.told.len());
+        for told in &self.told {
+            audit.lines += 1;
+            let (line, chain) = audit::write(&self.sealer, audit.lines, &audit.chain, told);
+            audit.chain = chain;
+            lines.push(line);
+        }
         let (text, chain) = format::write_entry(
             &self.sealer,
             EntryOut {
@@ -400,6 +568,7 @@ impl Store {
                 prev: &set.chain,
                 put: &mut batch.values().flatten().map(|text| &**text),
                 del: batch.iter().filter(|(_, put)| put.is_none()).map(|(key, _)| key.text()).collect(),
+                audit: &lines,
                 digest,
             },
         );
@@ -409,6 +578,13 @@ impl Store {
         }
         let set = &mut self.set;
         (set.position, set.chain, set.digest) = (reached.0, chain, digest);
+        if !batch.is_empty() {
+            audit.changed = (reached.0, chain);
+        }
+        self.begun |= !lines.is_empty();
+        self.told.clear();
+        set.audit = audit;
+        set.lines.extend(lines);
         set.entries += 1;
         set.journal += text.len() + 1;
         for (key, put) in batch {
@@ -422,7 +598,8 @@ impl Store {
 }
 
 impl State {
-    /// All records.
+    /// All records, but for keys of the audit log: these are no part of what a stack is, and stay when a state is put in
+    /// the place of another.
     pub fn records(&self) -> Vec<Record> {
         let outputs = self
             .outputs
@@ -444,6 +621,7 @@ impl State {
             Record::Resource(resource) => self.resources.get(&resource.instance) == Some(&**resource),
             Record::Intent(intent) => self.intents.get(&intent.instance) == Some(&**intent),
             Record::Output(output) => self.outputs.get(&output.name) == Some(&output.value),
+            Record::Audit(audit) => self.audit.get(&audit.data_key) == Some(audit),
         }
     }
 }
@@ -459,6 +637,8 @@ impl Set {
             entries: 0,
             journal: 0,
             torn: 0,
+            audit: AuditHead::default(),
+            lines: Vec::new(),
         }
     }
 
@@ -500,7 +680,7 @@ impl Set {
         text: &str,
         place: &dyn Fn() -> String,
     ) -> Result<(), StateError> {
-        let (snapshot, chain) = format::read_snapshot(sealer, text, place)?;
+        let (snapshot, chain, audit) = format::read_snapshot(sealer, text, place)?;
         for raw in &snapshot.records {
             let decoded = records::decode(codec, raw.get(), place)?;
             let key = decoded.record.key();
@@ -515,6 +695,7 @@ impl Set {
             return Err(StateError::SetEdited { place: place() });
         }
         (self.position, self.chain) = (snapshot.position, chain);
+        self.audit = audit.unwrap_or(AuditHead { changed: (snapshot.position, chain), ..AuditHead::default() });
         Ok(())
     }
 
@@ -565,6 +746,16 @@ impl Set {
         }
         if !entry.leaves(self.digest) {
             return Err(StateError::SetEdited { place: place() });
+        }
+        for raw in &entry.audit {
+            let line = raw.get();
+            let edited = || StateError::EntryEdited { place: place() };
+            self.audit.chain = format::split_code(line, "chain").ok_or_else(edited)?.1;
+            self.audit.lines = audit::number_of(line).ok_or_else(edited)?;
+            self.lines.push(line.to_owned());
+        }
+        if !entry.put.is_empty() || !entry.del.is_empty() {
+            self.audit.changed = (entry.n, self.chain);
         }
         self.position = entry.n;
         self.entries += 1;
