@@ -148,17 +148,18 @@ impl BackendUrl {
         &self.path
     }
 
-    /// What stands there as the beginning of keys: nothing, or names with a `/` after each.
+    /// The path, or what is left of it after what else stands there, as the beginning of keys: nothing, or names with a
+    /// `/` after each.
     ///
     /// # Errors
-    /// When they are not of letters, digits, `-`, `_` and `.`.
-    pub fn prefix(&self) -> Result<String, BackendError> {
-        let path = self.path.trim_matches('/');
+    /// When they are not of letters, digits, `-`, `_` and `.`, or of `.` alone.
+    pub fn prefix(&self, path: &str) -> Result<String, BackendError> {
+        let path = path.trim_matches('/');
         if path.is_empty() {
             return Ok(String::new());
         }
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if path.split('/').any(|part| part.is_empty() || !part.chars().all(plain)) {
+        if path.split('/').any(|part| part.trim_matches('.').is_empty() || !part.chars().all(plain)) {
             return Err(
                 self.unfit("its prefix is names of letters, digits, `-`, `_` and `.`, with `/` between them")
             );
@@ -393,15 +394,15 @@ mod tests {
         assert_eq!(url.reveal_without(&["ttl"]), "s3://bucket/a/b?sse=aws%3Akms");
         assert_eq!(url.reveal_without(&["ttl", "sse"]), "s3://bucket/a/b");
         let url = parse("s3://bucket/a/b/?endpoint=http://[::1]:9&accept=b,a").unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(url.prefix().ok().as_deref(), Some("a/b/"));
+        assert_eq!(url.prefix(url.path()).ok().as_deref(), Some("a/b/"));
         assert_eq!(url.address("endpoint").ok().flatten(), Some("http://[::1]:9"));
         assert_eq!(url.names("accept", &["a", "b", "c"]).ok(), Some(vec!["b", "a"]));
         assert_eq!(url.names("nothing", &["a"]).ok(), Some(vec![]));
         let error = url.names("accept", &["a", "c"]).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains("`accept` lists a, c, not `b`"), "{error}");
-        for text in ["s3://bucket/a//b?e=localhost", "s3://bucket/a%2fb?e=ftp://x"] {
+        for text in ["s3://bucket/a//b?e=localhost", "s3://bucket/a%2fb?e=ftp://x", "s3://bucket/a/..?e=x"] {
             let url = parse(text).unwrap_or_else(|error| panic!("{error}"));
-            assert!(url.prefix().is_err() && url.address("e").is_err(), "{text}");
+            assert!(url.prefix(url.path()).is_err() && url.address("e").is_err(), "{text}");
         }
     }
 

@@ -193,7 +193,7 @@ impl Lock {
             stackkit: 1,
             holder: holder.cloned(),
             ttl_ms: u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX),
-            beat: mine.1 + 1,
+            beat: mine.1.wrapping_add(1),
             fence: self.fence.load(Ordering::SeqCst),
         };
         let body = serde_json::to_vec(&words).map_err(|error| BackendError::Corrupt(error.to_string()))?;

@@ -10,7 +10,7 @@ use crate::state::place::Place;
 type Check = Result<(), String>;
 
 /// All checks. `system` says that locks are the operating system's: they end with their process and at no other time.
-pub(super) async fn all(place: &dyn Place, system: bool) -> Check {
+pub(crate) async fn all(place: &dyn Place, system: bool) -> Check {
     let named = |name: &'static str, result: Check| result.map_err(|error| format!("{name}: {error}"));
     named("an unused name is an empty log", empty(place).await)?;
     named("what is appended is read again", appended(place).await)?;

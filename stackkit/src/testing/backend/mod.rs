@@ -38,7 +38,7 @@ use std::ffi::OsString;
 use std::future::Future;
 use std::sync::Arc;
 
-pub use measure::{Measured, measure};
+pub use measure::{Measured, Requests, measure, requests};
 pub use rounds::{Report, Trial};
 pub use worker::worker;
 
