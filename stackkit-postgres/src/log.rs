@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sqlx::Row as _;
+use stackkit::access::{Grant, Role};
 use stackkit::context::BoxFuture;
 use stackkit::state::backend::{
     AuditPart, AuditStore, Backend, BackendError, Holder, Lease, Loaded, Position, Version, snapshot_position,
 };
 
+use crate::access;
 use crate::chunks::split;
 use crate::database::{Database, Purpose, Tx, text};
 use crate::lease;
@@ -455,6 +457,10 @@ impl Backend for Log {
 
     fn audit(&self) -> Option<&dyn AuditStore> {
         Some(self)
+    }
+
+    fn access(&self, role: Role) -> Option<Grant> {
+        Some(access::grant(self.database.schema(), self.database.place(), &self.stack, role))
     }
 
     fn history(&self) -> BoxFuture<'_, Result<Vec<Version>, BackendError>> {

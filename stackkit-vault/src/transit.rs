@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use stackkit::access::{Grant, Role};
 use stackkit::context::BoxFuture;
 use stackkit::seal::{self, DataKey, KeyKind, KeyProvider, KeyTrouble, NamedKey, SealError, Setting, WrappedKey};
 use vaultrs::api::transit::KeyType;
@@ -137,6 +138,24 @@ impl TransitKey {
 impl KeyProvider for TransitKey {
     fn kind(&self) -> &'static str {
         KIND
+    }
+
+    fn access(&self, role: Role, _: &str) -> Option<Grant> {
+        let (mount, name) = (&self.mount, &self.name);
+        let path =
+            |what: &str, right: &str| format!("path \"{mount}/{what}/{name}\" {{\n  capabilities = [\"{right}\"]\n}}\n");
+        let text = match role {
+            Role::Viewer => ["encrypt", "decrypt"].map(|what| path(what, "deny")).concat(),
+            Role::Deployer => path("encrypt", "deny") + &path("decrypt", "update"),
+            Role::Admin => ["encrypt", "decrypt"].map(|what| path(what, "update")).concat() + &path("keys", "read"),
+        };
+        let grant = Grant::new(format!("Policy of Vault or OpenBao for the key {}", self.id()), "hcl", text);
+        Some(match role {
+            Role::Viewer => grant.note("`deny` holds against other policies of the same token"),
+            // Wrapping for more keys is what `secrets add` and `secrets rotate` do.
+            Role::Deployer => grant.note("It opens what other stacks have wrapped with the same key too, if it can read them"),
+            Role::Admin => grant.note("Making, rotating and deleting the key itself is not in it"),
+        })
     }
 
     fn wrap<'a>(&'a self, key: &'a DataKey, lineage: &'a str) -> BoxFuture<'a, Result<WrappedKey, SealError>> {

@@ -6,6 +6,7 @@ extern crate self as stackkit;
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+pub mod access;
 mod apply;
 pub mod audit;
 mod catalog;

@@ -137,6 +137,21 @@ impl Value {
         }
     }
 
+    /// A secret that was not opened: it is there, and nobody here knows it.
+    pub(crate) fn sealed() -> Self {
+        Value::Secret(SecretValue::new(Value::Unknown { secret: true }))
+    }
+
+    /// Whether this, or anything in it, is a secret that was not opened.
+    pub(crate) fn has_sealed(&self) -> bool {
+        match self {
+            Value::Secret(secret) => matches!(secret.reveal(), Value::Unknown { .. }),
+            Value::List(items) => items.iter().any(Value::has_sealed),
+            Value::Map(map) => map.values().any(Value::has_sealed),
+            _ => false,
+        }
+    }
+
     /// Whether this is [`Value::Null`].
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)

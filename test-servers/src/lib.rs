@@ -50,7 +50,7 @@ pub use azurite::Azurite;
 pub use cache::cache_folder;
 pub use error::Error;
 pub use fake_gcs::FakeGcs;
-pub use kubernetes::{Kubernetes, Request};
+pub use kubernetes::{Kubernetes, Proxy, Request};
 pub use localstack::Localstack;
 pub use lossy::Lossy;
 pub use moto::{Call, Fault, FaultMode, Moto};

@@ -11,13 +11,14 @@ use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::primitives::{ByteStream, DateTime, DateTimeFormat};
 use aws_sdk_s3::types::{Delete, ObjectIdentifier, ServerSideEncryption};
+use stackkit::access::{Grant, Role};
 use stackkit::context::BoxFuture;
 use stackkit::error::ErrorKind;
 use stackkit::state::backend::BackendError;
 use stackkit::state::objects::{Listed, Object, Objects, Put, When, Write};
 use stackkit::state::place::BackendUrl;
 
-use super::bucket;
+use super::{access, bucket};
 use super::url::Options;
 use crate::Error;
 
@@ -106,7 +107,10 @@ impl Client {
                 "there is no bucket `{bucket}`: add `?create=true` to the URL once, which makes it encrypted, versioned and closed to the public"
             ));
         }
-        BackendError::service(what, &self.place, error)
+        match error.kind() {
+            ErrorKind::Denied => BackendError::denied(what, &self.place, error),
+            _ => BackendError::service(what, &self.place, error),
+        }
     }
 
     /// Whether an error says that the bucket is still to be made: nothing is in it then.
@@ -231,6 +235,10 @@ impl Objects for Client {
 
     fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<Listed>, BackendError>> {
         Box::pin(self.list(prefix))
+    }
+
+    fn access(&self, stack: &str, role: Role) -> Option<Grant> {
+        Some(access::grant(&self.options, &self.place, stack, role))
     }
 
     fn delete<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, Result<(), BackendError>> {

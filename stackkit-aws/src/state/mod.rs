@@ -16,6 +16,7 @@
 //!
 //! The log and its lock are those of [`stackkit::state::objects`]; S3 judges the conditions of their writes.
 
+mod access;
 mod bucket;
 mod client;
 mod url;

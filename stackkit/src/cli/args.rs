@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 
+use crate::access::Role;
+
 /// The command line of a StackKit program.
 #[derive(Debug, Clone, Parser)]
 #[command(
@@ -110,6 +112,8 @@ pub enum Command {
     /// Shows who did what to the stack, when and why, and whether that is as it was written
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Prints what makes the stores of state and keys let somebody do what a role does, and no more
+    Access(Access),
     /// Prints the completions for a shell
     Completions(Completions),
 }
@@ -290,6 +294,18 @@ pub struct Outputs {
     /// Prints secrets in plain text
     #[arg(long)]
     pub show_secrets: bool,
+    /// How the state is read.
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+/// How a state is read.
+#[derive(Debug, Clone, Copy, Default, ClapArgs)]
+#[non_exhaustive]
+pub struct Reading {
+    /// Reads without a key: secrets stay sealed, and that nobody edited the state is not checked
+    #[arg(long)]
+    pub unverified: bool,
 }
 
 /// `state …`
@@ -297,12 +313,19 @@ pub struct Outputs {
 #[non_exhaustive]
 pub enum StateCommand {
     /// Lists the resources in the state
-    List,
+    List {
+        /// How the state is read.
+        #[command(flatten)]
+        reading: Reading,
+    },
     /// Shows everything that is recorded of a resource; secrets stay hidden
     Show {
         /// Its URN, or its name if only one resource has it
         #[arg(value_name = "URN|NAME")]
         resource: String,
+        /// How the state is read.
+        #[command(flatten)]
+        reading: Reading,
     },
     /// Drops a resource from the state, without touching the real one
     Rm {
@@ -505,6 +528,14 @@ pub enum AuditCommand {
     },
 }
 
+/// `access`
+#[derive(Debug, Clone, Default, ClapArgs)]
+#[non_exhaustive]
+pub struct Access {
+    /// The role; all of them where it is left out
+    pub role: Option<Role>,
+}
+
 /// `graph`
 #[derive(Debug, Clone, ClapArgs)]
 #[non_exhaustive]
@@ -586,6 +617,8 @@ mod tests {
             "import aws:ec2:Vpc main vpc-1 -y --json --provider aws/frankfurt",
             "outputs url --show-secrets --json",
             "state list --json",
+            "state list --unverified",
+            "outputs url --unverified",
             "state show web",
             "state rm web -y",
             "state unlock 0190",
@@ -609,6 +642,8 @@ mod tests {
             "stack list",
             "stack select prod",
             "stack rm prod --yes",
+            "access viewer --json",
+            "access",
             "graph --format html -o graph.html",
             "completions bash",
         ] {

@@ -16,7 +16,8 @@ use crate::ui::{Paint, clean, count};
 
 impl App {
     pub(super) async fn audit_command(&self, command: &AuditCommand) -> Result<(), Failure> {
-        let deployment = self.keyless_deployment()?;
+        self.require_stack()?;
+        let deployment = self.keyless();
         match command {
             AuditCommand::Show { last, since } => {
                 let since = since.as_deref().map(|text| moment(text, OffsetDateTime::now_utc())).transpose()?;

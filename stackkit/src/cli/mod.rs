@@ -1,5 +1,6 @@
 //! The command line of every program: arguments in, engine calls, screens and exit status out.
 
+mod access;
 mod args;
 mod audit;
 mod config;
@@ -26,8 +27,9 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 use tokio_util::sync::CancellationToken;
 
 pub use args::{
-    Applying, Args, AuditCommand, Color, Command, Completions, ConfigCommand, Dependents, Destroy, Global, Graph, GraphFormat,
-    Guarding, Import, Outputs, Planning, PolicyCommand, Preview, Refresh, SecretsCommand, Selecting, StackCommand,
+    Access, Applying, Args, AuditCommand, Color, Command, Completions, ConfigCommand, Dependents, Destroy, Global, Graph,
+    GraphFormat, Guarding, Import, Outputs, Planning, PolicyCommand, Preview, Reading, Refresh, SecretsCommand, Selecting,
+    StackCommand,
     StateCommand, Up,
 };
 
@@ -140,6 +142,7 @@ async fn execute(program: Option<Program>, links: Links, args: Args) -> u8 {
         Command::Graph(options) => app.graph(options).await,
         Command::Policy(command) => app.policy_command(command).await,
         Command::Audit(command) => app.audit_command(command).await,
+        Command::Access(options) => app.access(options).await,
         Command::Completions(options) => completions(options, app.program.is_some()),
     };
     match result {
@@ -262,13 +265,16 @@ impl App {
         Ok(Deployment::new(self.program, self.options(warnings())?))
     }
 
-    /// A deployment for what takes no key.
-    fn keyless_deployment(&self) -> Result<Deployment, Failure> {
-        self.require_stack()?;
-        let (stack, dir, backend) = (self.stack.clone(), self.dir.clone(), self.backend.clone());
-        let backends = self.links.backends.to_vec();
-        let options = DeployOptions { stack, dir, backend, backends, listener: warnings(), ..DeployOptions::default() };
-        Ok(Deployment::new(self.program, options))
+    /// A deployment for what needs no key, so that none is asked for.
+    fn keyless(&self) -> Deployment {
+        let options = DeployOptions {
+            stack: self.stack.clone(),
+            dir: self.dir.clone(),
+            backend: self.backend.clone(),
+            backends: self.links.backends.to_vec(),
+            ..DeployOptions::default()
+        };
+        Deployment::new(self.program, options)
     }
 
     /// A deployment for what is not about one stack.

@@ -64,7 +64,7 @@ impl RunError {
     pub fn exit_code(&self) -> u8 {
         match self {
             RunError::Diagnostics(diagnostics) if diagnostics.refused() => 3,
-            RunError::State(StateError::Backend(error)) if error.is_locked() => 3,
+            RunError::State(StateError::Backend(error)) if error.is_locked() || error.is_denied() => 3,
             RunError::Cancelled(_) => 130,
             _ => 1,
         }

@@ -1,5 +1,6 @@
 //! The engine as a library: what the command line and embedding programs call.
 
+mod access;
 mod audit;
 mod error;
 mod import;
@@ -328,6 +329,15 @@ impl Deployment {
     /// When there is no such stack, or its keys or state cannot be read.
     pub async fn state(&self) -> Result<State, RunError> {
         Ok(self.source.open(&self.options.stack, Missing::Refuse).await?.state)
+    }
+
+    /// The state as it stands in the backend, read without a key: secrets stay sealed, and nothing is checked. It is
+    /// there to be shown, not to be acted on.
+    ///
+    /// # Errors
+    /// When there is no such stack, or its state cannot be read.
+    pub async fn unverified_state(&self) -> Result<State, RunError> {
+        self.source.look(&self.options.stack).await
     }
 
     /// Names of the stacks that the backend holds something of, and where that is. Stacks whose files name a backend of

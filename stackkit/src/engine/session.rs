@@ -22,7 +22,7 @@ use crate::state::memory::MemoryBackend;
 use crate::state::model::{Change, State};
 use crate::state::place::{self, LinkedBackend, Place};
 use crate::state::store::data_key_of;
-use crate::state::{StateError, Store};
+use crate::state::{StateError, Store, unverified};
 use crate::value::Value;
 
 /// Where a stack's files, keys and state come from.
@@ -110,6 +110,24 @@ impl Source {
                 Ok(Session { store, state, config, new_key_file, rescue, outside: None })
             }
         }
+    }
+}
+
+impl Source {
+    /// What stands in the state in plain text, without a key.
+    pub(crate) async fn look(&self, stack: &str) -> Result<State, RunError> {
+        let (backend, lineage) = match self {
+            Source::Given { backend, sealer, .. } => (Arc::clone(backend), sealer.lineage().to_owned()),
+            Source::Files { dir, states, .. } => {
+                let place = states.place(dir, Some(stack)).await?;
+                let backend = place.stack(stack).map_err(StateError::from)?;
+                let header = Header::read(&config_path(dir, stack))?
+                    .ok_or_else(|| RunError::NoStack { stack: stack.to_owned(), dir: dir.display().to_string() })?;
+                (backend, header.lineage)
+            }
+        };
+        let loaded = backend.load().await.map_err(StateError::from)?;
+        Ok(unverified::read(&loaded, &lineage, &backend.describe())?)
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::access::{Grant, Role};
 use crate::context::BoxFuture;
 
 /// Where a log stands: how many entries have ever been appended. An append names the position that it read.
@@ -75,6 +76,16 @@ pub enum BackendError {
     /// The place cannot be used as it is; the message says what to do.
     #[error("{0}")]
     Unfit(String),
+    /// The store lets whoever asks do less than that.
+    #[error("cannot {what} {place}: {source}; run `access` to see which rights that takes")]
+    Denied {
+        /// What was attempted.
+        what: &'static str,
+        /// The file, bucket or table.
+        place: String,
+        /// The store's words.
+        source: std::io::Error,
+    },
     /// The log is not where this writer left it: somebody else wrote.
     #[error("the state moved from position {} to {} while this run held it: another writer was here, so nothing more is written", .expected.0, .found.0)]
     Moved {
@@ -112,6 +123,20 @@ impl BackendError {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         Self::Io { what, place: place.into(), source: std::io::Error::other(source) }
+    }
+
+    /// A refusal of a store, because of who asks.
+    pub fn denied(
+        what: &'static str,
+        place: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Denied { what, place: place.into(), source: std::io::Error::other(source) }
+    }
+
+    /// Whether the store refused it because of who asks.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Denied { .. })
     }
 
     /// What [`Backend::unlock`] answers when the stack is not held under that id.
@@ -229,6 +254,13 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// Where lines of the audit log are kept for good; `None` where the place has no room for them, and no audit log is
     /// written then.
     fn audit(&self) -> Option<&dyn AuditStore> {
+        None
+    }
+
+    /// What makes the store let somebody do what a role does with this stack, and no more; `None` where nothing is known
+    /// of that. Nothing is asked of the store.
+    fn access(&self, role: Role) -> Option<Grant> {
+        let _ = role;
         None
     }
 

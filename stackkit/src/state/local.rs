@@ -12,6 +12,7 @@ use super::backend::{
 use super::lock::{self, FileLock};
 use super::memory::position;
 use super::place::Place;
+use crate::access::{Grant, Role};
 use crate::context::BoxFuture;
 use crate::seal::{private_folder, sync_folder};
 
@@ -335,6 +336,17 @@ impl Backend for LocalBackend {
     fn describe(&self) -> String {
         let dir = std::path::absolute(&self.0.dir).unwrap_or_else(|_| self.0.dir.clone());
         format!("file://{} (stack `{}`)", dir.display(), self.0.stack)
+    }
+
+    fn access(&self, role: Role) -> Option<Grant> {
+        let dir = std::path::absolute(&self.0.dir).unwrap_or_else(|_| self.0.dir.clone());
+        let (dir, stack) = (dir.display(), &self.0.stack);
+        let what = match role.deploys() {
+            true => format!("a {role} has to be able to read and write the folder {dir} and the files in it"),
+            false => format!("a {role} needs to read {dir}/{stack}.state.json and {dir}/{stack}.journal, and no more"),
+        };
+        let grant = Grant::new(format!("Files in {dir}"), "text", what);
+        Some(grant.note("The permissions of the files are all there is: whoever may write the folder may write every stack in it"))
     }
 
     fn load(&self) -> BoxFuture<'_, Result<Loaded, BackendError>> {

@@ -14,6 +14,7 @@ pub mod place;
 mod records;
 mod rename;
 pub(crate) mod store;
+pub(crate) mod unverified;
 mod verify;
 
 pub use error::StateError;

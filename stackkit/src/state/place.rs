@@ -13,9 +13,10 @@ use super::local::LocalPlace;
 use crate::context::BoxFuture;
 
 /// What a link to a backend is, where nothing else is known.
-const KNOWN: [(&str, &str, &str); 5] = [
+const KNOWN: [(&str, &str, &str); 6] = [
     ("azblob", "crate `stackkit-azure` with feature `state`", "stackkit_azure::AzureBlobState"),
     ("gs", "crate `stackkit-google` with feature `state`", "stackkit_google::GcsState"),
+    ("k8s", "crate `stackkit-k8s` with feature `state`", "stackkit_k8s::KubernetesState"),
     ("s3", "crate `stackkit-aws` with feature `s3`", "stackkit_aws::S3State"),
     ("postgres", "crate `stackkit-postgres`", "stackkit_postgres::Postgres"),
     ("postgresql", "crate `stackkit-postgres`", "stackkit_postgres::Postgres"),

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use super::lock::{self, Kept, Lock};
 use super::survey::{Folded, Kind, Survey, parse_key};
 use super::{Objects, Settings, When, Write, put};
+use crate::access::{Grant, Role};
 use crate::context::BoxFuture;
 use crate::state::backend::{
     AuditPart, AuditStore, Backend, BackendError, Holder, Lease, Loaded, Position, Version, snapshot_position,
@@ -70,9 +71,10 @@ impl Log {
         format!("{}snap/{place:020}-{position}", self.folder())
     }
 
-    /// Where the audit log of the stack with a lineage is: apart from the state, and told by the end of the lineage.
+    /// Where the audit log of the stack with a lineage is, told by the end of the lineage from the end on.
     fn audit_folder(&self, lineage: &str) -> String {
-        format!("audit/{}/{}/", self.stack, lineage.rsplit('-').next().unwrap_or_default())
+        let end: String = lineage.chars().rev().filter(|c| matches!(c, 'a'..='z' | '0'..='9')).take(8).collect();
+        format!("{}audit/{end}/", self.folder())
     }
 
     fn writer(&self, holder: &Holder) -> String {
@@ -349,6 +351,10 @@ impl Backend for Log {
 
     fn delete<'a>(&'a self, lease: &'a dyn Lease) -> BoxFuture<'a, Result<(), BackendError>> {
         Box::pin(self.delete(lease))
+    }
+
+    fn access(&self, role: Role) -> Option<Grant> {
+        self.objects.access(&self.stack, role)
     }
 
     fn history(&self) -> BoxFuture<'_, Result<Vec<Version>, BackendError>> {

@@ -87,7 +87,7 @@
 //! | `stacks/<stack>/log/<N>` | place `N` of the stack's sequence: one entry, or nothing |
 //! | `stacks/<stack>/snap/<N>-<P>` | a folded state: it holds every entry before place `N`, up to position `P` |
 //! | `locks/<stack>` | the lock: who holds it, and for how long after it was written |
-//! | `audit/<stack>/<end of the lineage>/<F>-<L>` | lines `F` to `L` of the audit log |
+//! | `stacks/<stack>/audit/<E>/<F>-<L>` | lines `F` to `L` of the audit log; `E` is the end of the lineage, reversed |
 //!
 //! What makes it safe are the conditions. A place of the sequence is put only if it is not there. A writer that takes
 //! over a lock first puts an empty object where the writer before would append, so that its next append is refused by
@@ -112,6 +112,7 @@ use survey::parse_key;
 use super::backend::{Backend, BackendError, check_stack_name};
 use super::lease::DEFAULT_TTL;
 use super::place::{BackendUrl, Place};
+use crate::access::{Grant, Role};
 use crate::context::BoxFuture;
 
 /// How many folded states are kept where nothing else is said.
@@ -155,6 +156,12 @@ pub trait Objects: Send + Sync + fmt::Debug + 'static {
 
     /// Deletes objects. One that is gone already is no error.
     fn delete<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, Result<(), BackendError>>;
+
+    /// What [`Backend::access`] says for a stack.
+    fn access(&self, stack: &str, role: Role) -> Option<Grant> {
+        let _ = (stack, role);
+        None
+    }
 }
 
 /// An object, read.
