@@ -79,15 +79,8 @@ pub enum Server {
 
 impl Server {
     /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Moto,
-        Self::Kubernetes,
-        Self::Localstack,
-        Self::Azurite,
-        Self::FakeGcs,
-        Self::OpenBao,
-        Self::Postgres,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Moto, Self::Kubernetes, Self::Localstack, Self::Azurite, Self::FakeGcs, Self::OpenBao, Self::Postgres];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {

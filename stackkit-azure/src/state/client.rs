@@ -9,8 +9,8 @@ use object_store::azure::{AzureAuthorizer, AzureConfigKey, MicrosoftAzure, Micro
 use object_store::client::{HttpClient, HttpConnector as _, HttpRequest, HttpRequestBody};
 use object_store::path::Path;
 use object_store::{
-    Attribute, BackoffConfig, ClientOptions, CredentialProvider as _, Error, GetOptions, ObjectStore as _, PutMode,
-    PutOptions, PutPayload, PutResult, RetryConfig, UpdateVersion,
+    Attribute, BackoffConfig, ClientOptions, Error, GetOptions, ObjectStore as _, PutMode, PutOptions, PutPayload,
+    PutResult, RetryConfig, UpdateVersion,
 };
 use stackkit::context::BoxFuture;
 use stackkit::state::backend::BackendError;
@@ -61,11 +61,7 @@ impl Client {
             .with_account(&options.account)
             .with_container_name(&options.container)
             .with_http_connector(Clocked)
-            .with_retry(RetryConfig {
-                backoff: BackoffConfig::default(),
-                max_retries: AGAIN,
-                retry_timeout: REQUEST,
-            });
+            .with_retry(RetryConfig { backoff: BackoffConfig::default(), max_retries: AGAIN, retry_timeout: REQUEST });
         if let Some(endpoint) = &options.endpoint {
             builder = builder.with_endpoint(endpoint.clone());
         }
@@ -165,9 +161,7 @@ impl Client {
             Ok(PutResult { e_tag: Some(version), .. }) => Ok(Put::Kept(version)),
             Ok(_) => Ok(Put::Unsure(BackendError::service("write", &self.place, "the answer names no version"))),
             Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(Put::Refused),
-            Err(error @ Error::NotFound { .. })
-                if matches!(write.when, When::Is(_)) && !is_of_no_container(&error) =>
-            {
+            Err(error @ Error::NotFound { .. }) if matches!(write.when, When::Is(_)) && !is_of_no_container(&error) => {
                 Ok(Put::Refused)
             }
             // Whatever the service did not say plainly: no answer, an answer that it is busy.
@@ -295,7 +289,8 @@ mod tests {
             said(&error),
             "This request is not authorized (AuthorizationPermissionMismatch); allow these credentials the role `Storage Blob Data Contributor`"
         );
-        let error = Error::Generic { store: "MicrosoftAzure", source: "Error performing token request: no route".into() };
+        let error =
+            Error::Generic { store: "MicrosoftAzure", source: "Error performing token request: no route".into() };
         assert!(said(&error).contains("`?credential=azure_cli`"), "{}", said(&error));
         let error = Error::NotFound { path: String::new(), source: "<Code>ContainerNotFound</Code>".into() };
         assert!(is_of_no_container(&error));

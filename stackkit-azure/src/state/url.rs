@@ -8,15 +8,8 @@ use super::container::Need;
 
 const KNOWN: [&str; 6] = ["create", "credential", "endpoint", "ttl", "keep", "accept"];
 /// The kinds of credentials that can be asked for.
-const CREDENTIALS: [&str; 7] = [
-    "azure_cli",
-    "managed_identity",
-    "workload_identity",
-    "client_secret",
-    "access_key",
-    "sas_token",
-    "bearer_token",
-];
+const CREDENTIALS: [&str; 7] =
+    ["azure_cli", "managed_identity", "workload_identity", "client_secret", "access_key", "sas_token", "bearer_token"];
 
 /// A URL, read.
 #[derive(Debug, Clone)]
@@ -81,7 +74,8 @@ mod tests {
 
     #[test]
     fn options_are_read() {
-        let text = "azblob://acmeinfra/the-states/a/b/?create=true&accept=versioning&credential=azure_cli&ttl=5s&keep=3";
+        let text =
+            "azblob://acmeinfra/the-states/a/b/?create=true&accept=versioning&credential=azure_cli&ttl=5s&keep=3";
         let options = read(text).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!((options.account.as_str(), options.container.as_str()), ("acmeinfra", "the-states"));
         assert_eq!(options.prefix, "a/b/");

@@ -37,9 +37,7 @@ impl Need {
     fn remedy(self, bucket: &str) -> String {
         let (wrong, option) = match self {
             Self::Versioning => ("it keeps no old versions", "--versioning"),
-            Self::UniformAccess => {
-                ("its objects may have access lists of their own", "--uniform-bucket-level-access")
-            }
+            Self::UniformAccess => ("its objects may have access lists of their own", "--uniform-bucket-level-access"),
             Self::PublicAccessPrevention => ("it may be opened to the public", "--public-access-prevention"),
         };
         format!("{wrong}: `gcloud storage buckets update gs://{bucket} {option}`")

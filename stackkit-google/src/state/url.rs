@@ -62,8 +62,9 @@ mod tests {
 
     #[test]
     fn options_are_read() {
-        let options = read("gs://acme_infra/a/b/?create=true&project=acme&accept=versioning,uniform-access&ttl=5s&keep=3")
-            .unwrap_or_else(|error| panic!("{error}"));
+        let options =
+            read("gs://acme_infra/a/b/?create=true&project=acme&accept=versioning,uniform-access&ttl=5s&keep=3")
+                .unwrap_or_else(|error| panic!("{error}"));
         assert_eq!((options.bucket.as_str(), options.prefix.as_str()), ("acme_infra", "a/b/"));
         assert_eq!(options.settings, Settings { ttl: Duration::from_secs(5), keep: 3 });
         assert_eq!(options.accept, [Need::Versioning, Need::UniformAccess]);

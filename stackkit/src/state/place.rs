@@ -161,9 +161,7 @@ impl BackendUrl {
         }
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if path.split('/').any(|part| part.trim_matches('.').is_empty() || !part.chars().all(plain)) {
-            return Err(
-                self.unfit("its prefix is names of letters, digits, `-`, `_` and `.`, with `/` between them")
-            );
+            return Err(self.unfit("its prefix is names of letters, digits, `-`, `_` and `.`, with `/` between them"));
         }
         Ok(format!("{path}/"))
     }
@@ -394,7 +392,8 @@ mod tests {
         assert!(error.contains("no option `ttl`: there are sse"), "{error}");
         assert_eq!(url.reveal_without(&["ttl"]), "s3://bucket/a/b?sse=aws%3Akms");
         assert_eq!(url.reveal_without(&["ttl", "sse"]), "s3://bucket/a/b");
-        let url = parse("s3://bucket/a/b/?endpoint=http://[::1]:9&accept=b,a").unwrap_or_else(|error| panic!("{error}"));
+        let url =
+            parse("s3://bucket/a/b/?endpoint=http://[::1]:9&accept=b,a").unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(url.prefix(url.path()).ok().as_deref(), Some("a/b/"));
         assert_eq!(url.address("endpoint").ok().flatten(), Some("http://[::1]:9"));
         assert_eq!(url.names("accept", &["a", "b", "c"]).ok(), Some(vec!["b", "a"]));

@@ -42,10 +42,8 @@ pub(crate) fn install() -> Result<(PathBuf, PathBuf), Error> {
             fs::write(&path, text).map_err(Error::file(&path, "write"))?;
         }
         let quiet = ["ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
-        RECIPE.step(
-            "installing azurite 3.37.0 with npm",
-            Command::new(npm).args(quiet).current_dir(unfinished.path()),
-        )?;
+        RECIPE
+            .step("installing azurite 3.37.0 with npm", Command::new(npm).args(quiet).current_dir(unfinished.path()))?;
         let inside = unfinished.path().join(PROGRAM);
         RECIPE.step("checking that azurite runs", Command::new(&node).arg(&inside).arg("--version"))?;
         let mark = unfinished.path().join(COMPLETE);

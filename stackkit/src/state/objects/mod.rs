@@ -151,7 +151,8 @@ pub trait Objects: Send + Sync + fmt::Debug + 'static {
     /// [`Put::Unsure`].
     fn put<'a>(&'a self, write: Write<'a>) -> BoxFuture<'a, Result<Put, BackendError>>;
 
-    /// All objects whose key begins so, in any order.
+    /// All objects whose key begins so, in any order. The prefix ends with a `/`: it is `stacks/`, or that and the name of
+    /// a stack.
     fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<Listed>, BackendError>>;
 
     /// Deletes objects. One that is gone already is no error.
