@@ -223,17 +223,17 @@ impl Deployment {
         session.store.tell(self.clock.now(), &event);
     }
 
-    /// The last word of a run. Of one that wrote nothing, nothing is written.
-    pub(super) async fn tell_end(
-        &self,
-        session: &mut Session,
-        outcome: Outcome,
-        counts: Counts,
-    ) -> Result<(), RunError> {
-        Ok(session.store.conclude(self.clock.now(), &audit::Event::End { outcome, of: Vec::new(), counts }).await?)
+    /// The last word of a run. Of one that wrote nothing, nothing is written. All that was done is recorded by now, so
+    /// that a last word that cannot be written fails nothing.
+    pub(super) async fn tell_end(&self, session: &mut Session, outcome: Outcome, counts: Counts) {
+        let end = audit::Event::End { outcome, of: Vec::new(), counts };
+        if let Err(error) = session.store.conclude(self.clock.now(), &end).await {
+            let message = format!("the audit log does not tell how this run ended: {error}");
+            self.options.listener.event(&Event::Warning { urn: None, message });
+        }
     }
 
-    /// How a run ended that did not say so itself. That this cannot be written is no second error.
+    /// How a run ended that did not say so itself.
     pub(super) async fn tell_how_it_ended(&self, session: &mut Session, result: &Result<(), &RunError>) {
         let outcome = match result {
             Ok(()) => Outcome::Done,
@@ -244,7 +244,7 @@ impl Deployment {
             Err(RunError::Cancelled(_)) => Outcome::Cancelled,
             Err(_) => Outcome::Failed,
         };
-        let _ = self.tell_end(session, outcome, Counts::default()).await;
+        self.tell_end(session, outcome, Counts::default()).await;
     }
 
     pub(super) fn who(&self, session: &Session) -> (Who, Option<String>) {

@@ -102,7 +102,7 @@ impl Deployment {
         let done = audit::Event::step(&adoption.urn, Some(instance), Verb::Import, Outcome::Done, &[], None);
         store.tell(run.info.clock.now(), &done);
         store.commit(&changes).await?;
-        self.tell_end(run.session, Outcome::Done, Counts::default()).await?;
+        self.tell_end(run.session, Outcome::Done, Counts::default()).await;
         run.session.store.fold().await?;
         Ok(adoption)
     }

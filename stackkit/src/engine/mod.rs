@@ -316,7 +316,7 @@ impl Deployment {
         }
         let started = started + asked.elapsed();
         run.commit_unsaved().await?;
-        self.tell_end(run.session, audit::outcome_of(&summary), (&summary).into()).await?;
+        self.tell_end(run.session, audit::outcome_of(&summary), (&summary).into()).await;
         run.session.store.fold().await?;
         summary.duration = started.elapsed();
         self.options.listener.event(&Event::Finished { summary: summary.clone() });
@@ -590,7 +590,7 @@ impl Deployment {
             self.options.listener.event(&Event::Finished { summary });
             return Err(run.rescue(&changes, error));
         }
-        self.tell_end(run.session, audit::outcome_of(&summary), (&summary).into()).await?;
+        self.tell_end(run.session, audit::outcome_of(&summary), (&summary).into()).await;
         run.session.store.fold().await?;
         self.options.listener.event(&Event::Finished { summary: summary.clone() });
         if summary.cancelled {
