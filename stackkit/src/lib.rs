@@ -25,6 +25,8 @@ pub mod error;
 pub mod event;
 pub mod graph;
 pub mod hook;
+#[cfg(test)]
+mod hostile;
 mod ids;
 pub mod input;
 pub mod local;

@@ -132,9 +132,11 @@ class Stack:
             main = {name: text for name, text, _ in fields if name in ("kind", "id", "wrapped")}
             more = sorted((name, f"number {number}" if number else f"text {text}") for name, text, number in fields if name not in main)
             said += [main["kind"], main["id"], main["wrapped"], str(len(more)), *(part for pair in more for part in pair)]
+        if re.search(r"^whole = true$", seal, re.M):
+            said.append("whole")
         if unb64(field("mac", seal)) != derive(data, *said):
             refuse("an edited header")
-        purposes = ("values", "record", "journal", "digest", "snapshot", "audit")
+        purposes = ("values", "records", "names", "record", "journal", "digest", "snapshot", "audit")
         self.keys = {purpose: derive(data, purpose, self.lineage) for purpose in purposes}
         self.texts, self.records = {}, {}
         self.head, self.unfolded = (0, bytes(32)), []
@@ -162,6 +164,12 @@ class Stack:
         body = text[:-len(',"mac":"') - 43 - 2]
         if b64(mac(self.keys["record"], body)) != record.pop("mac"):
             refuse(f"record {record['key']} was edited")
+        name = record["key"]
+        if name.startswith("w/"):
+            aad = lp("stackkit/1 record", self.key_id, self.lineage, name)
+            record = json.loads(unseal(self.keys["records"], aad, unb64(record["sealed"].removeprefix("sk1."))))
+            if b64(mac(self.keys["names"], record["key"])[:16]) != name[2:]:
+                refuse(f"record {name} is another one")
         kind, _, rest = record["key"].partition("/")
         if kind == "r":
             for section in ("inputs", "outputs", "seen"):
@@ -178,7 +186,7 @@ class Stack:
             record["value"] = self.open(record["value"], rest, "", "output")
         if kind == "a":
             record["bound"] = self.open(record["bound"], rest, "", "audit")
-        self.texts[record["key"]], self.records[record["key"]] = text, record
+        self.texts[name], self.records[name] = text, record
 
     def digest(self):
         total = sum(
@@ -248,9 +256,9 @@ class Stack:
 
     def audit(self, kept):
         keys = {self.key_id: self.keys["audit"]}
-        for name, record in self.records.items():
-            if name.startswith("a/"):
-                keys[name[2:]] = unb64(record["bound"]["secret"])
+        for record in self.records.values():
+            if record["key"].startswith("a/"):
+                keys[record["key"][2:]] = unb64(record["bound"]["secret"])
         # Lines that a crash left in the journal beside those that were kept already are passed over.
         lines, known = list(kept), set(kept)
         lines += [line for line in self.unfolded if line not in known]
@@ -287,7 +295,7 @@ def main():
     if sys.argv[5:] == ["audit"]:
         kept = text(f"{folder}/{stack}.audit/{state.lineage}.jsonl").split("\n")[:-1]
         return json.dump(state.audit(kept), sys.stdout, ensure_ascii=False)
-    json.dump(state.records, sys.stdout, ensure_ascii=False)
+    json.dump({record["key"]: record for record in state.records.values()}, sys.stdout, ensure_ascii=False)
 
 
 main()

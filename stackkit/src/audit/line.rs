@@ -1,5 +1,6 @@
 //! Lines of the audit log: what they say, their text, and reading it again. `SECURITY.md` describes the text byte by byte.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -7,9 +8,9 @@ use serde_json::Value as Json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::Who;
+use super::{Keys, Who};
 use crate::event::{Summary, Verb};
-use crate::seal::{Code, Purpose, Sealer, base64};
+use crate::seal::{Code, Purpose, Sealer, base64, open_line};
 use crate::state::{add_code, split_code};
 use crate::state::model::Instance;
 use crate::urn::Urn;
@@ -114,6 +115,12 @@ pub enum Event {
         /// What was done.
         #[serde(default)]
         counts: Counts,
+    },
+    /// Something that takes the stack's key to be read: its state is sealed as a whole.
+    #[serde(skip)]
+    Sealed {
+        /// What it is sealed as.
+        token: String,
     },
     /// Something that a newer program wrote.
     #[serde(other)]
@@ -261,13 +268,23 @@ impl Told {
         Some(Self(format!("{{\"at\":{at},\"run\":{run},{}", event.strip_prefix('{')?)))
     }
 
-    /// From a text that a code has proved to be one.
-    pub(crate) fn of(text: &str) -> Self {
-        Self(text.to_owned())
+    /// As it stands in a rescue file: in the form of the state.
+    pub(crate) fn to_rescue(&self, sealer: &Sealer) -> String {
+        match sealer.is_whole() {
+            // What cannot be sealed is not told.
+            true => Json::from(sealer.seal_line(0, &self.0).unwrap_or_default()).to_string(),
+            false => self.0.clone(),
+        }
     }
 
-    pub(crate) fn text(&self) -> &str {
-        &self.0
+    /// From a text of a rescue file that its code has proved to be one.
+    pub(crate) fn rescued(sealer: &Sealer, text: &str) -> Option<Self> {
+        match serde_json::from_str::<Json>(text) {
+            Ok(Json::String(token)) => {
+                open_line(sealer.audit_key(), sealer.key_id(), sealer.lineage(), 0, &token).map(Self)
+            }
+            _ => Some(Self(text.to_owned())),
+        }
     }
 
     /// The object without its braces, as it stands in a line.
@@ -278,8 +295,11 @@ impl Told {
 
 /// The text of line `n` and its code, after the line with the code `prev`.
 pub(crate) fn write(sealer: &Sealer, n: u64, prev: &Code, told: &Told) -> (String, Code) {
-    let body =
-        format!("{{\"n\":{n},{},\"key\":\"{}\",\"prev\":\"{}\"}}", told.inner(), sealer.key_id(), base64(prev));
+    let said = match sealer.is_whole() {
+        true => Cow::Owned(format!("\"sealed\":\"{}\"", sealer.seal_line(n, &told.0).unwrap_or_default())),
+        false => Cow::Borrowed(told.inner()),
+    };
+    let body = format!("{{\"n\":{n},{said},\"key\":\"{}\",\"prev\":\"{}\"}}", sealer.key_id(), base64(prev));
     let text = add_code(body, "chain", &|body| sealer.code(Purpose::Audit, &[prev, body]));
     let chain = split_code(&text, "chain").map(|(_, chain)| chain).unwrap_or_default();
     (text, chain)
@@ -311,13 +331,44 @@ pub struct Line {
 impl Line {
     /// Reads a line. Its code is not looked at.
     pub fn parse(text: &str) -> Option<Self> {
-        let line: Self = serde_json::from_str(text).ok()?;
+        let line: Self = match serde_json::from_str(text) {
+            Ok(line) => line,
+            Err(_) => serde_json::from_str::<SealedLine>(text).ok()?.into(),
+        };
         Some(Self { text: text.to_owned(), ..line })
+    }
+
+    /// The line with what it tells opened; as it is where it is not sealed, or does not open.
+    pub(crate) fn opened(self, keys: &Keys, lineage: &str) -> Self {
+        let Event::Sealed { token } = &self.event else { return self };
+        let opened = keys.get(&self.key).and_then(|key| open_line(key, &self.key, lineage, self.n, token));
+        let Some(told) = opened.map(Told) else { return self };
+        let Self { n, key, prev, .. } = &self;
+        let text = format!("{{\"n\":{n},{},\"key\":\"{key}\",\"prev\":\"{prev}\",\"chain\":\"\"}}", told.inner());
+        Self::parse(&text).unwrap_or(self)
     }
 
     /// When it was told; `None` where that is no time.
     pub fn time(&self) -> Option<OffsetDateTime> {
         OffsetDateTime::parse(&self.at, &Rfc3339).ok()
+    }
+}
+
+/// A line that is sealed.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SealedLine {
+    n: u64,
+    sealed: String,
+    key: String,
+    prev: String,
+    chain: String,
+}
+
+impl From<SealedLine> for Line {
+    fn from(SealedLine { n, sealed, key, prev, chain }: SealedLine) -> Self {
+        let event = Event::Sealed { token: sealed };
+        Self { n, at: String::new(), run: String::new(), event, key, prev, _chain: chain, text: String::new() }
     }
 }
 

@@ -4,7 +4,8 @@
 //! A line is on its way for one run: it is made durable with the change that it tells of, in the same entry of the
 //! state's journal, and when the journal is folded it moves to where the backend keeps lines for good. The snapshot says
 //! how many there are and how the last one ends, so that lines that are missing at the end are missed. A run that changes
-//! nothing writes nothing, here neither. Lines say names, verbs and reasons, and no values.
+//! nothing writes nothing, here neither. Lines say names, verbs and reasons, and no values. In a state that is sealed as a
+//! whole they are sealed too.
 
 mod line;
 mod verify;

@@ -31,6 +31,10 @@ impl Keys {
         keys
     }
 
+    pub(super) fn get(&self, id: &str) -> Option<&Code> {
+        self.0.get(id).map(|key| &**key)
+    }
+
     /// One of before a change of the data key.
     pub(crate) fn add(&mut self, id: &str, key: Zeroizing<Code>) {
         self.0.insert(id.to_owned(), key);

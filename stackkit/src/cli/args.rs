@@ -348,8 +348,14 @@ pub enum StateCommand {
         #[arg(short, long)]
         yes: bool,
     },
-    /// Merges back what an earlier run could not write to the state
+    /// Merges back what an earlier run could not write to the state, and tidies its journal
     Repair,
+    /// Goes on from the state as it is, though this machine has seen a newer one
+    Accept {
+        /// Does not ask before it is accepted
+        #[arg(short, long)]
+        yes: bool,
+    },
     /// Lists the versions that the backend has kept
     History,
     /// Shows what is recorded otherwise than in a kept version
@@ -459,6 +465,12 @@ pub enum SecretsCommand {
         #[arg(long, value_name = "ID|LABEL")]
         without: Vec<String>,
     },
+    /// Seals the state as a whole, names, ids and plain values too, or its secrets alone
+    Whole {
+        /// on or off
+        #[arg(value_name = "on|off", value_parser = switch, action = clap::ArgAction::Set)]
+        whole: bool,
+    },
     /// Lets these keys open the stack instead of the present ones, which stay until a new one has opened it
     ChangeProvider {
         /// As for `secrets add`
@@ -509,7 +521,7 @@ pub enum PolicyCommand {
 #[derive(Debug, Clone, Subcommand)]
 #[non_exhaustive]
 pub enum AuditCommand {
-    /// Shows what was done, oldest first; takes no key
+    /// Shows what was done, oldest first; takes no key unless the state is sealed as a whole
     Show {
         /// Only so many lines of the end
         #[arg(short = 'n', long, value_name = "N")]
@@ -575,6 +587,14 @@ pub struct Completions {
     pub shell: clap_complete::Shell,
 }
 
+fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("write on or off".into()),
+    }
+}
+
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -622,6 +642,8 @@ mod tests {
             "state show web",
             "state rm web -y",
             "state unlock 0190",
+            "state accept --yes",
+            "state repair",
             "state history --json",
             "state diff 12",
             "state rollback 12 --yes",
@@ -638,6 +660,7 @@ mod tests {
             "secrets add age:age1xyz --label Ada",
             "secrets remove Ada",
             "secrets rotate --without Ada --without 0190",
+            "secrets whole on",
             "secrets change-provider aws-kms:alias/infra key-file",
             "stack list",
             "stack select prod",
@@ -667,9 +690,17 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_wrong_usage() {
-        for line in
-            ["", "nosuch", "up --nosuch", "up --parallel 0", "up --config novalue", "graph --format gif", "up -q -v"]
-        {
+        for line in [
+            "",
+            "nosuch",
+            "secrets whole",
+            "secrets whole yes",
+            "up --nosuch",
+            "up --parallel 0",
+            "up --config novalue",
+            "graph --format gif",
+            "up -q -v",
+        ] {
             assert!(parse(line).is_err(), "{line}");
         }
     }

@@ -24,6 +24,9 @@ impl App {
                 // What is older is left out by its time, so that all of it has to be read.
                 let last_alone = last.filter(|_| since.is_none());
                 let mut reading = deployment.audit_log(last_alone).await?;
+                if reading.lines.iter().any(|line| matches!(line.event, Event::Sealed { .. })) {
+                    reading = self.deployment()?.open_lines(reading).await?;
+                }
                 if let Some(since) = since {
                     reading.lines.retain(|line| line.time().is_none_or(|time| time >= since));
                 }
@@ -185,6 +188,7 @@ fn words(event: &Event, paint: Paint) -> String {
             let counts = if counts.is_empty() { String::new() } else { format!(": {counts}") };
             format!("  {}{}{counts}", outcome.name(), listed(of))
         }
+        Event::Sealed { .. } => "  sealed".to_owned(),
         _ => "  something that a newer program wrote".to_owned(),
     }
 }

@@ -39,6 +39,7 @@ use crate::engine::{DeployOptions, Deployment};
 use crate::event::{Event, Listener};
 use crate::program::Program;
 use crate::seal::{Header, KeyOptions, LinkedKeys, Sealer, config_path, unlock};
+use crate::state::Seen;
 use crate::state::place::LinkedBackend;
 use crate::ui::{JsonLines, Paint, PlanStyle, Verbosity};
 
@@ -255,6 +256,7 @@ impl App {
             listener,
             cancel: self.token.clone(),
             message: self.message.clone(),
+            seen: Seen::of_user(),
             ..DeployOptions::default()
         })
     }

@@ -61,6 +61,18 @@ impl Deployment {
         Ok(reading)
     }
 
+    /// The lines with what they tell opened, where the state is sealed as a whole. Takes the stack's key.
+    ///
+    /// # Errors
+    /// When no key at hand opens the stack, or its state cannot be read.
+    pub async fn open_lines(&self, mut reading: Reading) -> Result<Reading, RunError> {
+        let session = self.source.open(self.stack_name(), Missing::Refuse).await?;
+        let keys = session.store.audit_keys()?;
+        let lineage = session.store.lineage();
+        reading.lines = reading.lines.into_iter().map(|line| line.opened(&keys, lineage)).collect();
+        Ok(reading)
+    }
+
     async fn audit_place(&self) -> Result<(Arc<dyn Backend>, String), RunError> {
         let (dir, states) = match &self.source {
             Source::Given { backend, sealer, .. } => return Ok((Arc::clone(backend), sealer.lineage().to_owned())),
@@ -121,7 +133,11 @@ impl Deployment {
                 Err(_) => (Outcome::Failed, Vec::new()),
             };
             let end = audit::Event::End { outcome, of, counts: Counts::default() };
-            if let Err(error) = open.store.conclude(self.clock.now(), &end).await {
+            let told = async {
+                open.store.conclude(self.clock.now(), &end).await?;
+                if open.store.needs_fold() { open.store.fold().await } else { Ok(()) }
+            };
+            if let Err(error) = told.await {
                 self.warn_untold(command, &error.into());
             }
             drop(open);

@@ -65,6 +65,7 @@ impl RunError {
         match self {
             RunError::Diagnostics(diagnostics) if diagnostics.refused() => 3,
             RunError::State(StateError::Backend(error)) if error.is_locked() || error.is_denied() => 3,
+            RunError::State(StateError::RolledBack { .. } | StateError::OtherHistory { .. }) => 3,
             RunError::Cancelled(_) => 130,
             _ => 1,
         }

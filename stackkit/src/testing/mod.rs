@@ -46,7 +46,7 @@ use crate::clock::Clock;
 use crate::context::BoxFuture;
 use crate::durations::{Durations, Unknown};
 use crate::engine::session::Source;
-use crate::engine::{Adoption, DeployOptions, Deployment, ImportOptions, RunError};
+use crate::engine::{Adoption, DeployOptions, Deployment, ImportOptions, Repaired, RunError};
 use crate::event::{Event, Operation};
 use crate::ids::Ids;
 use crate::plan::PlanOptions;
@@ -338,7 +338,7 @@ impl Test {
     ///
     /// # Errors
     /// As [`Deployment::repair`].
-    pub async fn repair(&self) -> Result<bool, RunError> {
+    pub async fn repair(&self) -> Result<Repaired, RunError> {
         let backend: Arc<dyn Backend> = Arc::new(self.world.backend.clone());
         let options = DeployOptions { stack: self.stack.clone(), ..plain() };
         self.deployment(&self.world, backend, self.world.cloud.clone(), options).repair().await
