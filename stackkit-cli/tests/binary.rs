@@ -63,9 +63,19 @@ fn a_state_is_read_renamed_and_its_secrets_shown_keys_changed_and_its_log_verifi
     let commands: Vec<&str> = told.iter().filter_map(|line| line["command"].as_str()).collect();
     assert_eq!(
         commands,
-        ["up", "state mv", "state mv", "state rm", "state import", "outputs --show-secrets", "secrets add", "secrets rotate"]
+        [
+            "up",
+            "state mv",
+            "state mv",
+            "state rm",
+            "state import",
+            "outputs --show-secrets",
+            "secrets add",
+            "secrets rotate"
+        ]
     );
-    let user = |at: usize| told.iter().filter(|line| line["command"].is_string()).nth(at).map(|line| &line["who"]["user"]);
+    let user =
+        |at: usize| told.iter().filter(|line| line["command"].is_string()).nth(at).map(|line| &line["who"]["user"]);
     for (at, name) in ["ada@", "bo@", "ada@"].iter().enumerate() {
         assert!(user(at).and_then(Value::as_str).is_some_and(|user| user.starts_with(name)), "{:?}", user(at));
     }
@@ -92,7 +102,9 @@ fn what_needs_a_program_says_so_and_is_not_offered() {
     let sandbox = Sandbox::new(STACKKIT);
     let help = sandbox.run(&["--help"]).expect(0);
     assert!(help.stdout.contains("audit") && !help.stdout.contains("preview"), "{}", help.stdout);
-    for command in [&["up", "--yes"][..], &["preview"], &["destroy", "--yes"], &["refresh", "--yes"], &["policy", "list"]] {
+    for command in
+        [&["up", "--yes"][..], &["preview"], &["destroy", "--yes"], &["refresh", "--yes"], &["policy", "list"]]
+    {
         let told = sandbox.run(command).expect(64);
         assert!(told.stderr.contains("needs a program"), "{}", told.stderr);
     }

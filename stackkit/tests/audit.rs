@@ -37,7 +37,10 @@ impl World {
     fn deployment(&self, message: Option<&str>) -> Deployment {
         let keys = KeyOptions { default_key_file: Some(self.dir().join("key")), ..KeyOptions::default() };
         let message = message.map(str::to_owned);
-        Deployment::new(Some(shop()), DeployOptions { dir: self.dir().into(), keys, message, ..DeployOptions::default() })
+        Deployment::new(
+            Some(shop()),
+            DeployOptions { dir: self.dir().into(), keys, message, ..DeployOptions::default() },
+        )
     }
 
     async fn up(&self) {
@@ -111,7 +114,11 @@ async fn a_run_says_what_it_did_and_one_that_changes_nothing_says_nothing() {
     let before = (fs::read(&file).unwrap(), fs::read(&snapshot).unwrap());
     world.deployment(Some(&reason)).up(&PlanOptions::default(), &|_| true).await.unwrap();
     assert_eq!((fs::read(&file).unwrap(), fs::read(&snapshot).unwrap()), before);
-    world.deployment(Some(&reason)).rename(&Urn::new("local:SecretFile", "file"), &Urn::new("local:SecretFile", "f2")).await.unwrap();
+    world
+        .deployment(Some(&reason))
+        .rename(&Urn::new("local:SecretFile", "file"), &Urn::new("local:SecretFile", "f2"))
+        .await
+        .unwrap();
     let lines = world.lines().await;
     let Event::Command { message, .. } = &lines.last().unwrap().event else { panic!("{:?}", lines.last()) };
     assert_eq!(message.as_deref(), Some("for [secret], of course"));
@@ -124,7 +131,8 @@ async fn every_line_edited_dropped_doubled_swapped_or_cut_off_is_found() {
     world.up().await;
     let (file, whole) = (world.file(), fs::read_to_string(world.file()).unwrap());
     let lines: Vec<&str> = whole.lines().collect();
-    let put = |lines: &[&str]| fs::write(&file, lines.iter().flat_map(|line| [*line, "\n"]).collect::<String>()).unwrap();
+    let put =
+        |lines: &[&str]| fs::write(&file, lines.iter().flat_map(|line| [*line, "\n"]).collect::<String>()).unwrap();
     for at in 0..lines.len() {
         let n = at + 1;
         let mut edited = lines.clone();
@@ -193,7 +201,10 @@ async fn two_people_in_turns_and_a_second_reader() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let read: Vec<BTreeMap<String, serde_json::Value>> = serde_json::from_slice(&output.stdout).unwrap();
     let lines = world.lines().await;
-    assert_eq!(read.iter().map(|line| line["n"].as_u64().unwrap()).collect::<Vec<_>>(), (1..=lines.len() as u64).collect::<Vec<_>>());
+    assert_eq!(
+        read.iter().map(|line| line["n"].as_u64().unwrap()).collect::<Vec<_>>(),
+        (1..=lines.len() as u64).collect::<Vec<_>>()
+    );
     assert!(!lines.iter().any(|line| line.text.contains(CANARY)));
     let destroyed = world.deployment(None).destroy(&PlanOptions::default(), &|_| true).await;
     destroyed.unwrap();
@@ -212,7 +223,11 @@ async fn a_changed_data_key_leaves_the_log_as_it_is_and_verifiable() {
         world.deployment(None).rotate_keys(&[]).await.unwrap();
         assert_eq!(world.faults().await, "");
     }
-    world.deployment(None).rename(&Urn::new("local:SecretFile", "file"), &Urn::new("local:SecretFile", "f2")).await.unwrap();
+    world
+        .deployment(None)
+        .rename(&Urn::new("local:SecretFile", "file"), &Urn::new("local:SecretFile", "f2"))
+        .await
+        .unwrap();
     assert_eq!(world.faults().await, "");
     let output = world.read();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -276,4 +291,31 @@ async fn changes_of_keys_are_told_and_a_slip_of_a_private_key_is_not() {
     assert!(of[0].starts_with("+ key-file "), "{of:?}");
     assert!(matches!(&told[3].event, Event::End { outcome: Outcome::Failed, .. }), "{told:?}");
     assert_eq!(world.faults().await, "");
+}
+
+#[tokio::test]
+async fn in_a_state_that_is_sealed_as_a_whole_lines_are_sealed_too() {
+    let world = World::new();
+    world.up().await;
+    let plain = fs::read_to_string(world.file()).unwrap().lines().count();
+    world.deployment(None).seal_whole(true).await.unwrap();
+    let (file, f2) = (Urn::new("local:SecretFile", "file"), Urn::new("local:SecretFile", "f2"));
+    world.deployment(None).rename(&file, &f2).await.unwrap();
+    let text = fs::read_to_string(world.file()).unwrap();
+    // The first line after those tells of the change itself, which begins in plain text.
+    let sealed: Vec<&str> = text.lines().skip(plain + 1).collect();
+    assert!(sealed.len() == 2 && sealed.iter().all(|line| line.contains("\"sealed\":\"sk1.")), "{sealed:?}");
+    assert_eq!(world.faults().await, "");
+    for _ in 0..2 {
+        let reading = world.deployment(None).audit_log(None).await.unwrap();
+        assert!(matches!(reading.lines[plain + 2].event, Event::Sealed { .. }));
+        let opened = world.deployment(None).open_lines(reading).await.unwrap();
+        let said = short(&opened.lines);
+        assert_eq!(said[plain + 2], format!("state mv {file} {f2}"));
+        // Keys of before a change of the data key open what they sealed.
+        world.deployment(None).rotate_keys(&[]).await.unwrap();
+        assert_eq!(world.faults().await, "");
+    }
+    let output = world.read();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -11,8 +11,8 @@ use time::format_description::well_known::Rfc3339;
 use super::{Keys, Who};
 use crate::event::{Summary, Verb};
 use crate::seal::{Code, Purpose, Sealer, base64, open_line};
-use crate::state::{add_code, split_code};
 use crate::state::model::Instance;
+use crate::state::{add_code, split_code};
 use crate::urn::Urn;
 
 /// Longest text of an error or a message, in bytes.
@@ -429,7 +429,8 @@ mod tests {
             // Another line in the place of one that is there is no crash.
             (&["a b c"], "b x d", "a b c b x d"),
         ] {
-            let journal = if journal.is_empty() { Vec::new() } else { parts(&[journal])[0].lines().map(str::to_owned).collect() };
+            let journal =
+                if journal.is_empty() { Vec::new() } else { parts(&[journal])[0].lines().map(str::to_owned).collect() };
             assert_eq!(merged(&parts(kept), &journal).join(" "), whole, "{kept:?}");
         }
     }

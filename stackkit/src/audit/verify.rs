@@ -153,15 +153,17 @@ impl fmt::Display for Fault {
             Fault::Doubled { n } => write!(f, "line {n} stands there twice"),
             Fault::Moved { n } => write!(f, "line {n} stands after a later one"),
             Fault::Forked { n } => {
-                write!(f, "line {n} was written twice: the state was put back to an earlier moment, and went on from there")
+                write!(
+                    f,
+                    "line {n} was written twice: the state was put back to an earlier moment, and went on from there"
+                )
             }
             Fault::Cut { last, lines } => {
                 write!(f, "the end was cut off: line {last} is the last one, and there were {lines}")
             }
-            Fault::Ahead { last, lines } => write!(
-                f,
-                "the state was put back to an earlier moment: it knows {lines} lines, and the log has {last}"
-            ),
+            Fault::Ahead { last, lines } => {
+                write!(f, "the state was put back to an earlier moment: it knows {lines} lines, and the log has {last}")
+            }
             Fault::OtherEnd { n } => write!(f, "the last line, {n}, is another one than the state says"),
         }
     }
@@ -309,7 +311,8 @@ mod tests {
     fn log(sealer: &Sealer, count: u64, run: &str, before: &[String]) -> Vec<String> {
         let mut all = before.to_vec();
         for n in all.len() as u64 + 1..=count {
-            let prev = all.last().and_then(|text| split_code(text, "chain")).map(|(_, chain)| chain).unwrap_or_default();
+            let prev =
+                all.last().and_then(|text| split_code(text, "chain")).map(|(_, chain)| chain).unwrap_or_default();
             let event = Event::End { outcome: Outcome::Done, of: Vec::new(), counts: Default::default() };
             all.push(write(sealer, n, &prev, &Told::new(n, run, &event).expect("text")).0);
         }

@@ -27,7 +27,11 @@ const SYSTEMS: &[(&str, &str, &[&str])] = &[
         "gitlab",
         &["GITLAB_USER_LOGIN", "CI_PROJECT_PATH", "CI_PIPELINE_ID", "CI_JOB_ID", "CI_COMMIT_REF_NAME", "CI_COMMIT_SHA"],
     ),
-    ("BUILDKITE", "buildkite", &["BUILDKITE_BUILD_CREATOR", "BUILDKITE_BUILD_URL", "BUILDKITE_JOB_ID", "BUILDKITE_COMMIT"]),
+    (
+        "BUILDKITE",
+        "buildkite",
+        &["BUILDKITE_BUILD_CREATOR", "BUILDKITE_BUILD_URL", "BUILDKITE_JOB_ID", "BUILDKITE_COMMIT"],
+    ),
     ("CIRCLECI", "circleci", &["CIRCLE_USERNAME", "CIRCLE_BUILD_URL", "CIRCLE_WORKFLOW_ID", "CIRCLE_SHA1"]),
     (
         "TF_BUILD",
@@ -39,7 +43,11 @@ const SYSTEMS: &[(&str, &str, &[&str])] = &[
         "bitbucket",
         &["BITBUCKET_STEP_TRIGGERER_UUID", "BITBUCKET_REPO_FULL_NAME", "BITBUCKET_BUILD_NUMBER", "BITBUCKET_COMMIT"],
     ),
-    ("CODEBUILD_BUILD_ID", "codebuild", &["CODEBUILD_INITIATOR", "CODEBUILD_BUILD_ID", "CODEBUILD_RESOLVED_SOURCE_VERSION"]),
+    (
+        "CODEBUILD_BUILD_ID",
+        "codebuild",
+        &["CODEBUILD_INITIATOR", "CODEBUILD_BUILD_ID", "CODEBUILD_RESOLVED_SOURCE_VERSION"],
+    ),
     ("JENKINS_URL", "jenkins", &["BUILD_USER_ID", "BUILD_URL", "GIT_COMMIT"]),
     ("TEAMCITY_VERSION", "teamcity", &["TEAMCITY_PROJECT_NAME", "TEAMCITY_BUILDCONF_NAME", "BUILD_NUMBER"]),
 ];
@@ -110,7 +118,8 @@ mod tests {
 
     #[test]
     fn a_job_is_known_by_what_its_system_says() {
-        let who = of(&[("GITHUB_ACTIONS", "true"), ("GITHUB_ACTOR", "ada"), ("GITHUB_RUN_ID", "7"), ("GITHUB_TOKEN", "x")]);
+        let who =
+            of(&[("GITHUB_ACTIONS", "true"), ("GITHUB_ACTOR", "ada"), ("GITHUB_RUN_ID", "7"), ("GITHUB_TOKEN", "x")]);
         assert_eq!((who.ci.as_deref(), who.words().as_str()), (Some("github"), "ada (github)"));
         assert_eq!(who.job.keys().collect::<Vec<_>>(), ["GITHUB_ACTOR", "GITHUB_RUN_ID"]);
         assert_eq!(of(&[("GITLAB_CI", "1"), ("GITLAB_USER_LOGIN", "bo")]).words(), "bo (gitlab)");

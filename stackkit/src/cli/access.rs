@@ -79,8 +79,10 @@ mod tests {
 
     #[test]
     fn a_document_for_people_and_one_for_programs() {
-        let grants =
-            vec![Grant::new("Policy for s3://a\u{1b}", "json", "{}").note("One thing"), Grant::new("Key", "text", "words")];
+        let grants = vec![
+            Grant::new("Policy for s3://a\u{1b}", "json", "{}").note("One thing"),
+            Grant::new("Key", "text", "words"),
+        ];
         assert_eq!(
             render("dev", &[(Role::Viewer, grants.clone())]),
             "\

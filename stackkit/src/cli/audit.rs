@@ -209,12 +209,17 @@ mod tests {
             line(&format!("\"n\":{n},\"at\":\"2026-01-31T12:00:0{n}Z\",\"run\":\"one\",\"event\":{rest}"))
         };
         let lines = [
-            run(1, r#""begin","command":"up","options":{"targets":["a*"]},"who":{"user":"ada@box"},"message":"new\nthing""#),
+            run(
+                1,
+                r#""begin","command":"up","options":{"targets":["a*"]},"who":{"user":"ada@box"},"message":"new\nthing""#,
+            ),
             run(2, r#""plan","digest":"abcdefghijkl","counts":{"create":1},"as":{"aws":"1234"}"#),
             run(3, r#""step","urn":"t:T::a","instance":"00","verb":"create","outcome":"done","because":["it is new"]"#),
             run(4, r#""step","urn":"t:T::b","verb":"delete","outcome":"failed","error":"no""#),
             run(5, r#""end","outcome":"failed","counts":{"create":1,"failed":1}"#),
-            line(r#""n":6,"at":"x","run":"two","event":"command","command":"state rm","of":["t:T::a"],"who":{"user":"bo@box"}"#),
+            line(
+                r#""n":6,"at":"x","run":"two","event":"command","command":"state rm","of":["t:T::a"],"who":{"user":"bo@box"}"#,
+            ),
         ];
         assert_eq!(
             render(&lines, Paint::PLAIN),

@@ -49,7 +49,8 @@ impl App {
                 shown.map(|(name, value)| (name.clone(), to_json(value, secrets))).collect();
             print(&format!("{}\n", serde_json::Value::Object(object)));
             if hidden > 0 {
-                let way = if options.reading.unverified { "they are sealed" } else { "--show-secrets prints everything" };
+                let way =
+                    if options.reading.unverified { "they are sealed" } else { "--show-secrets prints everything" };
                 note(&format!("{} left out; {way}", count(hidden, "secret output")));
             }
             return Ok(());

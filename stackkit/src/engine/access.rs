@@ -18,7 +18,11 @@ impl Deployment {
         let place = states.place(dir, Some(stack)).await?;
         let backend = place.stack(stack).map_err(StateError::from)?;
         let mut grants = vec![backend.access(role).unwrap_or_else(|| {
-            Grant::new(format!("State in {}", backend.describe()), "text", "this kind of backend says nothing of rights")
+            Grant::new(
+                format!("State in {}", backend.describe()),
+                "text",
+                "this kind of backend says nothing of rights",
+            )
         })];
         if let Some(header) = Header::read(&config_path(dir, stack))? {
             for wrapped in &header.keys {

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::audit::{self, Counts, Outcome};
 use crate::catalog::TypeEntry;
 use crate::component::is_name;
 use crate::declaration::{self, Known};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::audit::{self, Counts, Outcome};
 use crate::engine::session::{Missing, Session};
-use crate::event::Verb;
 use crate::engine::{Deployment, Run, RunError};
+use crate::event::Verb;
 use crate::plan::{self, PlanInput, PlanOptions, plan};
 use crate::stack::{Declarations, Declared};
 use crate::state::model::{Change, Instance, Record, RecordedOptions, ResourceRecord, StackRecord, Status};

@@ -382,7 +382,9 @@ impl Backend for LocalBackend {
             false => format!("a {role} needs to read {dir}/{stack}.state.json and {dir}/{stack}.journal, and no more"),
         };
         let grant = Grant::new(format!("Files in {dir}"), "text", what);
-        Some(grant.note("The permissions of the files are all there is: whoever may write the folder may write every stack in it"))
+        Some(grant.note(
+            "The permissions of the files are all there is: whoever may write the folder may write every stack in it",
+        ))
     }
 
     fn load(&self) -> BoxFuture<'_, Result<Loaded, BackendError>> {

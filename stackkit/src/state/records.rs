@@ -11,8 +11,8 @@ use super::codec::{Codec, SealedJson};
 use super::error::StateError;
 use super::format::{add_code, split_code};
 use super::model::{
-    AuditRecord, HookDue, Instance, IntentKind, IntentRecord, Key, OutputRecord, ProviderRecord, Record, RecordedOptions,
-    ResourceRecord, StackRecord, Status,
+    AuditRecord, HookDue, Instance, IntentKind, IntentRecord, Key, OutputRecord, ProviderRecord, Record,
+    RecordedOptions, ResourceRecord, StackRecord, Status,
 };
 use crate::options::Guard;
 use crate::seal::{Code, NAME, Place, Purpose, SealError, Section};

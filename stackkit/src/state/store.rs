@@ -1,23 +1,22 @@
 //! `Store`: the keyed set of records over a backend's log. It checks everything that it reads, and every write is one
 //! entry that is durable before the call returns.
 
+mod rescue;
+mod told;
+
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
-
-use super::backend::{AuditPart, Backend, BackendError, Holder, Lease, Loaded, Position};
+use super::backend::{Backend, BackendError, Holder, Lease, Loaded, Position};
 use super::codec::Codec;
 use super::error::StateError;
-use super::format::{self, AuditHead, Digest, EntryOut, Head, RescuedV1};
+use super::format::{self, AuditHead, Digest, EntryOut, Head};
 use super::model::{AuditRecord, Change, Key, OutputRecord, Record, State};
 use super::records;
 use super::seen::Seen;
 use crate::audit::{self, Told};
-use crate::seal::{Code, NAME, Purpose, Sealer, base64, hex, random, unbase64};
+use crate::seal::{Code, NAME, Purpose, Sealer, base64, hex, random};
 use crate::value::Value;
 
 /// Journals below this are never worth folding in the middle of a run: 1 MiB.
@@ -202,130 +201,6 @@ impl Store {
     /// A code of everything that was ever written, as it stands now.
     pub fn fingerprint(&self) -> String {
         base64(&self.set.chain)
-    }
-
-    /// Position and fingerprint of when a record changed last: lines of the audit log alone leave them as they are. A
-    /// saved plan names them.
-    pub(crate) fn changed(&self) -> (Position, String) {
-        let (position, chain) = self.set.audit.changed;
-        (Position(position), base64(&chain))
-    }
-
-    /// Tells the audit log something, at a moment in seconds since 1970. It becomes durable with the next change, or
-    /// with [`Store::commit_told`].
-    pub(crate) fn tell(&mut self, at: u64, event: &audit::Event) {
-        if self.backend.audit().is_none() {
-            return;
-        }
-        let run = self.lease.as_deref().map_or("", |lease| &lease.holder().id);
-        self.told.extend(Told::new(at, run, event));
-    }
-
-    /// Makes durable what was told, where nothing else changes. Where there is no state yet there is no audit log either.
-    ///
-    /// # Errors
-    /// When the lock is not held, or the backend fails.
-    pub(crate) async fn commit_told(&mut self) -> Result<(), StateError> {
-        if self.told.is_empty() || self.set.position == 0 {
-            return Ok(());
-        }
-        self.write(Batch::new()).await
-    }
-
-    /// The last word of a run. Of a run that wrote nothing, nothing is written.
-    ///
-    /// # Errors
-    /// As [`Store::commit_told`].
-    pub(crate) async fn conclude(&mut self, at: u64, event: &audit::Event) -> Result<(), StateError> {
-        if !std::mem::take(&mut self.begun) {
-            self.told.clear();
-            return Ok(());
-        }
-        self.tell(at, event);
-        self.commit_told().await?;
-        self.begun = false;
-        Ok(())
-    }
-
-    /// Whether the backend keeps an audit log.
-    pub(crate) fn keeps_audit(&self) -> bool {
-        self.backend.audit().is_some()
-    }
-
-    /// Lines of the audit log that are in the journal alone.
-    pub(crate) fn lines(&self) -> &[String] {
-        &self.set.lines
-    }
-
-    /// Verifies the whole audit log against the state.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub(crate) async fn verify_audit(&self) -> Result<audit::Report, StateError> {
-        let Some(store) = self.backend.audit() else { return Ok(audit::Report::default()) };
-        let parts = store.load_audit(self.lineage(), 1).await?;
-        let keys = self.audit_keys()?;
-        let head = audit::Head { lines: self.set.audit.lines, chain: self.set.audit.chain };
-        Ok(audit::verify(&audit::merged(&parts, &self.set.lines), &keys, head))
-    }
-
-    /// What lines of the audit log are bound with, also those of before a change of the data key.
-    ///
-    /// # Errors
-    /// As [`Store::state`].
-    pub(crate) fn audit_keys(&self) -> Result<audit::Keys, StateError> {
-        let mut keys = audit::Keys::new(&self.sealer);
-        for (id, record) in self.state()?.audit {
-            let key = record.key.reveal().as_text().and_then(unbase64).and_then(|key| Code::try_from(key).ok());
-            if let Some(key) = key {
-                keys.add(&id, zeroize::Zeroizing::new(key));
-            }
-        }
-        Ok(keys)
-    }
-
-    /// Commits what a refresh found, and tells of each resource that is not as it was recorded.
-    ///
-    /// # Errors
-    /// As [`Store::commit`].
-    pub(crate) async fn commit_found(&mut self, at: u64, changes: &[Change]) -> Result<(), StateError> {
-        if self.lease.is_none() {
-            return Err(StateError::NotLocked);
-        }
-        let batch = self.encode(changes)?;
-        for change in changes {
-            let event = match change {
-                Change::Put(record @ Record::Resource(found)) if batch.contains_key(&record.key()) => {
-                    audit::Event::Found {
-                        urn: found.urn.to_string(),
-                        instance: found.instance.to_string(),
-                        fields: found.drifted.iter().cloned().collect(),
-                        gone: false,
-                    }
-                }
-                Change::Remove(key @ Key::Resource(instance)) => {
-                    let Some(text) = self.set.texts.get(key) else { continue };
-                    let was = records::decode(&Codec::new(&self.sealer), text, &|| "memory".to_owned())?.record;
-                    let Record::Resource(was) = was else { continue };
-                    let urn = was.urn.to_string();
-                    audit::Event::Found { urn, instance: instance.to_string(), fields: Vec::new(), gone: true }
-                }
-                _ => continue,
-            };
-            self.tell(at, &event);
-        }
-        self.append(batch).await
-    }
-
-    /// Keeps for good the lines that are in the journal, which is about to be emptied.
-    async fn keep_lines(&self, lease: &dyn Lease) -> Result<(), StateError> {
-        let lines = &self.set.lines;
-        let (Some(store), false) = (self.backend.audit(), lines.is_empty()) else { return Ok(()) };
-        let last = self.set.audit.lines;
-        let mut text = String::with_capacity(lines.iter().map(|line| line.len() + 1).sum());
-        lines.iter().for_each(|line| text.extend([line, "\n"]));
-        let part = AuditPart { first: (last + 1).saturating_sub(lines.len() as u64), last, text };
-        Ok(store.keep_audit(lease, self.lineage(), &part).await?)
     }
 
     /// The code of everything that was written up to a position, as far as the log that was read tells.
@@ -513,105 +388,6 @@ impl Store {
             // What is left there is of a lineage that never comes back.
             let _ = seen.forget(self.sealer.lineage());
         }
-    }
-
-    /// Writes changes that could not be committed into a local file, sealed, together with those of earlier calls.
-    /// [`Store::merge_rescue`] brings them back.
-    ///
-    /// # Errors
-    /// When a value cannot be sealed, or the file cannot be written.
-    pub fn rescue(&mut self, path: &Path, changes: &[Change]) -> Result<(), StateError> {
-        let codec = Codec::new(&self.sealer);
-        for change in changes {
-            let (key, text) = match change {
-                Change::Put(record) => (record.key(), Some(records::encode(&codec, record)?)),
-                Change::Remove(key) => (key.clone(), None),
-            };
-            self.rescued.insert(key, text);
-        }
-        let mut list = Vec::with_capacity(self.rescued.len());
-        for (key, text) in &self.rescued {
-            let was = self.set.texts.get(key).and_then(|text| format::mac_of(text)).map(|mac| base64(&mac));
-            let put = match text {
-                Some(text) => Some(RawValue::from_string(text.clone()).map_err(|error| StateError::Malformed {
-                    place: path.display().to_string(),
-                    detail: error.to_string(),
-                })?),
-                None => None,
-            };
-            let name = match self.sealer.is_whole() {
-                true => self.sealer.name(&key.text()),
-                false => key.text(),
-            };
-            list.push(RescuedV1 { key: name, was, put });
-        }
-        let told = self.told.iter().filter_map(|told| RawValue::from_string(told.to_rescue(&self.sealer)).ok()).collect();
-        let text = format::write_rescue(&self.sealer, list, told)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
-        folder
-            .map_or(Ok(()), super::local::prepare_folder)
-            .and_then(|()| super::local::write_private(path, text.as_bytes()))
-            .map_err(|source| file_error("write", path, source))
-    }
-
-    /// Commits what a rescue file holds, as one entry, and removes the file. Says how many changes that were.
-    ///
-    /// # Errors
-    /// When the file is not whole or of another stack, when a record that it changes has been changed otherwise since,
-    /// or when the commit fails. The file is then still there.
-    pub async fn merge_rescue(&mut self, path: &Path) -> Result<usize, StateError> {
-        if self.lease.is_none() {
-            return Err(StateError::NotLocked);
-        }
-        let place = || format!("`{}`", path.display());
-        let text = std::fs::read_to_string(path).map_err(|source| file_error("read", path, source))?;
-        let codec = Codec::new(&self.sealer);
-        let mut batch = Batch::new();
-        let mut conflicts = Vec::new();
-        let (changes, told) = format::read_rescue(&self.sealer, &text, &place)?;
-        for change in changes {
-            let put = match change.put {
-                Some(raw) => Some(records::decode(&codec, raw.get(), &place).map(|read| (raw, read.record))?),
-                None => None,
-            };
-            let key = match &put {
-                Some((_, record)) => record.key(),
-                None if change.key.starts_with(NAME) => match self.set.names.get(&*change.key) {
-                    Some(key) => key.clone(),
-                    // It is not there, so there is nothing to remove.
-                    None => continue,
-                },
-                None => Key::parse(&change.key).ok_or_else(|| StateError::Malformed {
-                    place: place(),
-                    detail: format!("`{}` is no key", change.key.escape_debug()),
-                })?,
-            };
-            let now = self.set.texts.get(&key);
-            let same = match &put {
-                Some((_, record)) => self.set.holds(&codec, &key, record),
-                // What came and went within the run that was rescued was never there.
-                None => now.is_none() || change.was.is_none(),
-            };
-            if same {
-                continue;
-            }
-            if now.and_then(|text| format::mac_of(text)).map(|mac| base64(&mac)) != change.was {
-                conflicts.push(format!("`{}`", change.key));
-                continue;
-            }
-            batch.insert(key, put.map(|(raw, _)| raw.get().to_owned()));
-        }
-        if !conflicts.is_empty() {
-            return Err(StateError::RescueConflict { place: place(), records: conflicts.join(", ") });
-        }
-        // What was told may be there: of an append that was kept, and whose answer was lost.
-        let told = told.iter().filter_map(|told| Told::rescued(&self.sealer, told.get()));
-        self.told.extend(told.filter(|told| !self.set.lines.iter().any(|line| line.contains(told.inner()))));
-        let merged = batch.len();
-        self.append(batch).await?;
-        self.commit_told().await?;
-        std::fs::remove_file(path).map_err(|source| file_error("remove", path, source))?;
-        Ok(merged)
     }
 
     /// The last change of each key that changes anything, as text.
@@ -981,8 +757,4 @@ fn last(loaded: &Loaded) -> Option<&[u8]> {
 
 fn text<'a>(bytes: &'a [u8], place: &dyn Fn() -> String) -> Result<&'a str, StateError> {
     std::str::from_utf8(bytes).map_err(|error| StateError::Malformed { place: place(), detail: error.to_string() })
-}
-
-fn file_error(what: &'static str, path: &Path, source: io::Error) -> StateError {
-    BackendError::Io { what, place: format!("`{}`", path.display()), source }.into()
 }

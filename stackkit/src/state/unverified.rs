@@ -71,8 +71,7 @@ pub(crate) fn read(loaded: &Loaded, lineage: &str, place: &str) -> Result<State,
 }
 
 fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8], place: &dyn Fn() -> String) -> Result<T, StateError> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| StateError::Malformed { place: place(), detail: error.to_string() })
+    serde_json::from_slice(bytes).map_err(|error| StateError::Malformed { place: place(), detail: error.to_string() })
 }
 
 fn check(version: u64, found: &str, lineage: &str, place: &dyn Fn() -> String) -> Result<(), StateError> {
@@ -125,7 +124,8 @@ mod tests {
         assert_eq!(crate::ui::show(&state.outputs["nested"]), "[1, (sealed)]");
         // No code is checked: that is what it says on every screen.
         let mut edited = loaded.clone();
-        edited.snapshot = loaded.snapshot.map(|text| String::from_utf8_lossy(&text).replace("https://a", "https://b").into());
+        edited.snapshot =
+            loaded.snapshot.map(|text| String::from_utf8_lossy(&text).replace("https://a", "https://b").into());
         let state = read(&edited, &lineage, "memory").expect("it reads");
         assert_eq!(state.outputs["url"], Value::text("https://b"));
     }

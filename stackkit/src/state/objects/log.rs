@@ -145,7 +145,8 @@ impl Log {
                 reads.spawn(async move { (index, objects.get(&key).await) });
             }
             let Some(read) = reads.join_next().await else { return Ok(bodies) };
-            let (index, object) = read.map_err(|error| BackendError::service("read", self.objects.describe(), error))?;
+            let (index, object) =
+                read.map_err(|error| BackendError::service("read", self.objects.describe(), error))?;
             if let (Some(body), Some(object)) = (bodies.get_mut(index), object?) {
                 *body = Some(object.body);
             }
@@ -418,7 +419,8 @@ impl AuditStore for Log {
         Box::pin(async move {
             let folder = self.audit_folder(lineage);
             // The order of keys is that of the lines. What another order of digits names was not put by this.
-            let mut keys: Vec<String> = self.objects.list(&folder).await?.into_iter().map(|object| object.key).collect();
+            let mut keys: Vec<String> =
+                self.objects.list(&folder).await?.into_iter().map(|object| object.key).collect();
             keys.retain(|key| {
                 let last = key.strip_prefix(&folder).and_then(|name| name.split('-').nth(1)?.parse::<u64>().ok());
                 last.is_none_or(|last| last >= from)
