@@ -257,6 +257,22 @@ async fn a_lock_that_is_renewed_while_it_is_ended_ends() {
     settled().await;
 }
 
+/// It slept between taking the lock and reading: what was put in its way meanwhile is part of what it reads.
+#[tokio::test]
+async fn who_reads_after_the_lock_was_lost_writes_nothing() {
+    let (_, place) = place();
+    let (sleeper, other) = (stack(&place), stack(&place));
+    let lease = hold(&*sleeper).await;
+    other.unlock(&lease.holder().id).await.unwrap_or_else(|error| panic!("{error}"));
+    let taken = hold(&*other).await;
+    assert!(sleeper.load().await.is_ok());
+    let result = sleeper.append(&*lease, Position(0), &entry(1)).await;
+    assert!(matches!(result, Err(BackendError::Lost(Some(_)))), "{result:?}");
+    assert_eq!(other.append(&*taken, Position(0), &entry(1)).await.ok(), Some(Position(1)));
+    drop((lease, taken));
+    settled().await;
+}
+
 #[test]
 fn what_is_lacking_is_said_at_once() {
     assert!(fit("the bucket `acme`", &[]).is_ok());
