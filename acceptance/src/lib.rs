@@ -3,7 +3,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `canary` | [`Canary`], a secret that is recognised in every spelling |
+//! | `canary` | [`Canary`], a secret of some [`Shape`] that is recognised in every spelling; [`Canaries`], many at once |
 //! | `draw` | [`Draw`], what a program that is to be killed declares |
 //! | `instant` | [`Course`] and [`Instants`]: when to kill |
 //! | `running` | [`Running`], a command that runs |
@@ -26,7 +26,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-pub use canary::Canary;
+pub use canary::{Canaries, Canary, Shape, Wanted};
 pub use draw::Draw;
 pub use instant::{Course, Instants, Moment};
 pub use random::Random;
@@ -141,6 +141,7 @@ impl Sandbox {
                 ("HOME".into(), home.display().to_string()),
                 ("XDG_CONFIG_HOME".into(), home.join("config").display().to_string()),
                 ("XDG_CACHE_HOME".into(), home.join(".cache").display().to_string()),
+                ("XDG_STATE_HOME".into(), home.join(".local/state").display().to_string()),
                 ("NO_COLOR".into(), "1".into()),
             ],
             folder,
@@ -297,9 +298,9 @@ impl Sandbox {
         }
     }
 
-    /// Everything that the canary was found in: files of the stack and of the keys, what was printed, and arguments of
-    /// processes. Files that `may_hold` it are left out: those whose purpose it is.
-    pub fn traces(&self, canary: &Canary, may_hold: &[&str]) -> Vec<String> {
+    /// Everything that a canary was found in: files of the stack and of the keys and their names, what was printed, and
+    /// arguments of processes. Files that `may_hold` it are left out: those whose purpose it is.
+    pub fn traces(&self, wanted: &impl Wanted, may_hold: &[&str]) -> Vec<String> {
         let mut found = Vec::new();
         let mut open = vec![self.folder.path().to_owned()];
         while let Some(folder) = open.pop() {
@@ -313,17 +314,16 @@ impl Sandbox {
                 if may_hold.iter().any(|name| shown.ends_with(name)) {
                     continue;
                 }
-                if let Ok(bytes) = std::fs::read(&path)
-                    && let Some(how) = canary.find(&bytes)
-                {
-                    found.push(format!("{shown} ({how})"));
-                }
+                let mut bytes = std::fs::read(&path).unwrap_or_default();
+                bytes.extend_from_slice(shown.as_bytes());
+                found.extend(wanted.find_in(&bytes).into_iter().map(|how| format!("{shown} ({how})")));
             }
         }
         let printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
-        found.extend(canary.find(&printed).map(|how| format!("what was printed ({how})")));
+        found.extend(wanted.find_in(&printed).into_iter().map(|how| format!("what was printed ({how})")));
         for arguments in self.arguments.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            found.extend(canary.find(arguments).map(|how| format!("the arguments of a process ({how})")));
+            found
+                .extend(wanted.find_in(arguments).into_iter().map(|how| format!("the arguments of a process ({how})")));
         }
         found
     }

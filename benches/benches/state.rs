@@ -13,6 +13,9 @@ use stackkit::{Urn, Value};
 
 const SIZES: [u64; 4] = [100, 1_000, 10_000, 100_000];
 
+/// Of states that are sealed as a whole.
+const WHOLE_SIZES: [u64; 1] = [10_000];
+
 fn record(number: u64, label: &str) -> Change {
     let fields = |list: &[(&str, Value)]| -> BTreeMap<String, Value> {
         list.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
@@ -35,12 +38,17 @@ fn record(number: u64, label: &str) -> Change {
 }
 
 fn state(c: &mut Criterion) {
+    measure(c, "state", false, &SIZES);
+    measure(c, "whole state", true, &WHOLE_SIZES);
+}
+
+fn measure(c: &mut Criterion, name: &str, whole: bool, sizes: &[u64]) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let sealer = Arc::new(Sealer::ephemeral().expect("a key"));
-    let mut group = c.benchmark_group("state");
+    let sealer = Arc::new(Sealer::ephemeral().expect("a key").whole(whole));
+    let mut group = c.benchmark_group(name);
     group.sampling_mode(SamplingMode::Flat).sample_size(10);
     group.warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(2));
-    for count in SIZES {
+    for &count in sizes {
         let backend = MemoryBackend::default();
         let open = || runtime.block_on(Store::open(Arc::new(backend.clone()), Arc::clone(&sealer))).expect("a state");
         let (mut store, _) = open();
@@ -49,6 +57,7 @@ fn state(c: &mut Criterion) {
         let all: Vec<Change> = (0..count).map(|number| record(number, "a label")).collect();
         runtime.block_on(store.commit(&all)).expect("a commit");
         runtime.block_on(store.fold()).expect("a fold");
+        println!("{name}/{count}: {} bytes", store.snapshot().len());
         group.throughput(Throughput::Elements(count));
         group.bench_function(BenchmarkId::new("load", count), |b| b.iter(&open));
         group.throughput(Throughput::Elements(1));

@@ -10,6 +10,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use stackkit::foreign::{Becomes, ForeignResource};
 #[cfg(any(feature = "ec2", feature = "rds", feature = "s3", feature = "secretsmanager", feature = "ssm"))]
 use stackkit::resource::Of;
 use stackkit::resource::Ops;
@@ -137,6 +138,10 @@ impl Provider for Aws {
             .map_err(|error| Error::from(error).at(self.0.config.endpoint_url()))?;
         let account = caller.account().ok_or_else(|| Error::missing("sts:GetCallerIdentity", "Account"))?;
         Ok(Some(format!("aws:{account}:{}", self.0.region)))
+    }
+
+    fn foreign(resource: &ForeignResource) -> Option<Becomes> {
+        crate::foreign::foreign(resource)
     }
 }
 

@@ -34,6 +34,7 @@
 mod batch;
 mod connect;
 mod error;
+mod foreign;
 #[cfg(any(feature = "ec2", feature = "rds", feature = "s3", feature = "secretsmanager", feature = "ssm"))]
 mod tags;
 #[cfg(any(feature = "ec2", feature = "rds", feature = "s3"))]

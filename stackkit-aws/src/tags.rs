@@ -54,6 +54,12 @@ pub(crate) fn declared(
     rest
 }
 
+/// The lineage of another stack that says, by its tags, that a resource is its own.
+pub(crate) fn claimant(cx: &Context, seen: impl IntoIterator<Item = (String, String)>) -> Option<String> {
+    let lineage = seen.into_iter().find(|(key, _)| key == "stackkit:lineage").map(|(_, value)| value);
+    lineage.filter(|lineage| lineage != cx.lineage())
+}
+
 /// What it takes to get from the recorded tags to those asked for.
 pub(crate) struct Change {
     /// Tags to set; setting one again changes nothing.

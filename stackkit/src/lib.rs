@@ -24,8 +24,11 @@ pub mod engine;
 mod ephemeral;
 pub mod error;
 pub mod event;
+pub mod foreign;
 pub mod graph;
 pub mod hook;
+#[cfg(test)]
+mod hostile;
 mod ids;
 pub mod input;
 pub mod local;

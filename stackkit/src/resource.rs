@@ -155,6 +155,18 @@ pub trait Managed: Resource {
         std::future::ready(Ok(None))
     }
 
+    /// Who else says that it is theirs, asked before something is adopted: the lineage of another stack that marked it.
+    /// `None` where no other stack did, or the type bears no marks. `state` is what was just read.
+    fn claimed_by(
+        provider: &Self::Provider,
+        cx: &Context,
+        id: &str,
+        state: &Self::State,
+    ) -> impl Future<Output = Outcome<Self, Option<String>>> + Send {
+        let _ = (provider, cx, id, state);
+        std::future::ready(Ok(None))
+    }
+
     /// Reads many at once, in the order given. The default reads one after the other; override it where the API has
     /// pages or batches.
     fn read_many(
@@ -229,6 +241,8 @@ pub struct IntentValues {
 pub trait Ops<P: Provider>: Send + Sync {
     /// The static description.
     fn schema(&self) -> &'static Schema;
+    /// Where the type is in Rust.
+    fn path(&self) -> &'static str;
     /// See [`Managed::create`].
     fn create<'a>(
         &'a self,
@@ -244,6 +258,14 @@ pub trait Ops<P: Provider>: Send + Sync {
         id: &'a str,
         prior: Option<&'a [Value]>,
     ) -> BoxFuture<'a, Result<Option<Values>, Error>>;
+    /// See [`Managed::claimed_by`].
+    fn claimed_by<'a>(
+        &'a self,
+        p: &'a P,
+        cx: &'a Context,
+        id: &'a str,
+        state: &'a [Value],
+    ) -> BoxFuture<'a, Result<Option<String>, Error>>;
     /// See [`Managed::read_many`].
     fn read_many<'a>(
         &'a self,
@@ -302,6 +324,9 @@ impl<R: Managed> Ops<R::Provider> for Of<R> {
     fn schema(&self) -> &'static Schema {
         R::SCHEMA
     }
+    fn path(&self) -> &'static str {
+        std::any::type_name::<R>()
+    }
     fn create<'a>(
         &'a self,
         p: &'a R::Provider,
@@ -326,6 +351,18 @@ impl<R: Managed> Ops<R::Provider> for Of<R> {
             let prior = prior.and_then(|values| R::State::from_values(values).ok());
             let state = R::read(p, cx, id, prior.as_ref()).await.map_err(Error::erase)?;
             Ok(state.map(|state| state.to_values()))
+        })
+    }
+    fn claimed_by<'a>(
+        &'a self,
+        p: &'a R::Provider,
+        cx: &'a Context,
+        id: &'a str,
+        state: &'a [Value],
+    ) -> BoxFuture<'a, Result<Option<String>, Error>> {
+        Box::pin(async move {
+            let state = decode::<R::State>(cx, state)?;
+            R::claimed_by(p, cx, id, &state).await.map_err(Error::erase)
         })
     }
     fn read_many<'a>(

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The rules by number.
 fn rules() -> Vec<String> {
-    let mut all: Vec<String> = (1..=35).map(|rule| rule.to_string()).collect();
+    let mut all: Vec<String> = (1..=36).map(|rule| rule.to_string()).collect();
     all.insert(6, "6a".into());
     all
 }

@@ -136,9 +136,11 @@ class Stack:
             main = {name: text for name, text, _ in fields if name in ("kind", "id", "wrapped")}
             more = sorted((name, f"number {number}" if number else f"text {text}") for name, text, number in fields if name not in main)
             said += [main["kind"], main["id"], main["wrapped"], str(len(more)), *(part for pair in more for part in pair)]
+        if re.search(r"^whole = true$", seal, re.M):
+            said.append("whole")
         if unb64(field("mac", seal)) != derive(data, *said):
             refuse("an edited header")
-        purposes = ("values", "record", "journal", "digest", "snapshot")
+        purposes = ("values", "records", "names", "record", "journal", "digest", "snapshot")
         self.keys = {purpose: derive(data, purpose, self.lineage) for purpose in purposes}
         self.texts, self.records = {}, {}
 
@@ -168,6 +170,12 @@ class Stack:
         body = text[:-len(',"mac":"') - 43 - 2]
         if b64(mac(self.keys["record"], body)) != record.pop("mac"):
             refuse(f"record {record['key']} was edited")
+        name = record["key"]
+        if name.startswith("w/"):
+            aad = lp("stackkit/1 record", self.key_id, self.lineage, name)
+            record = json.loads(unseal(self.keys["records"], aad, unb64(record["sealed"].removeprefix("sk1."))))
+            if b64(mac(self.keys["names"], record["key"])[:16]) != name[2:]:
+                refuse(f"record {name} is another one")
         kind, _, rest = record["key"].partition("/")
         if kind == "r":
             for section in ("inputs", "outputs", "seen"):
@@ -182,7 +190,7 @@ class Stack:
             record["settings"] = self.open(record["settings"], rest, "", "settings")
         if kind == "o":
             record["value"] = self.open(record["value"], rest, "", "output")
-        self.texts[record["key"]], self.records[record["key"]] = text, record
+        self.texts[name], self.records[name] = text, record
 
     def digest(self):
         total = sum(
@@ -252,7 +260,7 @@ def main():
     except FileNotFoundError:
         snapshot = None
     state.read(snapshot, text(f"{folder}/{stack}.journal"))
-    json.dump(state.records, sys.stdout, ensure_ascii=False)
+    json.dump({record["key"]: record for record in state.records.values()}, sys.stdout, ensure_ascii=False)
 
 
 main()

@@ -51,9 +51,16 @@ fn resource(number: u64, name: &str, secret: Value) -> Change {
 
 #[tokio::test]
 async fn a_second_reader_opens_the_state_and_refuses_an_edited_one() {
+    for whole in [false, true] {
+        opens_and_refuses(whole).await;
+    }
+}
+
+async fn opens_and_refuses(whole: bool) {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    let created = create(&KeyOptions::default().key_file(dir.join("key"))).await.unwrap();
+    let keys = KeyOptions { whole, ..KeyOptions::default().key_file(dir.join("key")) };
+    let created = create(&keys).await.unwrap();
     created.header.write(&config_path(dir, "dev")).unwrap();
     let backend = Arc::new(LocalBackend::new(dir.join("state"), "dev"));
     let (mut store, _) = Store::open(backend.clone(), Arc::new(created.sealer)).await.unwrap();
@@ -97,8 +104,13 @@ async fn a_second_reader_opens_the_state_and_refuses_an_edited_one() {
     assert_eq!(records["o/all"]["value"]["secret"]["k"], 42);
 
     let snapshot = fs::read_to_string(backend.snapshot_path()).unwrap();
-    fs::write(backend.snapshot_path(), snapshot.replace("\"id\":\"id-a\"", "\"id\":\"id-z\"")).unwrap();
-    assert!(String::from_utf8_lossy(&read(dir).stderr).contains("record r/00000000000000ab was edited"));
+    assert_eq!(snapshot.contains("id-a"), !whole);
+    let (from, to, what) = match whole {
+        false => ("\"id\":\"id-a\"", "\"id\":\"id-z\"", "record r/00000000000000ab was edited"),
+        true => ("\"sealed\":\"sk1.", "\"sealed\":\"sk1.AAAA", "was edited"),
+    };
+    fs::write(backend.snapshot_path(), snapshot.replacen(from, to, 1)).unwrap();
+    assert!(String::from_utf8_lossy(&read(dir).stderr).contains(what));
     fs::write(backend.snapshot_path(), &snapshot).unwrap();
     let journal = fs::read_to_string(backend.journal_path()).unwrap();
     fs::write(backend.journal_path(), journal.lines().last().unwrap().to_owned() + "\n").unwrap();

@@ -25,6 +25,7 @@ impl Shop {
             .env("KUBECONFIG", self.server.kubeconfig())
             .env("HOME", self.dir.path())
             .env("XDG_CONFIG_HOME", self.dir.path())
+            .env("XDG_STATE_HOME", self.dir.path())
             .env_remove("STACKKIT_PASSPHRASE")
             .stdin(Stdio::null());
         command

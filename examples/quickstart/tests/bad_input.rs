@@ -46,12 +46,13 @@ fn a_missing_key_file_is_named() {
 
 #[test]
 fn a_wrong_passphrase_is_told_from_a_missing_one() {
-    let right = Sandbox::new(PROGRAM).with_env([("STACKKIT_PASSPHRASE", "correct horse battery staple")]);
+    let right = Sandbox::new(PROGRAM).with_env([("STACKKIT_PASSPHRASE", "violet anchor basalt pickle")]);
     right.run(&["up", "--yes"]).expect(0);
     right.run(&["up", "--yes", "--expect-no-changes"]).expect(0);
     let with = |passphrase: Option<&str>| {
         let mut command = std::process::Command::new(PROGRAM);
         command.args(["up", "--yes"]).current_dir(right.stack()).env_remove("STACKKIT_PASSPHRASE");
+        command.env("XDG_STATE_HOME", right.root().join("home/.local/state"));
         command.env("XDG_CONFIG_HOME", right.root().join("home/config")).stdin(std::process::Stdio::null());
         if let Some(passphrase) = passphrase {
             command.env("STACKKIT_PASSPHRASE", passphrase);

@@ -62,6 +62,7 @@ fn secrets_are_nowhere_in_plain_text() {
         .args(["outputs", "--json", "--show-secrets"])
         .current_dir(sandbox.stack())
         .env("XDG_CONFIG_HOME", sandbox.root().join("home/config"))
+        .env("XDG_STATE_HOME", sandbox.root().join("home/.local/state"))
         .output()
         .expect("the outputs");
     let outputs: serde_json::Value = serde_json::from_slice(&shown.stdout).expect("JSON");

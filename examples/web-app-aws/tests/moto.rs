@@ -16,7 +16,11 @@ const OPEN: [&str; 2] = ["--config", "protected=false"];
 fn program(moto: &Moto, dir: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_example-web-app-aws"));
     command.args(args).arg("--dir").arg(dir).envs(moto.env());
-    command.env("XDG_CONFIG_HOME", dir).env_remove("STACKKIT_PASSPHRASE").env_remove("STACKKIT_STACK");
+    command
+        .env("XDG_CONFIG_HOME", dir)
+        .env("XDG_STATE_HOME", dir)
+        .env_remove("STACKKIT_PASSPHRASE")
+        .env_remove("STACKKIT_STACK");
     command
 }
 

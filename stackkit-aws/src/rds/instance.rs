@@ -236,6 +236,11 @@ impl Managed for Instance {
         }
     }
 
+    async fn claimed_by(aws: &Aws, cx: &Context, id: &str, _: &InstanceState) -> Result<Option<String>, Error> {
+        let found = describe(aws, id).await?;
+        Ok(found.and_then(|wire| tags::claimant(cx, unwire(wire.tag_list()))))
+    }
+
     async fn read_many(
         aws: &Aws,
         cx: &Context,

@@ -77,6 +77,10 @@ impl Managed for SubnetGroup {
         }
     }
 
+    async fn claimed_by(aws: &Aws, cx: &Context, _: &str, state: &SubnetGroupState) -> Result<Option<String>, Error> {
+        Ok(tags::claimant(cx, seen_tags(aws, &state.arn).await?))
+    }
+
     async fn read_many(
         aws: &Aws,
         cx: &Context,

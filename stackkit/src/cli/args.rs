@@ -85,7 +85,7 @@ pub enum Command {
     Destroy(Destroy),
     /// Reads everything anew, so that the state follows reality, and shows the drift
     Refresh(Refresh),
-    /// Adopts something that exists already, and prints the Rust that declares it
+    /// Adopts something that exists already, or all that another tool manages, and prints the Rust that declares it
     Import(Import),
     /// Shows the outputs of the stack
     Outputs(Outputs),
@@ -261,22 +261,43 @@ pub struct Refresh {
 #[non_exhaustive]
 pub struct Import {
     /// Its type, such as aws:ec2:Vpc
-    #[arg(value_name = "TYPE")]
-    pub type_name: String,
+    #[arg(value_name = "TYPE", required_unless_present = "from")]
+    pub type_name: Option<String>,
     /// The name that it gets in the program
-    pub name: String,
+    #[arg(required_unless_present = "from")]
+    pub name: Option<String>,
     /// The id by which its provider knows it
-    #[arg(allow_hyphen_values = true)]
-    pub id: String,
+    #[arg(allow_hyphen_values = true, required_unless_present = "from")]
+    pub id: Option<String>,
     /// The provider instance that it is in, such as aws/frankfurt
-    #[arg(long, value_name = "INSTANCE")]
+    #[arg(long, value_name = "INSTANCE", conflicts_with = "from")]
     pub provider: Option<String>,
+    /// Adopts instead all that Terraform, OpenTofu or Pulumi has recorded in this file; - reads standard input
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["type_name", "name", "id"])]
+    pub from: Option<PathBuf>,
+    /// What wrote the file: terraform, opentofu or pulumi [default: told by its content]
+    #[arg(long, value_name = "TOOL", hide_possible_values = true)]
+    pub from_format: Option<FromFormat>,
+    /// Shows what would be adopted and what is left, and changes nothing
+    #[arg(long, conflicts_with = "yes")]
+    pub preview: bool,
     /// Does not ask before it is adopted
     #[arg(short, long)]
     pub yes: bool,
     /// Sets a config value for this run alone; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub config: Vec<(String, String)>,
+}
+
+/// Which tool wrote a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FromFormat {
+    /// Terraform: a state of version 4.
+    Terraform,
+    /// OpenTofu: a state of version 4, encrypted or not.
+    Opentofu,
+    /// Pulumi: what `pulumi stack export` writes.
+    Pulumi,
 }
 
 /// `outputs`
@@ -342,8 +363,14 @@ pub enum StateCommand {
         #[arg(short, long)]
         yes: bool,
     },
-    /// Merges back what an earlier run could not write to the state
+    /// Merges back what an earlier run could not write to the state, and tidies its journal
     Repair,
+    /// Goes on from the state as it is, though this machine has seen a newer one
+    Accept {
+        /// Does not ask before it is accepted
+        #[arg(short, long)]
+        yes: bool,
+    },
     /// Lists the versions that the backend has kept
     History,
     /// Shows what is recorded otherwise than in a kept version
@@ -453,6 +480,12 @@ pub enum SecretsCommand {
         #[arg(long, value_name = "ID|LABEL")]
         without: Vec<String>,
     },
+    /// Seals the state as a whole, names, ids and plain values too, or its secrets alone
+    Whole {
+        /// on or off
+        #[arg(value_name = "on|off", value_parser = switch, action = clap::ArgAction::Set)]
+        whole: bool,
+    },
     /// Lets these keys open the stack instead of the present ones, which stay until a new one has opened it
     ChangeProvider {
         /// As for `secrets add`
@@ -546,6 +579,14 @@ pub struct Completions {
     pub shell: clap_complete::Shell,
 }
 
+fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("write on or off".into()),
+    }
+}
+
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -582,6 +623,8 @@ mod tests {
             "destroy --run-program -y",
             "refresh -y",
             "import aws:ec2:Vpc main vpc-1 -y --json --provider aws/frankfurt",
+            "import --from terraform.tfstate --from-format opentofu --preview",
+            "import --from - -y --json --config a=b",
             "outputs url --show-secrets --json",
             "state list --json",
             "state list --unverified",
@@ -589,6 +632,8 @@ mod tests {
             "state show web",
             "state rm web -y",
             "state unlock 0190",
+            "state accept --yes",
+            "state repair",
             "state history --json",
             "state diff 12",
             "state rollback 12 --yes",
@@ -605,6 +650,7 @@ mod tests {
             "secrets add age:age1xyz --label Ada",
             "secrets remove Ada",
             "secrets rotate --without Ada --without 0190",
+            "secrets whole on",
             "secrets change-provider aws-kms:alias/infra key-file",
             "stack list",
             "stack select prod",
@@ -634,9 +680,12 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_wrong_usage() {
-        for line in
-            ["", "nosuch", "up --nosuch", "up --parallel 0", "up --config novalue", "graph --format gif", "up -q -v"]
-        {
+        let lines = ["", "nosuch", "secrets whole", "secrets whole yes", "up --nosuch", "up --parallel 0"]
+            .into_iter()
+            .chain(["up --config novalue", "graph --format gif", "up -q -v"])
+            .chain(["import aws:ec2:Vpc main", "import --from a b c d", "import"])
+            .chain(["import --from a --preview -y", "import --from a --from-format helm"]);
+        for line in lines {
             assert!(parse(line).is_err(), "{line}");
         }
     }

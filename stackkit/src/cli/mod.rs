@@ -7,6 +7,7 @@ mod deploy;
 mod error;
 mod graph;
 mod import;
+mod migrate;
 mod policy;
 mod prompt;
 mod secrets;
@@ -26,7 +27,7 @@ use clap::{CommandFactory as _, Parser as _};
 use tokio_util::sync::CancellationToken;
 
 pub use args::{
-    Access, Applying, Args, Color, Command, Completions, ConfigCommand, Dependents, Destroy, Global, Graph,
+    Access, Applying, Args, Color, Command, Completions, ConfigCommand, Dependents, Destroy, FromFormat, Global, Graph,
     GraphFormat, Guarding, Import, Outputs, Planning, PolicyCommand, Preview, Reading, Refresh, SecretsCommand,
     Selecting, StackCommand, StateCommand, Up,
 };
@@ -37,6 +38,7 @@ use crate::engine::{DeployOptions, Deployment};
 use crate::event::{Event, Listener};
 use crate::program::Program;
 use crate::seal::{Header, KeyOptions, Sealer, config_path, unlock};
+use crate::state::Seen;
 use crate::ui::{JsonLines, Paint, PlanStyle, Verbosity};
 
 /// Exit status of wrong usage.
@@ -217,6 +219,7 @@ impl App {
             keys: self.keys()?,
             listener,
             cancel: self.token.clone(),
+            seen: Seen::of_user(),
             ..DeployOptions::default()
         })
     }

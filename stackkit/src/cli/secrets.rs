@@ -58,6 +58,24 @@ impl App {
                 note("Commit the stack's file: with the old one, the state does not open any more");
                 Ok(())
             }
+            SecretsCommand::Whole { whole } => {
+                let changed = self.deployment()?.seal_whole(*whole).await?;
+                if self.json {
+                    print(&format!("{}\n", json!({ "whole": whole, "changed": changed })));
+                }
+                let how = match whole {
+                    true => "as a whole: names, ids and plain values too",
+                    false => "value by value: names, ids and plain values are readable",
+                };
+                match changed {
+                    true => {
+                        note(&format!("The state of `{}` is sealed {how}", self.stack));
+                        note("Commit the stack's file with it; older versions of the state stay as they were");
+                    }
+                    false => note(&format!("The state of `{}` was sealed {how}", self.stack)),
+                }
+                Ok(())
+            }
             SecretsCommand::ChangeProvider { keys } => {
                 let changed = self.with_new_passphrase(keys)?.change_keys(keys).await?;
                 self.tell_keys(&changed);

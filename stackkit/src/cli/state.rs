@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use crate::cli::args::{Reading, StateCommand};
 use crate::cli::error::Failure;
 use crate::cli::{App, note, print, prompt};
-use crate::engine::RunError;
+use crate::engine::{Repaired, RunError};
 use crate::state::model::{ResourceRecord, State, Status};
 use crate::ui::{Paint, Secrets, clean, count, to_json};
 use crate::urn::Urn;
@@ -74,9 +74,21 @@ impl App {
                 Ok(())
             }
             StateCommand::Repair => {
-                match self.deployment()?.repair().await? {
-                    true => note("Merged what an earlier run could not write; run `up` to go on"),
-                    false => note("There is nothing to repair"),
+                tell_repaired(&self.deployment()?.repair().await?);
+                Ok(())
+            }
+            StateCommand::Accept { yes } => {
+                self.require_consent(*yes, "go on from the state as it is")?;
+                let question = "Go on from the state as it is, though this machine has seen it otherwise?";
+                if !yes && !prompt::confirm(question, &self.signals) {
+                    return Err(Failure::declined(self.signals.cancelled()));
+                }
+                let (seen, now) = self.deployment()?.accept().await?;
+                match seen {
+                    Some(seen) => {
+                        note(&format!("This machine had seen position {seen}, and goes on from position {now}"))
+                    }
+                    None => note(&format!("This machine goes on from position {now}, and had seen none before")),
                 }
                 Ok(())
             }
@@ -110,6 +122,28 @@ impl App {
         note("Not verified: whoever can write the state can make it say this; secrets stay sealed");
         Ok(state)
     }
+}
+
+fn tell_repaired(repaired: &Repaired) {
+    if let Some(merged) = repaired.merged {
+        note(&format!("Merged what an earlier run could not write: {}; run `up` to go on", count(merged, "change")));
+    }
+    if repaired.dropped > 0 {
+        note(&format!(
+            "Dropped the last {} of the journal: the beginning of an entry that was never confirmed",
+            count(repaired.dropped, "byte")
+        ));
+    }
+    if repaired.folded > 0 {
+        note(&format!("Took {} of the journal into the snapshot", of_entries(repaired.folded)));
+    }
+    if repaired.is_nothing() {
+        note("There is nothing to repair");
+    }
+}
+
+fn of_entries(count: usize) -> String {
+    if count == 1 { "1 entry".into() } else { format!("{count} entries") }
 }
 
 /// The URN that was meant: a whole one, or the name of exactly one resource.

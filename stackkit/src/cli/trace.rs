@@ -70,8 +70,13 @@ impl Listener for Trace {
 
 impl Drawing {
     fn open(path: &Path) -> Result<Self, Failure> {
-        // What is there stays until there is something to put in its place.
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(|error| {
+        // What is there stays until there is something to put in its place, and as readable as it is. A new file is its
+        // owner's alone: no secret stands in it, but names, ids and messages do.
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(path).map_err(|error| {
             Failure::refused(format!("the timeline cannot be written to {}: {error}", path.display()))
                 .help("--timeline names a file in a folder that exists; nothing was done")
         })?;

@@ -66,6 +66,7 @@ impl RunError {
             RunError::Diagnostics(diagnostics) if diagnostics.refused() => 3,
             RunError::State(StateError::Backend(error)) if error.is_locked() || error.is_denied() => 3,
             RunError::Seal(SealError::Provider { trouble: KeyTrouble::Denied, .. }) => 3,
+            RunError::State(StateError::RolledBack { .. } | StateError::OtherHistory { .. }) => 3,
             RunError::Cancelled(_) => 130,
             _ => 1,
         }

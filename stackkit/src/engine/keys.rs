@@ -9,6 +9,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::session::{Missing, Session, Source};
 use crate::engine::{Deployment, RunError};
 use crate::seal::{self, DataKey, Header, KeyOptions, NamedKey, Ring, SealError, Sealer, WrappedKey, config_path};
+use crate::state::lease;
 
 /// What became of a change of the keys.
 #[derive(Debug, Clone, Default)]
@@ -160,12 +161,7 @@ impl Deployment {
     pub async fn rotate_keys(&self, without: &[String]) -> Result<Rotated, RunError> {
         let mut session = self.source.open(self.stack_name(), Missing::Refuse).await?;
         session.lock("secrets rotate").await?;
-        if session.rescue.exists() {
-            return Err(RunError::one(
-                Diagnostic::refused("an earlier run has left what it could not write to the state")
-                    .help("run `state repair` first: it opens with the present key alone"),
-            ));
-        }
+        session.refuse_with_rescue("it opens with the present key alone")?;
         let mut resumed = false;
         loop {
             let mut files = self.files()?;
@@ -191,6 +187,42 @@ impl Deployment {
         }
     }
 
+    /// Seals the state as a whole, so that nothing of its records is readable without a key, or its secrets alone: it is
+    /// written anew, as one snapshot. The header says so before that, and says otherwise after it: so wherever it stops,
+    /// the stack opens, and the next run that takes the lock makes a whole of it. Says whether it was otherwise before.
+    ///
+    /// # Errors
+    /// When no key at hand opens the stack, when the state is locked or has a rescue file, or cannot be written.
+    pub async fn seal_whole(&self, whole: bool) -> Result<bool, RunError> {
+        let result = self.switch_to(whole).await;
+        lease::settled().await;
+        result
+    }
+
+    async fn switch_to(&self, whole: bool) -> Result<bool, RunError> {
+        let mut session = self.source.open(self.stack_name(), Missing::Refuse).await?;
+        // A rescue file speaks of records by their codes, which all change.
+        session.refuse_with_rescue("the change would leave that file behind")?;
+        session.lock("secrets whole").await?;
+        let mut files = self.files()?;
+        files.refuse_while_changing()?;
+        let (said, is) = (files.header.whole, session.store.sealer().is_whole());
+        if (said, is) == (whole, whole) {
+            return Ok(false);
+        }
+        let key = files.header.open(files.keys).await?;
+        let header = Header { whole, ..files.header.clone() };
+        let sealer = Arc::new(header.sealer(&key));
+        if whole {
+            files.write(header, &key)?;
+            session.store.rekey(sealer).await?;
+        } else {
+            session.store.rekey(sealer).await?;
+            files.write(header, &key)?;
+        }
+        Ok(true)
+    }
+
     /// The new data key of a change that has stopped half-way. One that no key at hand opens, and that nothing is sealed
     /// with yet, is given up.
     async fn pending(&self, files: &Files<'_>, session: &Session) -> Result<Option<DataKey>, RunError> {
@@ -212,15 +244,16 @@ impl Deployment {
     ) -> Result<Rotated, RunError> {
         let lineage = files.header.lineage.clone();
         if session.store.sealer().key_id() != new.id() {
-            session.store.rekey(Arc::new(Sealer::new(new, &lineage))).await?;
+            let whole = session.store.sealer().is_whole();
+            session.store.rekey(Arc::new(Sealer::new(new, &lineage).whole(whole))).await?;
         }
         let config = |error: crate::config::file::ConfigError| RunError::Config(error.to_string());
         let text = ConfigFile::read(files.dir, self.stack_name())
             .and_then(|file| file.resealed(&Sealer::new(old, &lineage), &Sealer::new(new, &lineage)))
             .map_err(config)?;
         let keys = files.header.next.take().map(|next| next.keys).unwrap_or_default();
-        let header =
-            Header { lineage, data_key: new.id(), keys: keys.clone(), next: None, mac: String::new() }.sign(new);
+        let (whole, mac) = (session.store.sealer().is_whole(), String::new());
+        let header = Header { lineage, data_key: new.id(), keys: keys.clone(), whole, next: None, mac }.sign(new);
         header.write_with(&files.path, &text)?;
         Ok(Rotated { data_key: header.data_key, keys, removed: Vec::new(), resumed: false })
     }

@@ -4,7 +4,10 @@ mod access;
 mod error;
 mod import;
 mod keys;
+mod mend;
+mod migrate;
 mod reads;
+mod repository;
 mod saved;
 pub(crate) mod session;
 mod versions;
@@ -19,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 pub use error::RunError;
 pub use import::{Adoption, ImportOptions};
 pub use keys::{Changed, Rotated};
+pub use mend::Repaired;
+pub use migrate::{Migrated, Migration};
 pub use versions::{ConfirmDiff, StateDiff};
 
 use crate::apply::{Applied, Apply, Limits, apply};
@@ -40,6 +45,7 @@ use crate::saved::Saved;
 use crate::scrub::Scrubber;
 use crate::seal::KeyOptions;
 use crate::stack::Declarations;
+use crate::state::Seen;
 use crate::state::lease;
 use crate::state::model::{Change, IntentKind, IntentRecord, Key, Record, StackRecord, State};
 use crate::state::place::LinkedBackend;
@@ -79,6 +85,9 @@ pub struct DeployOptions {
     pub durations: Arc<dyn Durations>,
     /// Whether [`Deployment::destroy`] runs the program, for the hooks around its deletions.
     pub run_program: bool,
+    /// What this machine keeps of how far it has seen each state, so that one that was put back to an earlier moment is
+    /// refused. The command line keeps it in the folder of [`Seen::of_user`]; by default nothing is kept.
+    pub seen: Option<Seen>,
 }
 
 impl Default for DeployOptions {
@@ -97,6 +106,7 @@ impl Default for DeployOptions {
             refresh: true,
             durations: Arc::new(Unknown),
             run_program: false,
+            seen: None,
         }
     }
 }
@@ -149,6 +159,7 @@ impl Deployment {
             },
             keys,
             overrides: options.config.clone(),
+            seen: options.seen.clone(),
         };
         let providers = program.map(|program| program.providers()).unwrap_or_default();
         Self {
@@ -394,52 +405,6 @@ impl Deployment {
         Ok(())
     }
 
-    /// Merges what an earlier run could not write to the state: what [`RunError::Unsaved`] speaks of. Says whether there
-    /// was anything to merge.
-    ///
-    /// # Errors
-    /// When the rescue file is damaged or of another stack, when the state has moved on for what it holds, or when the
-    /// state still cannot be written. The file is then still there.
-    pub async fn repair(&self) -> Result<bool, RunError> {
-        let mut session = self.source.open(&self.options.stack, Missing::Refuse).await?;
-        session.lock("state repair").await?;
-        let path = session.rescue.clone();
-        if !path.exists() {
-            return Ok(false);
-        }
-        session.store.merge_rescue(&path).await?;
-        session.store.fold().await?;
-        Ok(true)
-    }
-
-    /// Ends a lock by its holder's id.
-    ///
-    /// # Errors
-    /// When no lock has that id.
-    pub async fn unlock(&self, id: &str) -> Result<(), RunError> {
-        let session = self.source.open(&self.options.stack, Missing::Refuse).await?;
-        session.store.backend().unlock(id).await.map_err(crate::state::StateError::from)?;
-        Ok(())
-    }
-
-    /// Deletes the files of a stack that has no resources any more.
-    ///
-    /// # Errors
-    /// When it still has resources, which `destroy` deletes.
-    pub async fn delete_stack(&self) -> Result<(), RunError> {
-        let mut session = self.source.open(&self.options.stack, Missing::Refuse).await?;
-        session.lock("stack rm").await?;
-        let count = session.state.resources.len() + session.state.intents.len();
-        if count > 0 {
-            return Err(RunError::one(
-                Diagnostic::refused(format!("the stack `{}` still has {count} resources", self.options.stack))
-                    .help("run `destroy` first"),
-            ));
-        }
-        session.store.delete().await?;
-        Ok(())
-    }
-
     /// Name of the stack.
     pub(crate) fn stack_name(&self) -> &str {
         &self.options.stack
@@ -468,6 +433,14 @@ impl Deployment {
             let message = format!(
                 "made the key file {}: the secrets of your stacks open with it alone, so keep a copy in a safe place",
                 path.display()
+            );
+            self.options.listener.event(&Event::Warning { urn: None, message });
+        }
+        if let Some(host) = &session.shown {
+            let message = format!(
+                "the state of this stack lies in a Git repository with a remote at {host}, where repositories may be \
+                 public: secrets in it are sealed, while names, ids and plain values are readable; `secrets whole on` \
+                 seals those too"
             );
             self.options.listener.event(&Event::Warning { urn: None, message });
         }

@@ -9,7 +9,7 @@ use crate::catalog::{Catalog, TypeEntry};
 use crate::clock::now;
 use crate::context::BoxFuture;
 use crate::diagnostic::Diagnostic;
-use crate::engine::RunError;
+use crate::engine::{RunError, repository};
 use crate::plan::{Retyped, type_of};
 use crate::read::Outside;
 use crate::schema::Role;
@@ -21,14 +21,15 @@ use crate::state::memory::MemoryBackend;
 use crate::state::model::{Change, State};
 use crate::state::place::{self, LinkedBackend, Place};
 use crate::state::store::data_key_of;
-use crate::state::{StateError, Store, unverified};
+use crate::state::{Seen, StateError, Store, unverified};
 use crate::value::Value;
 
 /// Where a stack's files, keys and state come from.
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "a deployment has one of them")]
 pub(crate) enum Source {
     /// Files in a folder, keys from the environment.
-    Files { dir: PathBuf, states: States, keys: KeyOptions, overrides: Vec<(String, String)> },
+    Files { dir: PathBuf, states: States, keys: KeyOptions, overrides: Vec<(String, String)>, seen: Option<Seen> },
     /// All of it given, as tests do.
     Given { backend: Arc<dyn Backend>, sealer: Arc<Sealer>, config: BTreeMap<String, Value> },
 }
@@ -76,27 +77,48 @@ pub(crate) struct Session {
     /// The key file, if opening the stack made one.
     pub(crate) new_key_file: Option<PathBuf>,
     pub(crate) rescue: PathBuf,
+    /// Where the state can be read by others than its team, as far as that can be told: said where a stack is made.
+    pub(crate) shown: Option<String>,
     /// Connections that the program opened already.
     pub(crate) outside: Option<Outside>,
 }
 
 impl Source {
-    /// Opens the stack.
+    /// Opens the stack. A state that is behind what this machine has seen of it is refused.
     pub(crate) async fn open(&self, stack: &str, missing: Missing) -> Result<Session, RunError> {
+        let mut session = self.open_unwatched(stack, missing).await?;
+        let Source::Files { seen: Some(seen), .. } = self else { return Ok(session) };
+        match session.store.watch(seen.clone()) {
+            // Another run may have gone on, and told so, after this one had read the state.
+            Err(StateError::RolledBack { .. }) => {
+                session = self.open_unwatched(stack, missing).await?;
+                session.store.watch(seen.clone())?;
+            }
+            watched => watched?,
+        }
+        Ok(session)
+    }
+
+    /// Opens the stack wherever its state stands.
+    pub(crate) async fn open_unwatched(&self, stack: &str, missing: Missing) -> Result<Session, RunError> {
         match self {
             Source::Given { backend, sealer, config } => {
                 let (store, state) = Store::open(Arc::clone(backend), Arc::clone(sealer)).await?;
                 let rescue = std::env::temp_dir().join(format!("stackkit-{}.rescue", sealer.lineage()));
-                Ok(Session { store, state, config: config.clone(), new_key_file: None, rescue, outside: None })
+                let (config, new_key_file) = (config.clone(), None);
+                Ok(Session { store, state, config, new_key_file, rescue, shown: None, outside: None })
             }
-            Source::Files { dir, states, keys, overrides } => {
+            Source::Files { dir, states, keys, overrides, .. } => {
                 let place = states.place(dir, Some(stack)).await?;
                 let backend = place.stack(stack).map_err(StateError::from)?;
-                let Unlocked { sealer, newer, new_key_file, made_up } =
+                let Unlocked { sealer, newer, new_key_file, made, made_up } =
                     unlock(dir, stack, &*backend, keys, missing).await?;
-                let rescue = backend
-                    .rescue_path()
-                    .unwrap_or_else(|| LocalBackend::new(dir.join(".stackkit"), stack).rescue_path());
+                let local = backend.rescue_path();
+                let shown = match &local {
+                    Some(path) if made && !sealer.is_whole() => repository::shown(path),
+                    _ => None,
+                };
+                let rescue = local.unwrap_or_else(|| LocalBackend::new(dir.join(".stackkit"), stack).rescue_path());
                 let backend = if made_up {
                     Arc::new(MemoryBackend::with(Loaded::default())) as Arc<dyn Backend>
                 } else {
@@ -106,7 +128,7 @@ impl Source {
                     .map_err(|error| RunError::Config(error.to_string()))?;
                 let sealer = Arc::new(newer.unwrap_or(sealer));
                 let (store, state) = Store::open(backend, sealer).await?;
-                Ok(Session { store, state, config, new_key_file, rescue, outside: None })
+                Ok(Session { store, state, config, new_key_file, rescue, shown, outside: None })
             }
         }
     }
@@ -136,13 +158,15 @@ struct Unlocked {
     /// What the state is sealed with, if a change of the data key stopped after it was and before the rest.
     newer: Option<Sealer>,
     new_key_file: Option<PathBuf>,
+    /// Whether they are new.
+    made: bool,
     /// Whether all of it is made up.
     made_up: bool,
 }
 
 impl From<Sealer> for Unlocked {
     fn from(sealer: Sealer) -> Self {
-        Self { sealer, newer: None, new_key_file: None, made_up: false }
+        Self { sealer, newer: None, new_key_file: None, made: false, made_up: false }
     }
 }
 
@@ -161,7 +185,7 @@ async fn unlock(
             let there = backend.load().await.map_err(StateError::from)?;
             if data_key_of(&there).as_ref() == Some(&next.data_key) {
                 let key = seal::open(next, &header.lineage, keys).await?;
-                unlocked.newer = Some(Sealer::new(&key, &header.lineage));
+                unlocked.newer = Some(header.sealer(&key));
             }
         }
         return Ok(unlocked);
@@ -183,7 +207,7 @@ async fn unlock(
         Missing::Make => {
             let created = seal::create_in(dir, keys).await?;
             created.header.write(&path)?;
-            Ok(Unlocked { new_key_file: created.new_key_file, ..created.sealer.into() })
+            Ok(Unlocked { new_key_file: created.new_key_file, made: true, ..created.sealer.into() })
         }
     }
 }
@@ -197,6 +221,17 @@ impl Session {
             self.state = state;
         }
         Ok(())
+    }
+
+    /// That no rescue file is in the way of what changes all records.
+    pub(crate) fn refuse_with_rescue(&self, why: &str) -> Result<(), RunError> {
+        if !self.rescue.exists() {
+            return Ok(());
+        }
+        Err(RunError::one(
+            Diagnostic::refused("an earlier run has left what it could not write to the state")
+                .help(format!("run `state repair` first: {why}")),
+        ))
     }
 
     /// Brings records of older schema versions to the present one.

@@ -37,6 +37,7 @@ mod environment;
 mod environment_secret;
 mod file;
 mod file_secret;
+mod foreign;
 mod mode;
 mod process;
 mod random;
@@ -72,6 +73,7 @@ pub use self::tls_private_key::{
 };
 
 use crate::error::Error;
+use crate::foreign::{Becomes, ForeignResource};
 use crate::provider::{NoSettings, Provider};
 use crate::resource::Ops;
 
@@ -124,6 +126,10 @@ impl Provider for Local {
 
     async fn connect(_: NoSettings) -> Result<Self, Error> {
         Ok(Local::new())
+    }
+
+    fn foreign(resource: &ForeignResource) -> Option<Becomes> {
+        foreign::foreign(resource)
     }
 }
 

@@ -144,7 +144,7 @@ impl Neighbours<'_> {
         if let Some(outputs) = self.given.get(name) {
             return Ok(outputs.clone());
         }
-        let Source::Files { dir, states, keys, .. } = self.source else {
+        let Source::Files { dir, states, keys, seen, .. } = self.source else {
             return Err(Diagnostic::invalid(format!("the outputs of the stack `{name}` are not given to this test"))
                 .help(format!("give them: `.reference(\"{name}\", \"OUTPUT\", VALUE)`")));
         };
@@ -162,6 +162,7 @@ impl Neighbours<'_> {
             },
             keys: keys.clone(),
             overrides: Vec::new(),
+            seen: seen.clone(),
         };
         match source.open(name, Missing::Refuse).await {
             Ok(session) => Ok(session.state.outputs),

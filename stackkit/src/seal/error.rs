@@ -71,8 +71,16 @@ pub enum SealError {
     )]
     WrongPassphrase,
     /// The passphrase is empty.
-    #[error("the passphrase is empty: set STACKKIT_PASSPHRASE to at least one word that others cannot guess")]
+    #[error("the passphrase is empty: set STACKKIT_PASSPHRASE to four or more words that others cannot guess")]
     EmptyPassphrase,
+    /// A passphrase for a stack is one that a guesser tries early.
+    #[error(
+        "the passphrase is too easy to guess, because {why}: choose four or more words that have nothing to do with each other; whoever has a copy of the stack's file can try as many as they like"
+    )]
+    WeakPassphrase {
+        /// What is weak about it; nothing of the passphrase stands in it.
+        why: &'static str,
+    },
     /// The stack is sealed with a passphrase, and none was given.
     #[error(
         "the stack is sealed with a passphrase: set STACKKIT_PASSPHRASE, or STACKKIT_PASSPHRASE_FILE to a file that holds it"

@@ -19,6 +19,8 @@ pub struct Header {
     pub data_key: String,
     /// The data key, wrapped once for each key that may open it.
     pub keys: Vec<WrappedKey>,
+    /// Whether the state is sealed as a whole: names, ids and plain values too.
+    pub whole: bool,
     /// While the data key is being changed: the new one. State that was written with it is there, or about to be.
     pub next: Option<Ring>,
     /// The code of all that, which only a holder of the data key can make: see [`Header::sign`].
@@ -87,7 +89,12 @@ impl Header {
             Some(_) => return Err(refuse("`next` is not a table".into())),
             None => None,
         };
-        Ok(Some(Self { lineage, data_key, keys, next, mac: text(seal, "mac")? }))
+        let whole = match seal.get("whole").map(Item::as_bool) {
+            None => false,
+            Some(Some(whole)) => whole,
+            Some(None) => return Err(refuse("`whole` is neither true nor false".into())),
+        };
+        Ok(Some(Self { lineage, data_key, keys, whole, next, mac: text(seal, "mac")? }))
     }
 
     /// The text of a file with this header in place of the one it had; everything else is left as it is.
@@ -110,6 +117,9 @@ impl Header {
         seal.insert("lineage", value(&self.lineage));
         seal.insert("data_key", value(&self.data_key));
         seal.insert("mac", value(&self.mac));
+        if self.whole {
+            seal.insert("whole", value(true));
+        }
         seal.insert("key", tables(&self.keys));
         if let Some(next) = &self.next {
             let mut table = Table::new();

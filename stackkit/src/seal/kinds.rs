@@ -106,6 +106,7 @@ impl KeyOptions {
                     Some(text) => Passphrase::new(text.clone()),
                     None => self.passphrase_provider()?.ok_or(SealError::NoNewPassphrase)?,
                 };
+                text.check_strength()?;
                 Ok(vec![NamedKey::new(text)])
             }
             (Passphrase::KIND, Some(_)) => Err(unfit(

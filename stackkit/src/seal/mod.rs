@@ -11,6 +11,7 @@ mod options;
 mod passphrase;
 mod ring;
 mod sealer;
+mod strength;
 mod team;
 
 pub use error::{KeyTrouble, SealError};
@@ -22,9 +23,10 @@ pub use kinds::{KeyKind, LinkedKeys, NamedKey};
 pub use options::{Created, KeyOptions, create, create_with, unlock, unlock_with};
 pub use passphrase::{Cost, Passphrase};
 pub use ring::{Ring, open, rewrap, wrap};
-pub(crate) use sealer::{Code, Purpose, Scratch};
+pub(crate) use sealer::{Code, NAME, Purpose, Scratch};
 pub use sealer::{Place, Sealer, Section};
-pub use team::{create_in, team_keys, team_path};
+pub use strength::weakness;
+pub use team::{Team, create_in, read_team, team_path};
 
 /// Appends a part with its length before it, so that no two lists of parts give the same bytes.
 pub(crate) fn part(out: &mut Vec<u8>, bytes: &[u8]) {

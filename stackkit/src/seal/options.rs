@@ -25,6 +25,8 @@ pub struct KeyOptions {
     pub new_passphrase: Option<SecretString>,
     /// Kinds of keys that are linked, beside key files and passphrases.
     pub linked: Vec<LinkedKeys>,
+    /// Whether new stacks are sealed as a whole. Those that there are stay as they are.
+    pub whole: bool,
 }
 
 impl fmt::Debug for KeyOptions {
@@ -36,6 +38,7 @@ impl fmt::Debug for KeyOptions {
             .field("default_key_file", &self.default_key_file)
             .field("new_passphrase", &self.new_passphrase.as_ref().map(|_| "[secret]"))
             .field("linked", &self.linked)
+            .field("whole", &self.whole)
             .finish()
     }
 }
@@ -56,12 +59,19 @@ impl KeyOptions {
             default_key_file: config.map(|config| config.join("stackkit").join("key")),
             new_passphrase: text("STACKKIT_NEW_PASSPHRASE"),
             linked: Vec::new(),
+            whole: false,
         }
     }
 
     /// With this passphrase, as a prompt gave it.
     pub fn passphrase(mut self, text: SecretString) -> Self {
         self.passphrase = Some(text);
+        self
+    }
+
+    /// With new stacks sealed as a whole: names, ids and plain values of their states too.
+    pub fn whole(mut self) -> Self {
+        self.whole = true;
         self
     }
 
@@ -115,11 +125,12 @@ pub struct Created {
 /// When the key file cannot be made or read, or the passphrase is empty.
 pub async fn create(options: &KeyOptions) -> Result<Created, SealError> {
     if let Some(passphrase) = options.passphrase_provider()? {
-        return create_with(&[&passphrase]).await;
+        passphrase.check_strength()?;
+        return create_from(&[&passphrase], options.whole).await;
     }
     let file = options.key_file_provider().ok_or(SealError::NoKeyPlace)?;
     let made = file.ensure()?;
-    let mut created = create_with(&[&file]).await?;
+    let mut created = create_from(&[&file], options.whole).await?;
     created.new_key_file = made.then(|| file.path().to_owned());
     Ok(created)
 }
@@ -129,18 +140,18 @@ pub async fn create(options: &KeyOptions) -> Result<Created, SealError> {
 /// # Errors
 /// When one of them fails.
 pub async fn create_with(providers: &[&dyn KeyProvider]) -> Result<Created, SealError> {
+    create_from(providers, false).await
+}
+
+async fn create_from(providers: &[&dyn KeyProvider], whole: bool) -> Result<Created, SealError> {
     let key = DataKey::generate()?;
     let lineage = uuid::Uuid::now_v7().to_string();
     let mut keys = Vec::with_capacity(providers.len());
     for provider in providers {
         keys.push(provider.wrap(&key, &lineage).await?);
     }
-    let sealer = Sealer::new(&key, &lineage);
-    Ok(Created {
-        header: Header { lineage, data_key: key.id(), keys, next: None, mac: String::new() }.sign(&key),
-        sealer,
-        new_key_file: None,
-    })
+    let header = Header { lineage, data_key: key.id(), keys, whole, next: None, mac: String::new() }.sign(&key);
+    Ok(Created { sealer: header.sealer(&key), header, new_key_file: None })
 }
 
 /// Opens a stack's data key with what the options give: the passphrase first, then the key file, then the keys that are
@@ -150,7 +161,7 @@ pub async fn create_with(providers: &[&dyn KeyProvider]) -> Result<Created, Seal
 /// When nothing opens it: why, for every key that could have.
 pub async fn unlock(header: &Header, options: &KeyOptions) -> Result<Sealer, SealError> {
     let key = header.open(options).await?;
-    Ok(Sealer::new(&key, &header.lineage))
+    Ok(header.sealer(&key))
 }
 
 /// Opens a stack's data key with the first of these that can.
@@ -166,7 +177,7 @@ pub async fn unlock_with(header: &Header, providers: &[&dyn KeyProvider]) -> Res
             match provider.unwrap(wrapped, &header.lineage).await {
                 Ok(key) if key.id() == header.data_key => {
                     header.check(&key)?;
-                    return Ok(Sealer::new(&key, &header.lineage));
+                    return Ok(header.sealer(&key));
                 }
                 Ok(_) => {
                     first.get_or_insert(SealError::WrappedKey { kind: wrapped.kind.clone(), id: wrapped.id.clone() });

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::key::{unwrap_under, wrap_under};
-use super::{DataKey, KeyProvider, SealError, Setting, WrappedKey, base64, hex, random, unbase64};
+use super::{DataKey, KeyProvider, SealError, Setting, WrappedKey, base64, hex, random, unbase64, weakness};
 use crate::context::BoxFuture;
 
 const KIND: &str = Passphrase::KIND;
@@ -62,6 +62,18 @@ impl Passphrase {
     pub fn cost(mut self, cost: Cost) -> Self {
         self.cost = cost;
         self
+    }
+
+    /// That it is worth deriving a key from. Asked for where a passphrase is made, not where one opens what there is.
+    ///
+    /// # Errors
+    /// [`SealError::WeakPassphrase`], which says why not.
+    pub fn check_strength(&self) -> Result<(), SealError> {
+        let text = self.text.expose_secret();
+        if text.trim().is_empty() {
+            return Err(SealError::EmptyPassphrase);
+        }
+        weakness(text).map_or(Ok(()), |why| Err(SealError::WeakPassphrase { why }))
     }
 
     fn derive(&self, salt: &[u8], cost: Cost) -> Option<Zeroizing<[u8; 32]>> {

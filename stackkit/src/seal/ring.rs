@@ -1,6 +1,8 @@
 //! The data key and those that open it: wrapping it for more keys, opening it with one of them, wrapping a new one.
 
-use super::{DataKey, Header, KeyFile, KeyOptions, NamedKey, Passphrase, SealError, Setting, WrappedKey, base64};
+use super::{
+    DataKey, Header, KeyFile, KeyOptions, NamedKey, Passphrase, SealError, Sealer, Setting, WrappedKey, base64,
+};
 
 /// The setting of a wrapped key that says what people call it.
 const LABEL: &str = "label";
@@ -40,6 +42,11 @@ impl Header {
     /// The present data key with those that open it.
     pub fn ring(&self) -> Ring {
         Ring { data_key: self.data_key.clone(), keys: self.keys.clone() }
+    }
+
+    /// The sealer of the stack under a data key of its own.
+    pub fn sealer(&self, key: &DataKey) -> Sealer {
+        Sealer::new(key, &self.lineage).whole(self.whole)
     }
 
     /// With the code of all that it says, made by the data key. Without it, whoever can write the file and no more could
@@ -83,6 +90,9 @@ impl Header {
         }
         let mut purpose: Vec<&[u8]> = vec![b"header"];
         purpose.extend(said.iter().map(Vec::as_slice));
+        if self.whole {
+            purpose.push(b"whole");
+        }
         base64(&*key.derive(&purpose))
     }
 }

@@ -16,6 +16,10 @@ use crate::value::Value;
 
 /// First part of the associated data of every sealed value.
 const VALUE_FORMAT: &[u8] = b"stackkit/1 value";
+/// First part of the associated data of every record of a state that is sealed as a whole.
+const RECORD_FORMAT: &[u8] = b"stackkit/1 record";
+/// What the names of such records begin with: no other key of a record does.
+pub(crate) const NAME: &str = "w/";
 /// What every sealed value begins with.
 const TOKEN: &str = "sk1.";
 /// Plaintexts are padded to a multiple of this, so that the length of a secret is known only roughly.
@@ -111,11 +115,16 @@ impl fmt::Display for Place<'_> {
 }
 
 /// Seals and opens the values of one stack. It holds subkeys of the stack's data key, one for each purpose.
+#[derive(Clone)]
 pub struct Sealer {
     lineage: String,
     key_id: String,
     values: XChaCha20Poly1305,
     config: XChaCha20Poly1305,
+    records: XChaCha20Poly1305,
+    names: Hmac<Sha256>,
+    /// Whether records are written with nothing of them readable.
+    whole: bool,
     record: Hmac<Sha256>,
     chain: Hmac<Sha256>,
     digest: Hmac<Sha256>,
@@ -157,6 +166,9 @@ impl Sealer {
             key_id: key.id(),
             values: cipher("values"),
             config: cipher("config"),
+            records: cipher("records"),
+            names: code("names"),
+            whole: false,
             record: code("record"),
             chain: code("journal"),
             digest: code("digest"),
@@ -171,6 +183,18 @@ impl Sealer {
     /// When the operating system gives no random bytes.
     pub fn ephemeral() -> Result<Self, SealError> {
         Ok(Self::new(&DataKey::generate()?, &uuid::Uuid::now_v7().to_string()))
+    }
+
+    /// With records written as a whole, or with their secrets sealed alone. Either opens what the other wrote.
+    #[must_use]
+    pub fn whole(mut self, whole: bool) -> Self {
+        self.whole = whole;
+        self
+    }
+
+    /// Whether records are written with nothing of them readable.
+    pub fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// The stack's identity for its whole life.
@@ -217,30 +241,59 @@ impl Sealer {
         plain.resize(24, 0);
         random(&mut plain[..24])?;
         json::write_plain(value.reveal(), plain).map_err(|problem| problem.at(place))?;
-        let padded = (plain.len() - 24).next_multiple_of(BUCKET);
-        plain.resize(24 + padded, b' ');
         self.associate(place, aad);
-        let (nonce, text) = plain.split_at_mut(24);
-        let nonce = XNonce::try_from(&*nonce).expect("the nonce has 24 bytes");
-        let tag = self
-            .cipher(place)
-            .encrypt_inout_detached(&nonce, aad, text.into())
-            .map_err(|_| SealError::Unfit { place: place.to_string(), detail: "it is too long" })?;
-        plain.extend_from_slice(&tag);
-        let start = out.len() + TOKEN.len();
-        out.extend_from_slice(TOKEN.as_bytes());
-        out.resize(start + plain.len().div_ceil(3) * 4, 0);
-        let written = URL_SAFE_NO_PAD
-            .encode_slice(&**plain, &mut out[start..])
-            .map_err(|_| SealError::Unfit { place: place.to_string(), detail: "it is too long" })?;
-        out.truncate(start + written);
-        Ok(())
+        encrypt(self.cipher(place), scratch, out)
+            .ok_or_else(|| SealError::Unfit { place: place.to_string(), detail: "it is too long" })
+    }
+
+    /// What a record is called where nothing of it is readable: the same key always the same.
+    pub(crate) fn name(&self, key: &str) -> String {
+        let mut mac = self.names.clone();
+        mac.update(&(key.len() as u32).to_be_bytes());
+        mac.update(key.as_bytes());
+        let code: Code = mac.finalize().into_bytes().into();
+        let mut name = NAME.to_owned();
+        URL_SAFE_NO_PAD.encode_string(&code[..16], &mut name);
+        name
+    }
+
+    /// Seals the text of a record as a whole, bound to its name. It stands in the log until the record changes, so its
+    /// place there is bound by the codes around it.
+    pub(crate) fn seal_record(
+        &self,
+        name: &str,
+        text: &str,
+        out: &mut Vec<u8>,
+        scratch: &mut Scratch,
+    ) -> Result<(), SealError> {
+        let Scratch { plain, aad } = scratch;
+        plain.clear();
+        plain.reserve(24 + text.len() + BUCKET + 16);
+        plain.resize(24, 0);
+        random(&mut plain[..24])?;
+        plain.extend_from_slice(text.as_bytes());
+        self.associate_record(name, aad);
+        encrypt(&self.records, scratch, out)
+            .ok_or_else(|| SealError::Unfit { place: format!("record {name}"), detail: "it is too long" })
+    }
+
+    /// The text of a record that was sealed under this name; `None` where it does not open.
+    pub(crate) fn open_record(&self, name: &str, token: &str, scratch: &mut Scratch) -> Option<String> {
+        self.associate_record(name, &mut scratch.aad);
+        let text = decrypt(&self.records, token.strip_prefix(TOKEN)?, scratch)?;
+        Some(std::str::from_utf8(text).ok()?.trim_end_matches(' ').to_owned())
+    }
+
+    fn associate_record(&self, name: &str, aad: &mut Vec<u8>) {
+        aad.clear();
+        for bytes in [RECORD_FORMAT, self.key_id.as_bytes(), self.lineage.as_bytes(), name.as_bytes()] {
+            part(aad, bytes);
+        }
     }
 
     /// [`Self::open`] with buffers that are used again.
     pub(crate) fn open_with(&self, place: Place<'_>, token: &str, scratch: &mut Scratch) -> Result<Value, SealError> {
         let refused = || SealError::Opened { place: place.to_string() };
-        let Scratch { plain, aad } = scratch;
         let text = token.strip_prefix(TOKEN).ok_or_else(|| {
             match token.strip_prefix("sk").and_then(|rest| rest.split_once('.')) {
                 Some((version, _)) => match version.parse() {
@@ -250,19 +303,8 @@ impl Sealer {
                 None => refused(),
             }
         })?;
-        plain.clear();
-        plain.resize(text.len(), 0);
-        let length = URL_SAFE_NO_PAD.decode_slice(text, plain).map_err(|_| refused())?;
-        plain.truncate(length);
-        if length < 24 + 16 {
-            return Err(refused());
-        }
-        self.associate(place, aad);
-        let (nonce, rest) = plain.split_at_mut(24);
-        let (text, tag) = rest.split_at_mut(rest.len() - 16);
-        let nonce = XNonce::try_from(&*nonce).map_err(|_| refused())?;
-        let tag = Tag::try_from(&*tag).map_err(|_| refused())?;
-        self.cipher(place).decrypt_inout_detached(&nonce, aad, (&mut *text).into(), &tag).map_err(|_| refused())?;
+        self.associate(place, &mut scratch.aad);
+        let text = decrypt(self.cipher(place), text, scratch).ok_or_else(refused)?;
         Ok(json::read_plain(text).map_err(|problem| problem.at(place))?.into_sealed())
     }
 
@@ -312,6 +354,38 @@ impl Sealer {
         }
         mac
     }
+}
+
+/// Encrypts what stands in the buffer behind 24 bytes of nonce, padded, and appends its token.
+fn encrypt(cipher: &XChaCha20Poly1305, scratch: &mut Scratch, out: &mut Vec<u8>) -> Option<()> {
+    let Scratch { plain, aad } = scratch;
+    let padded = plain.len().checked_sub(24)?.next_multiple_of(BUCKET);
+    plain.resize(24 + padded, b' ');
+    let (nonce, text) = plain.split_at_mut_checked(24)?;
+    let nonce = XNonce::try_from(&*nonce).ok()?;
+    let tag = cipher.encrypt_inout_detached(&nonce, aad, text.into()).ok()?;
+    plain.extend_from_slice(&tag);
+    let start = out.len() + TOKEN.len();
+    out.extend_from_slice(TOKEN.as_bytes());
+    out.resize(start + plain.len().div_ceil(3) * 4, 0);
+    let written = URL_SAFE_NO_PAD.encode_slice(&**plain, out.get_mut(start..)?).ok()?;
+    out.truncate(start + written);
+    Some(())
+}
+
+/// Opens the base64 of a token under the associated data in the buffer; the text is in the buffer too.
+fn decrypt<'s>(cipher: &XChaCha20Poly1305, text: &str, scratch: &'s mut Scratch) -> Option<&'s mut [u8]> {
+    let Scratch { plain, aad } = scratch;
+    plain.clear();
+    plain.resize(text.len(), 0);
+    let length = URL_SAFE_NO_PAD.decode_slice(text, plain).ok()?;
+    plain.truncate(length);
+    let (nonce, rest) = plain.split_at_mut_checked(24)?;
+    let (text, tag) = rest.split_at_mut_checked(rest.len().checked_sub(16)?)?;
+    let nonce = XNonce::try_from(&*nonce).ok()?;
+    let tag = Tag::try_from(&*tag).ok()?;
+    cipher.decrypt_inout_detached(&nonce, aad, (&mut *text).into(), &tag).ok()?;
+    Some(text)
 }
 
 /// Buffers that sealing and opening use again and again.

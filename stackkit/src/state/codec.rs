@@ -75,6 +75,19 @@ impl<'a> Codec<'a> {
             .map_err(|problem| problem.at(place))
     }
 
+    /// The text of a record, sealed as a whole.
+    pub(crate) fn seal_record(&self, name: &str, text: &str) -> Result<String, SealError> {
+        let mut out = Vec::with_capacity(text.len() * 4 / 3 + 96);
+        self.sealer.seal_record(name, text, &mut out, &mut self.scratch.borrow_mut())?;
+        String::from_utf8(out)
+            .map_err(|_| SealError::Unfit { place: format!("record {name}"), detail: "it is no text" })
+    }
+
+    /// The text of a record that was sealed as a whole; `None` where it does not open.
+    pub(crate) fn open_record(&self, name: &str, token: &str) -> Option<String> {
+        self.sealer.open_record(name, token, &mut self.scratch.borrow_mut())
+    }
+
     /// The fields that a stored form stands for.
     pub(crate) fn open_fields(
         &self,

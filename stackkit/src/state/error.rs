@@ -48,6 +48,12 @@ pub enum StateError {
         /// The id of the stack's data key.
         expected: String,
     },
+    /// It is sealed as a whole, and was read without a key.
+    #[error("{place} is sealed as a whole: without a key of the stack nothing of it can be read")]
+    SealedWhole {
+        /// What was read.
+        place: String,
+    },
     /// The end is missing.
     #[error("{place} is cut short: restore it from version control or a backup")]
     Truncated {
@@ -135,6 +141,28 @@ pub enum StateError {
         before: u64,
         /// The position now.
         now: u64,
+    },
+    /// The state is older than what this machine has seen of it.
+    #[error(
+        "the state in {place} went back: this machine has seen it at position {seen}, and it is at {now}; restore the newer one, or run `state accept` if the older one is meant"
+    )]
+    RolledBack {
+        /// Where it is.
+        place: String,
+        /// The position that was seen.
+        seen: u64,
+        /// The position now.
+        now: u64,
+    },
+    /// The state is not a later one of what this machine has seen.
+    #[error(
+        "the state in {place} is not the one that this machine has seen: what it held at position {position} is something else now, so two copies of it went different ways; restore the other one, or run `state accept` if this one is meant"
+    )]
+    OtherHistory {
+        /// Where it is.
+        place: String,
+        /// The position at which both were.
+        position: u64,
     },
     /// A write without the lease.
     #[error("the state is not locked by this run: nothing is written without the lock")]

@@ -1,5 +1,5 @@
-//! `LocalBackend`: the log of a stack as files in a folder: a snapshot that people may read and commit, a journal, and a
-//! lock.
+//! `LocalBackend`: the log of a stack as files in a folder: a snapshot that people may read and commit, a journal, a lock,
+//! and a mark that says while the snapshot does not hold all of it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -17,7 +17,16 @@ use crate::seal::{private_folder, sync_folder};
 /// What must not be committed: all but the snapshots.
 const GITIGNORE: &str = "*.journal\n*.lock\n*.rescue\n*.tmp\nselected\n";
 
-/// The state of one stack in a folder: `<stack>.state.json`, `<stack>.journal` and `<stack>.lock`.
+/// The mark that the journal holds what the snapshot does not. It is not kept out of Git: whoever commits the snapshot
+/// meanwhile sees it, and a copy that has it and no journal is refused.
+const UNFOLDED: &str = "unfolded";
+
+/// What the mark says to people.
+const UNFOLDED_TEXT: &str = "A run is under way here, or was cut short: what it did is in the journal beside this file, which is not committed.\n\
+     Do not commit the state as it is now. `state repair`, or the next run that ends in order, removes this file.\n";
+
+/// The state of one stack in a folder: `<stack>.state.json`, `<stack>.journal`, `<stack>.lock`, and `<stack>.unfolded` while
+/// the journal holds what the snapshot does not.
 ///
 /// Its calls do their file operations on the calling thread. An append is a few kilobytes and one `fdatasync`, a
 /// fraction of a millisecond on a solid-state disk; handing it to another thread and back costs about as much, on the
@@ -46,6 +55,8 @@ struct Journal {
     file: File,
     length: u64,
     position: u64,
+    /// Whether the mark is there.
+    marked: bool,
 }
 
 #[derive(Debug)]
@@ -165,6 +176,15 @@ impl Inner {
         // entry is in neither.
         let journal = read(&self.path("journal")).map_err(|source| self.error("read", "journal", source))?;
         let snapshot = read(&self.path("state.json")).map_err(|source| self.error("read", "state.json", source))?;
+        if journal.is_none() && self.path(UNFOLDED).exists() {
+            return Err(BackendError::Unfit(format!(
+                "`{}` is not here, and `{}` says that it holds what the snapshot does not: run `state repair` where the \
+                 journal is and commit the state after that; where it is lost for good, remove the second file, and \
+                 `refresh` and `import` find what the state lacks",
+                self.path("journal").display(),
+                self.path(UNFOLDED).display()
+            )));
+        }
         let lines = self.lines(&journal.unwrap_or_default())?;
         let position = Position(position(snapshot.as_deref(), &lines.entries));
         Ok(Loaded { snapshot, entries: lines.entries, torn: lines.torn, position })
@@ -188,6 +208,10 @@ impl Inner {
             sync_folder(parent).map_err(folder)?;
         }
         let lock = lock::take(&self.path("lock"), &holder)?;
+        // A process that died just after it had folded left the mark behind.
+        if fs::metadata(self.path("journal")).is_ok_and(|journal| journal.len() == 0) {
+            self.unmark()?;
+        }
         *self.held() = Some(Held { id: holder.id.clone(), _lock: lock, journal: None });
         Ok(Arc::new(LocalLease { holder, inner: Arc::clone(self) }))
     }
@@ -216,8 +240,8 @@ impl Inner {
         file.read_to_end(&mut bytes).map_err(failed)?;
         let lines = self.lines(&bytes)?;
         let snapshot = read(&self.path("state.json")).map_err(|source| self.error("read", "state.json", source))?;
-        let mut journal =
-            Journal { file, length: lines.length as u64, position: position(snapshot.as_deref(), &lines.entries) };
+        let position = position(snapshot.as_deref(), &lines.entries);
+        let mut journal = Journal { file, length: lines.length as u64, position, marked: false };
         if lines.torn > 0 {
             journal.file.set_len(journal.length).map_err(failed)?;
         }
@@ -246,6 +270,10 @@ impl Inner {
                 self.path("journal").display()
             )));
         }
+        if !journal.marked {
+            fs::write(self.path(UNFOLDED), UNFOLDED_TEXT).map_err(failed)?;
+            journal.marked = true;
+        }
         let mut line = Vec::with_capacity(entry.len() + 1);
         line.extend_from_slice(entry);
         line.push(b'\n');
@@ -270,7 +298,16 @@ impl Inner {
         journal.length = 0;
         journal.position =
             snapshot_position(snapshot).map_or(journal.position, |position| position.0.max(journal.position));
-        emptied.map_err(|source| self.error("empty", "journal", source))
+        emptied.map_err(|source| self.error("empty", "journal", source))?;
+        journal.marked = false;
+        self.unmark()
+    }
+
+    fn unmark(&self) -> Result<(), BackendError> {
+        match fs::remove_file(self.path(UNFOLDED)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.error("remove", UNFOLDED, error)),
+            _ => Ok(()),
+        }
     }
 
     fn unlock(&self, holder_id: &str) -> Result<(), BackendError> {
@@ -290,7 +327,7 @@ impl Inner {
         let held = held.as_mut().filter(|held| held.id == lease.holder().id).ok_or_else(lost)?;
         held.journal = None;
         // The journal goes first: alone it would be refused, while a snapshot alone is a state.
-        for extension in ["journal", "state.json", "lock"] {
+        for extension in [UNFOLDED, "journal", "state.json", "lock"] {
             match fs::remove_file(self.path(extension)) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -3,6 +3,8 @@
 pub mod backend;
 mod codec;
 mod error;
+#[cfg(test)]
+mod forge;
 mod format;
 pub mod lease;
 pub mod local;
@@ -13,14 +15,18 @@ pub mod objects;
 pub mod place;
 mod records;
 mod rename;
+mod seen;
 pub(crate) mod store;
 pub(crate) mod unverified;
 mod verify;
 
 pub use error::StateError;
+#[cfg(test)]
+pub(crate) use forge::{count_rescued, sign_entry, sign_record, sign_records};
 pub use local::{LocalBackend, LocalPlace};
 pub use memory::{MemoryBackend, MemoryPlace};
 pub use model::State;
 pub(crate) use rename::renamed;
+pub use seen::Seen;
 pub use store::Store;
 pub use verify::verify;

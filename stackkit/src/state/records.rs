@@ -1,6 +1,7 @@
 //! Version 1 of the persisted records: data types of their own, with private fields, that only this file turns into text
 //! and back. `SECURITY.md` describes the text byte by byte.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::model::{
     ResourceRecord, StackRecord, Status,
 };
 use crate::options::Guard;
-use crate::seal::{Code, Place, Purpose, SealError, Section};
+use crate::seal::{Code, NAME, Place, Purpose, SealError, Section};
 use crate::urn::Urn;
 
 impl Key {
@@ -160,6 +161,25 @@ struct OutputV1 {
     value: SealedJson,
 }
 
+/// A record of which nothing is readable: its name, and its text as it would stand there otherwise, but for its code.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WholeV1 {
+    key: String,
+    sealed: String,
+}
+
+/// What a record is called in the log: its key, or the name that stands for it where it is sealed as a whole.
+pub(crate) fn name<'a>(key: &Key, text: &'a str) -> Cow<'a, str> {
+    whole_name(text).map_or_else(|| Cow::Owned(key.text()), Cow::Borrowed)
+}
+
+/// The name of a record that is sealed as a whole; `None` of any other.
+pub(crate) fn whole_name(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix("{\"key\":\"")?;
+    rest.starts_with(NAME).then(|| rest.split_once('"'))?.map(|(name, _)| name)
+}
+
 fn options_out(codec: &Codec<'_>, place: Place<'_>, options: &RecordedOptions) -> Result<Option<OptionsV1>, SealError> {
     if *options == RecordedOptions::default() {
         return Ok(None);
@@ -290,6 +310,14 @@ pub(crate) fn encode(codec: &Codec<'_>, record: &Record) -> Result<String, SealE
         })
         .map_err(unfit)?,
     };
+    let body = match codec.sealer.is_whole() {
+        true => {
+            let name = codec.sealer.name(&record.key().text());
+            let sealed = codec.seal_record(&name, &body)?;
+            serde_json::to_string(&WholeV1 { key: name, sealed }).map_err(unfit)?
+        }
+        false => body,
+    };
     Ok(add_code(body, "mac", &|body| codec.sealer.code(Purpose::Record, &[body])))
 }
 
@@ -306,8 +334,16 @@ pub(crate) fn decode(codec: &Codec<'_>, text: &str, place: &dyn Fn() -> String) 
     if !codec.sealer.fits(Purpose::Record, &[body.as_bytes()], &mac) {
         return Err(edited());
     }
-    let body = format!("{body}}}");
+    let mut body = format!("{body}}}");
+    let name = whole_name(text);
+    if let Some(name) = name {
+        let whole: WholeV1 = serde_json::from_str(&body).map_err(|_| edited())?;
+        body = codec.open_record(name, &whole.sealed).ok_or_else(edited)?;
+    }
     let record = decode_body(codec, &body)?.ok_or_else(|| unknown_kind(text, place))?;
+    if name.is_some_and(|name| codec.sealer.name(&record.key().text()) != name) {
+        return Err(edited());
+    }
     Ok(Decoded { record, mac })
 }
 
@@ -319,6 +355,9 @@ pub(crate) fn decode_unverified(
 ) -> Result<Record, StateError> {
     let malformed =
         || StateError::Malformed { place: place(), detail: format!("record {} has no code at its end", name_of(text)) };
+    if whole_name(text).is_some() {
+        return Err(StateError::SealedWhole { place: place() });
+    }
     let (body, _) = split_code(text, "mac").ok_or_else(malformed)?;
     decode_body(codec, &format!("{body}}}"))?.ok_or_else(|| unknown_kind(text, place))
 }

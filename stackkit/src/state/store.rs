@@ -15,7 +15,8 @@ use super::error::StateError;
 use super::format::{self, Digest, EntryOut, Head, RescuedV1};
 use super::model::{Change, Key, OutputRecord, Record, State};
 use super::records;
-use crate::seal::{Code, Purpose, Sealer, base64, hex, random};
+use super::seen::Seen;
+use crate::seal::{Code, NAME, Purpose, Sealer, base64, hex, random};
 
 /// Journals below this are never worth folding in the middle of a run: 1 MiB.
 const SMALL_JOURNAL: usize = 1024 * 1024;
@@ -30,14 +31,21 @@ pub struct Store {
     writer: String,
     set: Set,
     rescued: BTreeMap<Key, Option<String>>,
+    /// What this machine keeps of where the state stands.
+    seen: Option<Seen>,
 }
 
 /// Everything that was read, kept as it was written: a record that does not change keeps its bytes. The records that
 /// the texts say are the caller's: a second copy of them would double what a run takes of memory.
 struct Set {
     texts: BTreeMap<Key, Box<str>>,
+    /// What the records are called in a log that is sealed as a whole, in the order of its snapshot.
+    names: BTreeMap<Box<str>, Key>,
     position: u64,
     chain: Code,
+    /// The position of the snapshot that was read, and the chain codes from there on.
+    folded: u64,
+    trail: Vec<Code>,
     digest: Digest,
     size: usize,
     /// Entries that the snapshot does not hold, and their bytes.
@@ -57,6 +65,16 @@ impl fmt::Debug for Store {
     }
 }
 
+impl Drop for Store {
+    /// Only what is durable has a position, so a run that failed says the truth here too.
+    fn drop(&mut self) {
+        if let Some(seen) = &self.seen {
+            // A folder that cannot be written costs the next run this check, and nothing else.
+            let _ = seen.note(self);
+        }
+    }
+}
+
 /// The changes of a batch that are any: the new text, or none for a removal.
 type Batch = BTreeMap<Key, Option<String>>;
 
@@ -71,7 +89,9 @@ impl Store {
         let (set, state) = Set::read(&loaded, &sealer, &backend.describe())?;
         let mut writer = [0; 8];
         random(&mut writer)?;
-        let store = Self { backend, sealer, lease: None, writer: hex(&writer), set, rescued: BTreeMap::new() };
+        let mut store =
+            Self { backend, sealer, lease: None, writer: hex(&writer), set, rescued: BTreeMap::new(), seen: None };
+        store.follow();
         Ok((store, state))
     }
 
@@ -94,7 +114,35 @@ impl Store {
             self.set.measure(&loaded);
         }
         self.lease = Some(lease);
+        self.settle().await?;
         Ok(now)
+    }
+
+    /// What is sealed as a whole goes on so, also where an old header says nothing of it.
+    fn follow(&mut self) {
+        if self.set.is_whole() == Some(true) && !self.sealer.is_whole() {
+            self.sealer = Arc::new(Sealer::clone(&self.sealer).whole(true));
+        }
+    }
+
+    /// Writes everything anew where it is to be sealed as a whole and is not yet: whoever wants that writes it into the
+    /// header first, so where they were cut short, the next who has the lock goes on.
+    async fn settle(&mut self) -> Result<(), StateError> {
+        self.follow();
+        if self.set.is_whole() == Some(false) && self.sealer.is_whole() {
+            self.rekey(Arc::clone(&self.sealer)).await?;
+        }
+        Ok(())
+    }
+
+    /// Checks that the state is not behind what this machine has seen of it, and keeps from now on where it stands.
+    ///
+    /// # Errors
+    /// As [`Seen::check`].
+    pub fn watch(&mut self, seen: Seen) -> Result<(), StateError> {
+        seen.check(self)?;
+        self.seen = Some(seen);
+        Ok(())
     }
 
     /// Gives the lock back.
@@ -141,6 +189,17 @@ impl Store {
         base64(&self.set.chain)
     }
 
+    /// The code of everything that was written up to a position, as far as the log that was read tells.
+    pub(crate) fn fingerprint_at(&self, position: u64) -> Option<String> {
+        let at = usize::try_from(position.checked_sub(self.set.folded)?).ok()?;
+        self.set.trail.get(at).map(|chain| base64(chain))
+    }
+
+    /// Entries that the snapshot does not hold, or that it holds and that were not tidied away.
+    pub(crate) fn unfolded(&self) -> usize {
+        self.set.entries
+    }
+
     /// Bytes at the end of the log that a crash had cut short when it was read. They count as never written.
     pub fn torn(&self) -> usize {
         self.set.torn
@@ -181,51 +240,61 @@ impl Store {
         let lease = self.lease.as_deref().ok_or(StateError::NotLocked)?;
         let text = self.snapshot();
         self.backend.compact(lease, Position(self.set.position), text.as_bytes()).await?;
-        (self.set.size, self.set.entries, self.set.journal) = (text.len(), 0, 0);
+        (self.set.size, self.set.entries, self.set.journal, self.set.torn) = (text.len(), 0, 0, 0);
         Ok(())
     }
 
-    /// Seals every record anew under another data key of the same stack, as one snapshot that takes the place of
-    /// everything before it, or not at all. It takes a position of its own, so that whoever has read the log under the
+    /// Folds the journal, and rids the log of the beginning of an entry that a crash left at its end, which a fold does
+    /// where there are entries and an append does in any case.
+    ///
+    /// # Errors
+    /// As [`Store::fold`].
+    pub(crate) async fn tidy(&mut self) -> Result<(), StateError> {
+        if self.set.torn > 0 && self.set.position > 0 {
+            let lease = self.lease.as_deref().ok_or(StateError::NotLocked)?;
+            self.backend.compact(lease, Position(self.set.position), self.snapshot().as_bytes()).await?;
+            (self.set.entries, self.set.journal, self.set.torn) = (0, 0, 0);
+        }
+        self.fold().await
+    }
+
+    /// Seals every record anew, under another data key of the same stack or in another form, as one snapshot that takes the
+    /// place of everything before it, or not at all. It takes a position of its own, so that whoever has read the log under the
     /// old key sees that it has moved.
     ///
     /// # Errors
     /// When the lock is not held, or the backend fails. What [`data_key_of`] finds in the log then says which it is.
     pub(crate) async fn rekey(&mut self, sealer: Arc<Sealer>) -> Result<(), StateError> {
         let lease = self.lease.as_deref().ok_or(StateError::NotLocked)?;
-        let set = &mut self.set;
-        if set.position == 0 {
+        if self.set.position == 0 {
             self.sealer = sealer;
             return Ok(());
         }
-        let (old, new) = (Codec::new(&self.sealer), Codec::new(&sealer));
-        let place = || "memory".to_owned();
-        let mut texts = BTreeMap::new();
-        let mut digest = Digest::default();
-        for (key, text) in &set.texts {
-            let text = records::encode(&new, &records::decode(&old, text, &place)?.record)?;
-            if let Some(mac) = format::mac_of(&text) {
-                digest.add(&sealer, &key.text(), &mac);
+        let mut set = Set::empty();
+        {
+            let (old, new) = (Codec::new(&self.sealer), Codec::new(&sealer));
+            let place = || "memory".to_owned();
+            for (key, text) in &self.set.texts {
+                let text = records::encode(&new, &records::decode(&old, text, &place)?.record)?;
+                if let Some(mac) = format::mac_of(&text) {
+                    set.digest.add(&sealer, &records::name(key, &text), &mac);
+                }
+                set.insert(key.clone(), text.into_boxed_str());
             }
-            texts.insert(key.clone(), text.into_boxed_str());
         }
-        let chain = sealer.code(Purpose::Chain, &[b"rotation", &set.chain]);
-        let head = Head { position: set.position + 1, chain, count: texts.len() as u64, digest };
-        let size = texts.values().map(|text| text.len() + 2).sum();
-        let text = format::write_snapshot(&sealer, &head, size, texts.values().map(|text| &**text));
-        self.backend.compact(lease, Position(set.position), text.as_bytes()).await?;
-        (set.position, set.chain, set.digest, set.texts) = (head.position, chain, digest, texts);
-        (set.size, set.entries, set.journal) = (text.len(), 0, 0);
-        self.sealer = sealer;
+        set.position = self.set.position + 1;
+        set.chain = sealer.code(Purpose::Chain, &[b"rotation", &self.set.chain]);
+        set.begin();
+        let text = set.snapshot(&sealer);
+        self.backend.compact(lease, Position(self.set.position), text.as_bytes()).await?;
+        set.size = text.len();
+        (self.set, self.sealer) = (set, sealer);
         Ok(())
     }
 
     /// The records as a snapshot, sealed as they are kept.
     pub fn snapshot(&self) -> String {
-        let set = &self.set;
-        let head = Head { position: set.position, chain: set.chain, count: set.texts.len() as u64, digest: set.digest };
-        let size = set.texts.values().map(|text| text.len() + 2).sum();
-        format::write_snapshot(&self.sealer, &head, size, set.texts.values().map(|text| &**text))
+        self.set.snapshot(&self.sealer)
     }
 
     /// Reads another snapshot of the same stack, and checks all of it. `place` names it in errors.
@@ -253,7 +322,7 @@ impl Store {
         let (set, _) = Set::read(&loaded, &self.sealer, "what is moved in")?;
         self.backend.compact(lease, Position(0), snapshot).await?;
         self.set = set;
-        Ok(())
+        self.settle().await
     }
 
     /// Whether the journal has outgrown the snapshot, so that reading it again would cost more than folding it.
@@ -270,6 +339,14 @@ impl Store {
         self.backend.delete(lease).await?;
         self.set = Set::empty();
         Ok(())
+    }
+
+    /// Forgets what this machine has seen of the state, which is no more.
+    pub(crate) fn forget(&mut self) {
+        if let Some(seen) = self.seen.take() {
+            // What is left there is of a lineage that never comes back.
+            let _ = seen.forget(self.sealer.lineage());
+        }
     }
 
     /// Writes changes that could not be committed into a local file, sealed, together with those of earlier calls.
@@ -296,7 +373,11 @@ impl Store {
                 })?),
                 None => None,
             };
-            list.push(RescuedV1 { key: key.text(), was, put });
+            let name = match self.sealer.is_whole() {
+                true => self.sealer.name(&key.text()),
+                false => key.text(),
+            };
+            list.push(RescuedV1 { key: name, was, put });
         }
         let text = format::write_rescue(&self.sealer, list)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
@@ -306,12 +387,12 @@ impl Store {
             .map_err(|source| file_error("write", path, source))
     }
 
-    /// Commits what a rescue file holds, as one entry, and removes the file.
+    /// Commits what a rescue file holds, as one entry, and removes the file. Says how many changes that were.
     ///
     /// # Errors
     /// When the file is not whole or of another stack, when a record that it changes has been changed otherwise since,
     /// or when the commit fails. The file is then still there.
-    pub async fn merge_rescue(&mut self, path: &Path) -> Result<(), StateError> {
+    pub async fn merge_rescue(&mut self, path: &Path) -> Result<usize, StateError> {
         if self.lease.is_none() {
             return Err(StateError::NotLocked);
         }
@@ -321,13 +402,21 @@ impl Store {
         let mut batch = Batch::new();
         let mut conflicts = Vec::new();
         for change in format::read_rescue(&self.sealer, &text, &place)? {
-            let key = Key::parse(&change.key).ok_or_else(|| StateError::Malformed {
-                place: place(),
-                detail: format!("`{}` is no key", change.key),
-            })?;
             let put = match change.put {
                 Some(raw) => Some(records::decode(&codec, raw.get(), &place).map(|read| (raw, read.record))?),
                 None => None,
+            };
+            let key = match &put {
+                Some((_, record)) => record.key(),
+                None if change.key.starts_with(NAME) => match self.set.names.get(&*change.key) {
+                    Some(key) => key.clone(),
+                    // It is not there, so there is nothing to remove.
+                    None => continue,
+                },
+                None => Key::parse(&change.key).ok_or_else(|| StateError::Malformed {
+                    place: place(),
+                    detail: format!("`{}` is no key", change.key.escape_debug()),
+                })?,
             };
             let now = self.set.texts.get(&key);
             let same = match &put {
@@ -347,8 +436,10 @@ impl Store {
         if !conflicts.is_empty() {
             return Err(StateError::RescueConflict { place: place(), records: conflicts.join(", ") });
         }
+        let merged = batch.len();
         self.append(batch).await?;
-        std::fs::remove_file(path).map_err(|source| file_error("remove", path, source))
+        std::fs::remove_file(path).map_err(|source| file_error("remove", path, source))?;
+        Ok(merged)
     }
 
     /// The last change of each key that changes anything, as text.
@@ -384,13 +475,26 @@ impl Store {
         let set = &self.set;
         let mut digest = set.digest;
         for (key, put) in &batch {
-            let name = key.text();
-            if let Some(mac) = set.texts.get(key).and_then(|text| format::mac_of(text)) {
-                digest.remove(&self.sealer, &name, &mac);
+            if let Some(text) = set.texts.get(key)
+                && let Some(mac) = format::mac_of(text)
+            {
+                digest.remove(&self.sealer, &records::name(key, text), &mac);
             }
-            if let Some(mac) = put.as_ref().and_then(|text| format::mac_of(text)) {
-                digest.add(&self.sealer, &name, &mac);
+            if let Some(text) = put
+                && let Some(mac) = format::mac_of(text)
+            {
+                digest.add(&self.sealer, &records::name(key, text), &mac);
             }
+        }
+        let gone = batch.iter().filter(|(_, put)| put.is_none()).map(|(key, _)| key);
+        let mut del: Vec<String> = gone
+            .map(|key| set.texts.get(key).map_or_else(|| key.text(), |text| records::name(key, text).into_owned()))
+            .collect();
+        let mut put: Vec<&str> = batch.values().flatten().map(|text| &**text).collect();
+        if self.sealer.is_whole() {
+            // Their order would tell which are of one kind.
+            del.sort_unstable();
+            put.sort_unstable();
         }
         let (text, chain) = format::write_entry(
             &self.sealer,
@@ -398,8 +502,8 @@ impl Store {
                 position: set.position + 1,
                 nonce: &self.writer,
                 prev: &set.chain,
-                put: &mut batch.values().flatten().map(|text| &**text),
-                del: batch.iter().filter(|(_, put)| put.is_none()).map(|(key, _)| key.text()).collect(),
+                put: &mut put.into_iter(),
+                del,
                 digest,
             },
         );
@@ -413,9 +517,9 @@ impl Store {
         set.journal += text.len() + 1;
         for (key, put) in batch {
             match put {
-                Some(text) => set.texts.insert(key, text.into_boxed_str()),
-                None => set.texts.remove(&key),
-            };
+                Some(text) => set.insert(key, text.into_boxed_str()),
+                None => set.remove(&key),
+            }
         }
         Ok(())
     }
@@ -452,14 +556,52 @@ impl Set {
     fn empty() -> Self {
         Self {
             texts: BTreeMap::new(),
+            names: BTreeMap::new(),
             position: 0,
             chain: [0; 32],
+            folded: 0,
+            trail: vec![[0; 32]],
             digest: Digest::default(),
             size: 0,
             entries: 0,
             journal: 0,
             torn: 0,
         }
+    }
+
+    fn insert(&mut self, key: Key, text: Box<str>) {
+        if let Some(name) = records::whole_name(&text) {
+            self.names.insert(name.into(), key.clone());
+        }
+        self.texts.insert(key, text);
+    }
+
+    fn remove(&mut self, key: &Key) {
+        if let Some(text) = self.texts.remove(key)
+            && let Some(name) = records::whole_name(&text)
+        {
+            self.names.remove(name);
+        }
+    }
+
+    /// Whether the records are sealed as a whole; `None` where there are none.
+    fn is_whole(&self) -> Option<bool> {
+        (!self.texts.is_empty()).then_some(!self.names.is_empty())
+    }
+
+    /// The trail begins where the set stands now.
+    fn begin(&mut self) {
+        (self.folded, self.trail) = (self.position, vec![self.chain]);
+    }
+
+    fn snapshot(&self, sealer: &Sealer) -> String {
+        let head =
+            Head { position: self.position, chain: self.chain, count: self.texts.len() as u64, digest: self.digest };
+        let size = self.texts.values().map(|text| text.len() + 2).sum();
+        let mut keys = self.texts.keys();
+        let mut named = self.names.values();
+        let keys: &mut dyn Iterator<Item = &Key> = if self.names.is_empty() { &mut keys } else { &mut named };
+        format::write_snapshot(sealer, &head, size, keys.filter_map(|key| self.texts.get(key)).map(|text| &**text))
     }
 
     /// Whether exactly this record is there. Ciphertexts of equal records differ, so it is opened to be compared.
@@ -504,17 +646,23 @@ impl Set {
         for raw in &snapshot.records {
             let decoded = records::decode(codec, raw.get(), place)?;
             let key = decoded.record.key();
-            if self.texts.last_key_value().is_some_and(|(last, _)| *last >= key) {
-                return Err(StateError::RecordOrder { place: place(), record: format!("`{}`", key.text()) });
+            let name = records::name(&key, raw.get());
+            let late = match records::whole_name(raw.get()) {
+                Some(name) => self.names.last_key_value().is_some_and(|(last, _)| &**last >= name),
+                None => self.texts.last_key_value().is_some_and(|(last, _)| *last >= key),
+            };
+            if late {
+                return Err(StateError::RecordOrder { place: place(), record: format!("`{name}`") });
             }
-            self.digest.add(sealer, &key.text(), &decoded.mac);
-            self.texts.insert(key, raw.get().into());
+            self.digest.add(sealer, &name, &decoded.mac);
+            self.insert(key, raw.get().into());
             state.apply(Change::Put(decoded.record));
         }
         if !snapshot.holds(self.texts.len(), self.digest) {
             return Err(StateError::SetEdited { place: place() });
         }
         (self.position, self.chain) = (snapshot.position, chain);
+        self.begin();
         Ok(())
     }
 
@@ -553,28 +701,35 @@ impl Set {
             let decoded = records::decode(codec, raw.get(), place)?;
             let key = decoded.record.key();
             self.forget(sealer, &key);
-            self.digest.add(sealer, &key.text(), &decoded.mac);
-            self.texts.insert(key, raw.get().into());
+            self.digest.add(sealer, &records::name(&key, raw.get()), &decoded.mac);
+            self.insert(key, raw.get().into());
             state.apply(Change::Put(decoded.record));
         }
         for name in &entry.del {
-            let key = Key::parse(name).ok_or_else(|| StateError::EntryEdited { place: place() })?;
+            let key = match name.starts_with(NAME) {
+                true => self.names.get(&**name).cloned(),
+                false => Key::parse(name),
+            };
+            let key = key.ok_or_else(|| StateError::EntryEdited { place: place() })?;
             self.forget(sealer, &key);
-            self.texts.remove(&key);
+            self.remove(&key);
             state.apply(Change::Remove(key));
         }
         if !entry.leaves(self.digest) {
             return Err(StateError::SetEdited { place: place() });
         }
         self.position = entry.n;
+        self.trail.push(self.chain);
         self.entries += 1;
         Ok(())
     }
 
     /// Takes a record out of the digest.
     fn forget(&mut self, sealer: &Sealer, key: &Key) {
-        if let Some(mac) = self.texts.get(key).and_then(|text| format::mac_of(text)) {
-            self.digest.remove(sealer, &key.text(), &mac);
+        if let Some(text) = self.texts.get(key)
+            && let Some(mac) = format::mac_of(text)
+        {
+            self.digest.remove(sealer, &records::name(key, text), &mac);
         }
     }
 

@@ -35,6 +35,7 @@ impl Terminal {
             .args(args)
             .current_dir(stack.0.stack())
             .env("XDG_CONFIG_HOME", stack.0.root().join("home/config"))
+            .env("XDG_STATE_HOME", stack.0.root().join("home/.local/state"))
             .env("TERM", "xterm")
             .stdin(self.far())
             .stdout(stdout)

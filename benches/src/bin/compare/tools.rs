@@ -117,7 +117,7 @@ enum Kind {
 }
 
 /// A passphrase of a length that people choose.
-const PASSPHRASE: &str = "correct horse battery staple";
+const PASSPHRASE: &str = "violet anchor basalt pickle";
 
 impl Tool {
     /// StackKit with a key file, and with a passphrase.

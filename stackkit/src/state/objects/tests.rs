@@ -72,7 +72,8 @@ impl Shelf {
         let beat = words["beat"].as_u64().unwrap_or_default() + 1;
         words["beat"] = beat.into();
         let writer = format!("{} {beat}", words["holder"]["id"].as_str().unwrap_or_default());
-        let write = Write { key, when: When::Is(&version), body: words.to_string().as_bytes(), writer: &writer };
+        let body = words.to_string();
+        let write = Write { key, when: When::Is(&version), body: body.as_bytes(), writer: &writer };
         assert!(matches!(self.keep(write), Put::Kept(_)));
     }
 
