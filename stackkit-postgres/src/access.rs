@@ -8,7 +8,8 @@ use stackkit::access::{Grant, Role};
 const NAME: usize = 63;
 
 /// The tables with rows of stacks, and the column that says whose a row is.
-const TABLES: [(&str, &str); 4] = [("stack", "name"), ("entry", "stack"), ("snapshot", "stack"), ("chunk", "stack")];
+const TABLES: [(&str, &str); 5] =
+    [("stack", "name"), ("entry", "stack"), ("snapshot", "stack"), ("chunk", "stack"), ("audit", "stack")];
 
 /// The statements that give a role with a stack. They may be run again.
 pub(crate) fn grant(schema: &str, place: &str, stack: &str, role: Role) -> Grant {
@@ -23,6 +24,8 @@ pub(crate) fn grant(schema: &str, place: &str, stack: &str, role: Role) -> Grant
         let rights = match (table, role) {
             (_, Role::Viewer) => "SELECT",
             ("stack", Role::Deployer) => "SELECT, INSERT, UPDATE",
+            // Nobody takes anything out of it.
+            ("audit", Role::Deployer | Role::Admin) => "SELECT, INSERT",
             ("stack", Role::Admin) => "SELECT, INSERT, UPDATE, DELETE",
             (_, Role::Deployer | Role::Admin) => "SELECT, INSERT, DELETE",
         };

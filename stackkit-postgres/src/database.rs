@@ -12,7 +12,7 @@ use stackkit::state::place::{BackendUrl, Place};
 use tokio::sync::OnceCell;
 
 use crate::log::Log;
-use crate::schema::{self, VERSION, within};
+use crate::schema::{self, OLDEST, VERSION, within};
 use crate::url::Options;
 
 /// How often something is tried whose connection fails.
@@ -106,12 +106,14 @@ impl Database {
         }
         let found = self.retried("read", || self.version()).await?;
         let version = match (found, purpose) {
-            (Some(version), _) => version,
             (None, Purpose::Read) => return Ok(false),
-            (None, Purpose::Write) => {
+            // Tables of an older version are read as they are; whoever writes brings them to the present one.
+            (Some(OLDEST..VERSION), Purpose::Read) => return Ok(true),
+            (None | Some(OLDEST..VERSION), Purpose::Write) => {
                 self.retried(PREPARE, || self.create()).await?;
                 VERSION
             }
+            (Some(version), _) => version,
         };
         if version != VERSION {
             return Err(BackendError::Unfit(format!(

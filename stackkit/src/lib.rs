@@ -8,6 +8,7 @@ extern crate self as stackkit;
 pub mod __private;
 pub mod access;
 mod apply;
+pub mod audit;
 mod catalog;
 pub mod check;
 pub mod cli;

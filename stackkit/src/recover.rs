@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use crate::apply::call::{PAUSE, unfinished};
 use crate::apply::new_record;
+use crate::audit;
 use crate::catalog::{Catalog, TypeEntry};
 use crate::context::Context;
 use crate::diagnostic::Diagnostic;
@@ -20,7 +21,7 @@ use crate::state::model::{Change, IntentKind, IntentRecord, Key, Record, Resourc
 use crate::value::Value;
 
 impl Reality<'_> {
-    /// Resolves every open call. The changes are applied to `state` already.
+    /// Resolves every open call. The changes are applied to `state` already; with them comes what the audit log is told.
     ///
     /// `wait` says whether absence may be waited for: a preview does not wait and takes what it sees. What is waited is
     /// time of this process, from now on: how long ago the call was made only a clock can tell, and clocks are put back
@@ -28,9 +29,13 @@ impl Reality<'_> {
     ///
     /// # Errors
     /// The questions that only a person can answer, and what could not be asked, together.
-    pub(crate) async fn recover(&mut self, state: &mut State, wait: bool) -> Result<Vec<Change>, Vec<Diagnostic>> {
+    pub(crate) async fn recover(
+        &mut self,
+        state: &mut State,
+        wait: bool,
+    ) -> Result<(Vec<Change>, Vec<audit::Event>), Vec<Diagnostic>> {
         let intents: Vec<IntentRecord> = state.intents.values().cloned().collect();
-        let (mut all, mut problems) = (Vec::new(), Vec::new());
+        let (mut all, mut found, mut problems) = (Vec::new(), Vec::new(), Vec::new());
         let began = Instant::now();
         for intent in intents {
             match self.resolve(state, &intent, wait.then_some(began)).await {
@@ -39,12 +44,17 @@ impl Reality<'_> {
                         state.apply(change.clone());
                     }
                     all.extend(changes);
+                    found.push(audit::Event::Recovered {
+                        urn: intent.urn.to_string(),
+                        instance: intent.instance.to_string(),
+                        found: message.clone(),
+                    });
                     self.listener.event(&Event::Recovered { urn: intent.urn.clone(), message });
                 }
                 Err(problem) => problems.push(problem),
             }
         }
-        if problems.is_empty() { Ok(all) } else { Err(problems) }
+        if problems.is_empty() { Ok((all, found)) } else { Err(problems) }
     }
 
     async fn resolve(

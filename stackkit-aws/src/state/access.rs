@@ -23,7 +23,9 @@ pub(super) fn grant(options: &Options, place: &str, stack: &str, role: Role) -> 
     if role.deploys() {
         statements.push(json!({ "Effect": "Allow", "Action": ["s3:PutObject"], "Resource": objects }));
         statements.push(json!({
-            "Effect": "Allow", "Action": ["s3:DeleteObject"], "Resource": format!("{bucket_arn}/{states}"),
+            // Lines of the audit log stay where they are put.
+            "Effect": "Allow", "Action": ["s3:DeleteObject"],
+            "Resource": ["log", "snap"].map(|kind| format!("{bucket_arn}/{prefix}stacks/{stack}/{kind}/*")),
         }));
         statements.push(json!({
             "Effect": "Allow",

@@ -7,6 +7,7 @@ use tokio::task::{Id, JoinError};
 
 use crate::apply::call::{Answer, Ask};
 use crate::apply::{Executor, Running};
+use crate::audit::Outcome;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Verb};
 use crate::plan::{self, Action};
@@ -59,6 +60,7 @@ impl Executor<'_> {
         let mut changes = vec![Change::Remove(Key::Intent(running.instance))];
         changes.extend(self.made(&intent, record.clone()));
         self.set_values(running.node, &record, &running.args);
+        self.tell_done(running.node, running.verb, Some(running.instance));
         self.record(changes);
         if problems.is_some() {
             // What is due to hooks stays recorded, and runs once the resource is as it should be.
@@ -102,6 +104,7 @@ impl Executor<'_> {
         let problems = self.problems(&running, &mut record, Some(&prior), values);
         self.set_values(running.node, &record, &running.args);
         let id = record.id.clone();
+        self.tell_done(running.node, running.verb, Some(running.instance));
         self.record(vec![
             Change::Remove(Key::Intent(running.instance)),
             Change::Put(Record::Resource(Box::new(record))),
@@ -136,6 +139,7 @@ impl Executor<'_> {
     fn deleted(&mut self, running: Running) {
         let mut changes = vec![Change::Remove(Key::Intent(running.instance))];
         changes.extend(self.gone(running.node, running.instance));
+        self.tell_done(running.node, running.verb, Some(running.instance));
         self.record(changes);
         self.conclude(running, "", &[]);
     }
@@ -201,7 +205,10 @@ impl Executor<'_> {
         self.record(changes);
         let elapsed = running.started.elapsed();
         let message = super::hooks::told(&running.ask, error.message());
-        self.fail(running.step, running.call.urn.clone(), running.verb, elapsed, &message);
+        let outcome = if open { Outcome::Unknown } else { Outcome::Failed };
+        let urn = running.call.urn.clone();
+        self.tell_failed(&urn, Some(running.instance), running.verb, outcome, &message);
+        self.failed(running.step, urn, running.verb, elapsed, &message);
     }
 
     /// A step is done: counts it, tells of it once it is durable, and lets its successors go.

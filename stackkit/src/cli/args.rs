@@ -43,6 +43,9 @@ pub struct Global {
     /// JSON on standard output, and nothing else there: one event a line, or one document
     #[arg(long, global = true)]
     pub json: bool,
+    /// Why, for the audit log
+    #[arg(short, long, global = true, value_name = "TEXT")]
+    pub message: Option<String>,
     /// When to use colours: auto, always or never [default: auto]
     #[arg(
         long,
@@ -106,6 +109,9 @@ pub enum Command {
     /// Shows the policies that the program is held to
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Shows who did what to the stack, when and why, and whether that is as it was written
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Prints what makes the stores of state and keys let somebody do what a role does, and no more
     Access(Access),
     /// Prints the completions for a shell
@@ -532,6 +538,29 @@ pub enum PolicyCommand {
     },
 }
 
+/// `audit …`
+#[derive(Debug, Clone, Subcommand)]
+#[non_exhaustive]
+pub enum AuditCommand {
+    /// Shows what was done, oldest first; takes no key unless the state is sealed as a whole
+    Show {
+        /// Only so many lines of the end
+        #[arg(short = 'n', long, value_name = "N")]
+        last: Option<u64>,
+        /// Only what is no older: 7d, 12h, 30m, a day or a time such as 2026-01-31T12:00:00Z
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+    },
+    /// Finds lines that were edited, dropped, doubled, moved or cut off; takes the stack's key
+    Verify,
+    /// Writes all lines to a file, one JSON object a line
+    Export {
+        /// The file
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
+}
+
 /// `access`
 #[derive(Debug, Clone, Default, ClapArgs)]
 #[non_exhaustive]
@@ -619,6 +648,10 @@ mod tests {
             "preview --save-plan p --replace a",
             "up --plan p --no-destroy",
             "policy list --json",
+            "audit show -n 20 --since 7d --json",
+            "audit verify",
+            "audit export audit.jsonl",
+            "up -y -m because",
             "destroy -y --timeline run.html",
             "destroy --run-program -y",
             "refresh -y",

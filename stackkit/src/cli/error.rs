@@ -21,6 +21,16 @@ impl Failure {
         Self { diagnostics: vec![Diagnostic::invalid(message)], status }
     }
 
+    /// Several things are wrong.
+    pub(crate) fn several(messages: impl Iterator<Item = String>) -> Self {
+        Self { diagnostics: messages.map(Diagnostic::invalid).collect(), status: 1 }
+    }
+
+    /// Something went wrong, and has been said.
+    pub(crate) fn said() -> Self {
+        Self { diagnostics: Vec::new(), status: 1 }
+    }
+
     /// Something went wrong.
     pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self::new(message, 1)

@@ -10,6 +10,14 @@ impl App {
     pub(super) async fn outputs(&self, options: &Outputs) -> Result<(), Failure> {
         let outputs = self.read_state(options.reading).await?.outputs;
         let secrets = Secrets::shown_if(options.show_secrets);
+        let shown = |(name, value): &(&String, &Value)| {
+            let plain = options.show_secrets && value.has_secret() && !value.has_sealed();
+            plain && options.name.as_ref().is_none_or(|wanted| wanted == *name)
+        };
+        let revealed: Vec<String> = outputs.iter().filter(shown).map(|(name, _)| name.clone()).collect();
+        if !revealed.is_empty() {
+            self.deployment()?.record("outputs --show-secrets", revealed).await;
+        }
         if let Some(name) = &options.name {
             let Some(value) = outputs.get(name) else {
                 let failure = Failure::failed(format!("the stack `{}` has no output `{name}`", self.stack));

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::audit::{self, Counts, Outcome};
 use crate::catalog::TypeEntry;
 use crate::component::is_name;
 use crate::declaration::{self, Around, Known, Names};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::engine::session::Missing;
+use crate::engine::session::{Missing, Session};
 use crate::engine::{Deployment, Run, RunError};
+use crate::event::Verb;
 use crate::plan::{self, PlanInput, PlanOptions, plan};
 use crate::refresh::Wanted;
 use crate::stack::{Declarations, Declared};
@@ -63,18 +65,38 @@ impl Deployment {
         let entry = self.linked(options.type_name)?.clone();
         let declared = self.declarations(&mut session).await?;
         session.lock("import").await?;
-        let mut run = Run::new(self, &mut session, &declared)?;
+        let of = vec![Urn::new(options.type_name, options.name).to_string(), options.id.to_owned()];
+        self.tell_begin(&mut session, "import", of, BTreeMap::new());
+        let result = self.take(&mut session, &declared, &entry, options, confirm).await;
+        self.tell_how_it_ended(&mut session, &result.as_ref().map(|_| ())).await;
+        result
+    }
+
+    async fn take(
+        &self,
+        session: &mut Session,
+        declared: &Declarations,
+        entry: &TypeEntry,
+        options: ImportOptions<'_>,
+        confirm: &(dyn Fn(&Adoption) -> bool + Send + Sync),
+    ) -> Result<Adoption, RunError> {
+        let mut run = Run::new(self, session, declared)?;
         run.owner_check()?;
         run.rescue_check()?;
-        run.read_ahead(&declared).await?;
-        run.resolve_open(&declared, true).await?;
-        let (record, adoption) = run.adopt(&declared, &entry, options).await?;
+        run.read_ahead(declared).await?;
+        run.resolve_open(declared, true).await?;
+        let (record, adoption) = run.adopt(declared, entry, options).await?;
         if !confirm(&adoption) {
             return Err(RunError::Declined);
         }
-        let changes = run.changes_of(&declared, vec![record]);
-        session.store.commit(&changes).await?;
-        session.store.fold().await?;
+        let instance = record.instance;
+        let changes = run.changes_of(declared, vec![record]);
+        let store = &mut run.session.store;
+        let done = audit::Event::step(&adoption.urn, Some(instance), Verb::Import, Outcome::Done, &[], None);
+        store.tell(run.info.clock.now(), &done);
+        store.commit(&changes).await?;
+        self.tell_end(run.session, Outcome::Done, Counts::default()).await;
+        run.session.store.fold().await?;
         Ok(adoption)
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use zeroize::Zeroizing;
 
+use crate::audit::{self, Outcome};
 use crate::catalog::{Catalog, TypeEntry};
 use crate::config::file::ConfigFile;
 use crate::declaration::{Known, Part, Printed, print};
@@ -11,6 +12,7 @@ use crate::diagnostic::Diagnostic;
 use crate::engine::import::{declared_as, says, settle};
 use crate::engine::session::{Missing, Session, Source};
 use crate::engine::{Deployment, Run, RunError};
+use crate::event::Verb;
 use crate::foreign::{Adopt, Becomes, ForeignResource, ForeignState, Left, free};
 use crate::plan;
 use crate::refresh::Wanted;
@@ -119,9 +121,15 @@ impl Deployment {
         if records.is_empty() {
             return Ok(migration);
         }
+        let adopted: Vec<_> = records.iter().map(|record| (record.urn.clone(), record.instance)).collect();
         let changes = run.changes_of(&declared, records);
         // First the secrets: a program that asks for what is not there could not even be previewed.
         self.keep_config(&session, &config).await?;
+        self.tell_command(&mut session, "import", vec!["--from".to_owned()]);
+        for (urn, instance) in &adopted {
+            let done = audit::Event::step(urn, Some(*instance), Verb::Import, Outcome::Done, &[], None);
+            session.store.tell(self.clock.now(), &done);
+        }
         session.store.commit(&changes).await?;
         session.store.fold().await?;
         Ok(migration)

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::apply::Durable;
+use crate::audit;
 use crate::catalog::{Catalog, TypeEntry};
 use crate::clock::now;
 use crate::context::BoxFuture;
@@ -315,6 +316,10 @@ impl Durable for Store {
             }
             Ok(())
         })
+    }
+
+    fn tell(&mut self, at: u64, event: &audit::Event) {
+        Store::tell(self, at, event);
     }
 
     fn lease(&self) -> Option<Arc<dyn Lease>> {

@@ -45,24 +45,24 @@ fn value(given: &Value, name: &dyn Fn(u32, u16) -> String) -> Value {
 
 /// What the values are for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(super) enum Use {
     /// To be kept: of what the state does not keep there is no more than a digest here.
     Kept,
     /// To be compared with what was kept.
     Compared,
 }
 
-impl Purpose {
+impl Use {
     fn of(self, field: Option<&Field>, value: Value) -> Value {
         match self {
-            Purpose::Kept if field.is_some_and(Field::is_unkept) => value.digested(),
+            Use::Kept if field.is_some_and(Field::is_unkept) => value.digested(),
             _ => value,
         }
     }
 }
 
 /// What a program declares: resources, providers and outputs by name.
-pub(super) fn declared(all: &Declarations, purpose: Purpose) -> Value {
+pub(super) fn declared(all: &Declarations, purpose: Use) -> Value {
     let name = |resource: u32, field: u16| match all.resources.get(resource as usize) {
         Some(declared) => match declared.schema.fields.get(usize::from(field)) {
             Some(field) => format!("{} {}", declared.urn, field.name),
@@ -81,7 +81,7 @@ pub(super) fn declared(all: &Declarations, purpose: Purpose) -> Value {
     ])
 }
 
-fn resource(all: &Declarations, declared: &Declared, purpose: Purpose, name: &dyn Fn(u32, u16) -> String) -> Value {
+fn resource(all: &Declarations, declared: &Declared, purpose: Use, name: &dyn Fn(u32, u16) -> String) -> Value {
     let inputs = declared.schema.fields.iter().zip(&declared.values);
     let inputs: BTreeMap<String, Value> = inputs
         .filter(|(field, given)| field.role == Role::Input && !given.is_null())
@@ -102,7 +102,7 @@ fn resource(all: &Declarations, declared: &Declared, purpose: Purpose, name: &dy
 }
 
 /// What a plan does: everything that does not stay as it is, and the outputs that change.
-pub(super) fn plan(all: &Declarations, plan: &Plan, purpose: Purpose) -> Value {
+pub(super) fn plan(all: &Declarations, plan: &Plan, purpose: Use) -> Value {
     let nodes = plan.nodes.iter().filter(|node| node.action != Action::Same);
     let nodes = nodes.map(|node| (key(node), self::node(all, node, purpose)));
     let unknown = |_: u32, _: u16| String::new();
@@ -122,7 +122,7 @@ fn key(node: &PlanNode) -> String {
     }
 }
 
-fn node(all: &Declarations, node: &PlanNode, purpose: Purpose) -> Value {
+fn node(all: &Declarations, node: &PlanNode, purpose: Use) -> Value {
     let schema = node.declared.and_then(|index| all.resources.get(index as usize)).map(|declared| declared.schema);
     let unknown = |_: u32, _: u16| String::new();
     let action = match &node.action {

@@ -185,6 +185,37 @@ pub trait Lease: Send + Sync + fmt::Debug {
     }
 }
 
+/// Lines of the audit log that are kept together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditPart {
+    /// The number of the first line.
+    pub first: u64,
+    /// The number of the last line.
+    pub last: u64,
+    /// The lines, each ended by a line feed.
+    pub text: String,
+}
+
+/// Where lines of a stack's audit log are kept, apart from its state: they outlive it.
+///
+/// The lines of a part are in the stack's log already when it is kept, so a writer that lost its lock keeps nothing that
+/// is not so. A crash may come between this and the fold that empties the journal; the next part then begins with the
+/// same lines again.
+pub trait AuditStore: Send + Sync {
+    /// Keeps lines of the stack with this lineage beside those that are there; durable on return. Nothing that is there
+    /// is ever changed. What is there already just as it is given may be kept once more or not.
+    fn keep_audit<'a>(
+        &'a self,
+        lease: &'a dyn Lease,
+        lineage: &'a str,
+        part: &'a AuditPart,
+    ) -> BoxFuture<'a, Result<(), BackendError>>;
+
+    /// The texts of the parts that are there of the stack with this lineage, in the order of their first lines, and of
+    /// their last ones where these are the same. Parts that end before line `from` may be left out.
+    fn load_audit<'a>(&'a self, lineage: &'a str, from: u64) -> BoxFuture<'a, Result<Vec<String>, BackendError>>;
+}
+
 /// A place that keeps the log of one stack.
 ///
 /// - `append` and `compact` by anybody but the present holder fail, whatever that writer believes: the store refuses
@@ -219,6 +250,12 @@ pub trait Backend: Send + Sync + fmt::Debug {
     fn unlock<'a>(&'a self, holder_id: &'a str) -> BoxFuture<'a, Result<(), BackendError>>;
     /// Deletes everything of the stack.
     fn delete<'a>(&'a self, lease: &'a dyn Lease) -> BoxFuture<'a, Result<(), BackendError>>;
+
+    /// Where lines of the audit log are kept for good; `None` where the place has no room for them, and no audit log is
+    /// written then.
+    fn audit(&self) -> Option<&dyn AuditStore> {
+        None
+    }
 
     /// What makes the store let somebody do what a role does with this stack, and no more; `None` where nothing is known
     /// of that. Nothing is asked of the store.

@@ -492,6 +492,7 @@ impl World {
                 return Err(format!("{} adopted a stranger's `{}`", record.urn, record.id));
             }
         }
+        crate::audited::check(&self.test.audit().await?, &state)?;
         let log = self.test.backend().log();
         let holds = |bytes: &[u8]| bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes());
         if log.entries.iter().any(|entry| holds(entry)) || log.snapshot.as_deref().is_some_and(holds) {

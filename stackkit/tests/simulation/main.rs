@@ -5,6 +5,7 @@
 //! `STACKKIT_CASES` says how many cases are tried (a few by default), `STACKKIT_SEED` where they begin; a case that
 //! fails is made as small as it can be (in `STACKKIT_SHRINK` steps at most), and says how it is played again.
 
+mod audited;
 mod case;
 mod hooks;
 mod order;

@@ -15,7 +15,9 @@ use super::survey::{Folded, Kind, Survey, parse_key};
 use super::{Objects, Settings, When, Write, put};
 use crate::access::{Grant, Role};
 use crate::context::BoxFuture;
-use crate::state::backend::{Backend, BackendError, Holder, Lease, Loaded, Position, Version, snapshot_position};
+use crate::state::backend::{
+    AuditPart, AuditStore, Backend, BackendError, Holder, Lease, Loaded, Position, Version, snapshot_position,
+};
 use crate::state::lease::{Asked, KeptLease};
 
 /// How many entries are read at once.
@@ -69,6 +71,12 @@ impl Log {
         format!("{}snap/{place:020}-{position}", self.folder())
     }
 
+    /// Where the audit log of the stack with a lineage is, told by the end of the lineage from the end on.
+    fn audit_folder(&self, lineage: &str) -> String {
+        let end: String = lineage.chars().rev().filter(|c| matches!(c, 'a'..='z' | '0'..='9')).take(8).collect();
+        format!("{}audit/{end}/", self.folder())
+    }
+
     fn writer(&self, holder: &Holder) -> String {
         format!("{} {}", holder.id, self.writes.fetch_add(1, Ordering::Relaxed))
     }
@@ -119,26 +127,30 @@ impl Log {
                 Some(bytes.to_vec())
             }
         };
-        let mut entries: Vec<Option<Vec<u8>>> = vec![None; survey.live.len()];
+        let keys = survey.live.iter().map(|place| self.entry_key(*place)).collect();
+        let Some(entries) = self.get_all(keys).await?.into_iter().collect() else { return Ok(None) };
+        let position = Position(survey.position);
+        Ok(Some((Loaded { snapshot, entries, torn: 0, position }, survey)))
+    }
+
+    /// Objects in the order of their keys as given, some at once; `None` for each that is not there.
+    async fn get_all(&self, keys: Vec<String>) -> Result<Vec<Option<Vec<u8>>>, BackendError> {
+        let mut bodies: Vec<Option<Vec<u8>>> = vec![None; keys.len()];
         let mut reads = JoinSet::new();
-        let mut places = survey.live.iter().enumerate();
+        let mut keys = keys.into_iter().enumerate();
         loop {
             while reads.len() < READS {
-                let Some((index, place)) = places.next() else { break };
-                let (objects, key) = (Arc::clone(&self.objects), self.entry_key(*place));
+                let Some((index, key)) = keys.next() else { break };
+                let objects = Arc::clone(&self.objects);
                 reads.spawn(async move { (index, objects.get(&key).await) });
             }
-            let Some(read) = reads.join_next().await else { break };
+            let Some(read) = reads.join_next().await else { return Ok(bodies) };
             let (index, object) =
                 read.map_err(|error| BackendError::service("read", self.objects.describe(), error))?;
-            let Some(object) = object? else { return Ok(None) };
-            if let Some(entry) = entries.get_mut(index) {
-                *entry = Some(object.body);
+            if let (Some(body), Some(object)) = (bodies.get_mut(index), object?) {
+                *body = Some(object.body);
             }
         }
-        let position = Position(survey.position);
-        let entries = entries.into_iter().flatten().collect();
-        Ok(Some((Loaded { snapshot, entries, torn: 0, position }, survey)))
     }
 
     /// Puts an empty object where the writer before would append.
@@ -374,6 +386,50 @@ impl Backend for Log {
                     id.escape_debug()
                 ))
             })
+        })
+    }
+
+    fn audit(&self) -> Option<&dyn AuditStore> {
+        Some(self)
+    }
+}
+
+impl AuditStore for Log {
+    fn keep_audit<'a>(
+        &'a self,
+        lease: &'a dyn Lease,
+        lineage: &'a str,
+        part: &'a AuditPart,
+    ) -> BoxFuture<'a, Result<(), BackendError>> {
+        Box::pin(async move {
+            let key = format!("{}{:012}-{:012}", self.audit_folder(lineage), part.first, part.last);
+            if self.put(&key, part.text.as_bytes(), &self.writer(lease.holder())).await? {
+                return Ok(());
+            }
+            // A fold that was cut short has put it already. Anything else there is of a state that was put back since.
+            match self.objects.get(&key).await? {
+                Some(there) if there.body == part.text.as_bytes() => Ok(()),
+                _ => {
+                    let key = format!("{key}-{}", lease.holder().since);
+                    self.put(&key, part.text.as_bytes(), &self.writer(lease.holder())).await.map(drop)
+                }
+            }
+        })
+    }
+
+    fn load_audit<'a>(&'a self, lineage: &'a str, from: u64) -> BoxFuture<'a, Result<Vec<String>, BackendError>> {
+        Box::pin(async move {
+            let folder = self.audit_folder(lineage);
+            // The order of keys is that of the lines. What another order of digits names was not put by this.
+            let mut keys: Vec<String> =
+                self.objects.list(&folder).await?.into_iter().map(|object| object.key).collect();
+            keys.retain(|key| {
+                let last = key.strip_prefix(&folder).and_then(|name| name.split('-').nth(1)?.parse::<u64>().ok());
+                last.is_none_or(|last| last >= from)
+            });
+            keys.sort();
+            let bodies = self.get_all(keys).await?;
+            Ok(bodies.into_iter().flatten().map(|body| String::from_utf8_lossy(&body).into_owned()).collect())
         })
     }
 }

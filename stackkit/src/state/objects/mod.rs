@@ -87,6 +87,7 @@
 //! | `stacks/<stack>/log/<N>` | place `N` of the stack's sequence: one entry, or nothing |
 //! | `stacks/<stack>/snap/<N>-<P>` | a folded state: it holds every entry before place `N`, up to position `P` |
 //! | `locks/<stack>` | the lock: who holds it, and for how long after it was written |
+//! | `stacks/<stack>/audit/<E>/<F>-<L>` | lines `F` to `L` of the audit log; `E` is the end of the lineage, reversed |
 //!
 //! What makes it safe are the conditions. A place of the sequence is put only if it is not there. A writer that takes
 //! over a lock first puts an empty object where the writer before would append, so that its next append is refused by
