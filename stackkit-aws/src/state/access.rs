@@ -22,11 +22,9 @@ pub(super) fn grant(options: &Options, place: &str, stack: &str, role: Role) -> 
     ];
     if role.deploys() {
         statements.push(json!({ "Effect": "Allow", "Action": ["s3:PutObject"], "Resource": objects }));
-        statements.push(json!({
-            // Lines of the audit log stay where they are put.
-            "Effect": "Allow", "Action": ["s3:DeleteObject"],
-            "Resource": ["log", "snap"].map(|kind| format!("{bucket_arn}/{prefix}stacks/{stack}/{kind}/*")),
-        }));
+        // Lines of the audit log stay where they are put.
+        let folded = ["log", "snap"].map(|kind| format!("{bucket_arn}/{prefix}stacks/{stack}/{kind}/*"));
+        statements.push(json!({ "Effect": "Allow", "Action": ["s3:DeleteObject"], "Resource": folded }));
         statements.push(json!({
             "Effect": "Allow",
             "Action": [
