@@ -30,8 +30,9 @@ fn types() -> impl Iterator<Item = &'static str> {
 
 /// `config_map_v1` is the kind `ConfigMap`.
 fn by_kind(name: &str) -> Option<&'static str> {
+    let is_version = |text: &str| text.starts_with(|c: char| c.is_ascii_digit()) && !text.contains('_');
     let kind = match name.rsplit_once("_v") {
-        Some((kind, version)) if version.starts_with(|c: char| c.is_ascii_digit()) => kind,
+        Some((kind, version)) if is_version(version) => kind,
         _ => name,
     };
     let kind = kind.replace('_', "");
