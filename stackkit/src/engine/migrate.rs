@@ -398,7 +398,10 @@ fn prior(entry: &TypeEntry, adopt: &Adopt) -> Values {
 fn tell(record: &mut ResourceRecord, candidate: &Candidate<'_>, says: impl Fn(usize) -> bool) {
     for (index, field) in candidate.entry.schema.inputs().filter(|(_, field)| field.write_only) {
         let Some(value) = candidate.adopt.fields.get(field.name).filter(|_| says(index)) else { continue };
-        let value = if field.ty.secret { value.clone().into_secret() } else { value.reveal().clone() };
+        let value = match field.is_unkept() {
+            true => (field.ty.canonical)(value.clone().into_secret()).digested(),
+            false => value.reveal().clone(),
+        };
         record.inputs.insert(field.name.to_owned(), value);
     }
 }
