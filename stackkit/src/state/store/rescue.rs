@@ -51,8 +51,8 @@ impl Store {
         let text = format::write_rescue(&self.sealer, list, told)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
         folder
-            .map_or(Ok(()), super::local::prepare_folder)
-            .and_then(|()| super::local::write_private(path, text.as_bytes()))
+            .map_or(Ok(()), crate::state::local::prepare_folder)
+            .and_then(|()| crate::state::local::write_private(path, text.as_bytes()))
             .map_err(|source| file_error("write", path, source))
     }
 
