@@ -124,7 +124,7 @@ impl Stack {
             &["state", "import", "backup.json", "--yes"],
         ] {
             // What was exported before the data key was changed does not open any more.
-            let code = if args[1] == "import" { 1 } else { 0 };
+            let code = i32::from(args.contains(&"import"));
             run(args).expect(code);
         }
         if sandbox.stack().join(".stackkit/dev.state.json").exists() {

@@ -27,6 +27,7 @@ use crate::value::Value;
 
 /// Where a stack's files, keys and state come from.
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "a deployment has one of them")]
 pub(crate) enum Source {
     /// Files in a folder, keys from the environment.
     Files { dir: PathBuf, states: States, keys: KeyOptions, overrides: Vec<(String, String)>, seen: Option<Seen> },

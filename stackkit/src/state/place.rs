@@ -303,17 +303,17 @@ impl fmt::Debug for BackendUrl {
 
 /// A URL without the password in it: neither that of `user:password@host`, nor one in an option.
 pub(crate) fn redacted(url: &str) -> String {
-    let (place, query) = url.split_once('?').map_or((url, None), |(place, query)| (place, Some(query)));
-    let start = place.find("://").map_or(0, |at| at + 3);
-    let (scheme, rest) = place.split_at(start);
-    let place = match rest.rsplit_once('@') {
-        Some((user, host)) => match user.split_once(':') {
-            Some((user, _)) => format!("{scheme}{user}:***@{host}"),
-            None => place.to_owned(),
-        },
-        None => place.to_owned(),
+    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |at| at + 3));
+    let (place, _) = rest.split_once('?').unwrap_or((rest, ""));
+    // A password with a `?` in it should be percent-encoded, and is one all the same.
+    let is_cut = place.contains(':') && !place.contains('/');
+    let at = place.rfind('@').or_else(|| rest.rfind('@').filter(|_| is_cut));
+    let user = at.and_then(|at| rest.get(..at)?.split_once(':'));
+    let url = match (user, at.and_then(|at| rest.get(at..))) {
+        (Some((user, _)), Some(host)) => format!("{scheme}{user}:***{host}"),
+        _ => url.to_owned(),
     };
-    let Some(query) = query else { return place };
+    let Some((place, query)) = url.split_once('?') else { return url };
     let query: Vec<_> = query
         .split('&')
         .map(|pair| match pair.split_once('=') {
@@ -430,6 +430,8 @@ mod tests {
             ("postgres://u:hunter2@h:5/d?a=b", "postgres://u:***@h:5/d?a=b"),
             ("postgres://u@h/d?password=hunter2&a=b", "postgres://u@h/d?password=***&a=b"),
             ("postgres://u@h/d", "postgres://u@h/d"),
+            ("postgres://u:hun?ter2@h/d", "postgres://u:***@h/d"),
+            ("postgres://h:5432/d?name=a@b", "postgres://h:5432/d?name=a@b"),
             ("file:///a/b", "file:///a/b"),
         ] {
             assert_eq!(redacted(text), shown);
