@@ -171,7 +171,9 @@ impl KeyProvider for KmsKey {
         let grant = Grant::new(format!("IAM policy for the key {}", self.key), "json", text)
             .note("The key's own policy has to leave this to IAM, as the usual one does");
         Some(match role {
-            Role::Viewer => grant.note("The denial holds against every other policy; it is of this stack's data key alone"),
+            Role::Viewer => {
+                grant.note("The denial holds against every other policy; it is of this stack's data key alone")
+            }
             Role::Deployer => grant.note("The condition keeps it to this stack, though others may share the key"),
             Role::Admin => grant,
         })

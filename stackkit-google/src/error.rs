@@ -43,11 +43,13 @@ impl Error {
     /// No credentials, or none that give a token now.
     pub(crate) fn no_token(transient: bool, said: &(dyn std::error::Error + 'static)) -> Self {
         let kind = if transient { ErrorKind::Transient } else { ErrorKind::Denied };
+        // What is around the cause tells at length what is told here at the end.
+        let cause = std::iter::successors(Some(said), |error| (*error).source()).last();
+        let cause = cause.map(|cause| printable(&cause.to_string())).unwrap_or_default();
         Self::new(
             kind,
             format!(
-                "no usable Google Cloud credentials ({}); run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS",
-                chain(said)
+                "no usable Google Cloud credentials ({cause}); run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS"
             ),
         )
     }

@@ -57,6 +57,7 @@ mod body;
 mod client;
 mod drift;
 mod error;
+mod foreign;
 mod kind;
 mod manifest;
 mod mirror;

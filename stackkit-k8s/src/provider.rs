@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use stackkit::foreign::{Becomes, ForeignResource};
 use stackkit::{Ops, Provider, Secret};
 
 use crate::body::text_at;
@@ -69,6 +70,10 @@ impl Provider for Kubernetes {
         Err(refusal.unwrap_or_else(|| {
             Error::Settings(format!("{} does not look like a Kubernetes API server", self.api.endpoint))
         }))
+    }
+
+    fn foreign(resource: &ForeignResource) -> Option<Becomes> {
+        crate::foreign::foreign(resource)
     }
 }
 

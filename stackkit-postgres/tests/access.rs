@@ -35,11 +35,8 @@ fn main() -> ExitCode {
     let server = Server::start().unwrap_or_else(|error| panic!("{error}"));
     let sql = |sql: &str| server.run(sql).unwrap_or_else(|error| panic!("{error}"));
     let program = std::env::current_exe().unwrap_or_else(|error| panic!("{error}"));
-    let sandbox = Sandbox::new(program).with_env([
-        (PROGRAM, "1"),
-        ("STACKKIT_BACKEND", &server.url()),
-        ("COLUMNS", "1000"),
-    ]);
+    let sandbox =
+        Sandbox::new(program).with_env([(PROGRAM, "1"), ("STACKKIT_BACKEND", &server.url()), ("COLUMNS", "1000")]);
     sandbox.run(&["up", "--yes"]).expect(0);
     sandbox.run(&["stack", "new", "other"]).expect(0);
     sandbox.run(&["up", "--yes", "-s", "other"]).expect(0);

@@ -140,7 +140,7 @@ async fn each_role_may_do_what_its_policy_says() {
     }
     // Another policy of the same person does not give a viewer the key.
     let policy = root.access(Role::Deployer, "lineage").unwrap().text;
-    with_policy(&bao, "both", &policy);
+    drop(with_policy(&bao, "both", &policy));
     let token = run(&bao, &["token", "create", "-policy", "viewer", "-policy", "both", "-field=token"]);
     let both = key("transit/infra", Server { token: Some(SecretString::from(token)), ..server(&bao) });
     assert_eq!(trouble(&both.unwrap(&wrapped, "lineage").await.unwrap_err()), KeyTrouble::Denied);

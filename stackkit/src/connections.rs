@@ -165,7 +165,7 @@ impl Connections {
         Some(ProviderRecord {
             name: instance.to_owned(),
             provider: instance.split('/').next().unwrap_or(instance).to_owned(),
-            settings: open.settings.clone(),
+            settings: open.settings.kept(),
             identity: open.identity.clone(),
         })
     }

@@ -68,7 +68,7 @@ impl Reality<'_> {
         };
         let connection = self.connection(&intent.provider, state).await?;
         let schema = entry.schema;
-        let args = values_of(schema, &intent.inputs);
+        let args = plan::sought_values(schema, &intent.inputs);
         self.scrubber.learn_all(&args);
         let mut cx = crate::refresh::read_context(&self.info, intent.urn.clone());
         cx.token = intent.token.as_str().into();
@@ -117,7 +117,7 @@ impl Reality<'_> {
                 match look.until(id, &prior, |found| found.as_ref().is_some_and(landed)).await {
                     Ok(Some(values)) => {
                         let mut record = record.clone();
-                        record.seen = plan::named_inputs(schema, &values);
+                        record.seen = plan::seen_inputs(schema, &values);
                         record.outputs = plan::named_outputs(schema, &values);
                         record.status = Status::Incomplete;
                         let put = Change::Put(Record::Resource(Box::new(record)));
@@ -229,7 +229,7 @@ impl Look<'_> {
 /// The record of what an interrupted create made. It is incomplete until an update has brought it to its end.
 fn adopt(schema: &Schema, state: &State, intent: &IntentRecord, id: String, values: &[Value]) -> Vec<Change> {
     let mut record = new_record(intent, id, Status::Incomplete);
-    record.seen = plan::named_inputs(schema, values);
+    record.seen = plan::seen_inputs(schema, values);
     record.outputs = plan::named_outputs(schema, values);
     let mut changes = vec![Change::Put(Record::Resource(Box::new(record)))];
     let old = intent.replaces.and_then(|old| state.resources.get(&old));
@@ -261,10 +261,6 @@ fn pruned(state: &State, gone: &ResourceRecord, successor: Option<&IntentRecord>
             Change::Put(Record::Resource(Box::new(user)))
         })
         .collect()
-}
-
-fn values_of(schema: &Schema, inputs: &std::collections::BTreeMap<String, Value>) -> Values {
-    schema.fields.iter().map(|field| inputs.get(field.name).cloned().unwrap_or_default()).collect()
 }
 
 fn question(intent: &IntentRecord) -> Diagnostic {

@@ -1,8 +1,8 @@
 """Opens a stack's state with nothing but SECURITY.md and Python's standard library.
 
-Usage: second_reader.py TOML KEY_FILE FOLDER STACK
+Usage: second_reader.py TOML KEY_FILE FOLDER STACK [WORD...]
 
-Prints the records as JSON, sealed values opened. Exits with 1 where anything does not fit.
+Prints the records as JSON, sealed values opened, and of each digest the words that it was made of. Exits with 1 where anything does not fit.
 
 Usage: second_reader.py TOML KEY_FILE FOLDER STACK audit
 
@@ -46,6 +46,14 @@ def derive(key, *info):
 
 def mac(key, *parts):
     return hmac.digest(key, lp(*parts), "sha256")
+
+
+def is_of(digest, word):
+    kept = unb64(digest)
+    if len(kept) != 64:
+        refuse("no key and code")
+    plain = json.dumps(word, ensure_ascii=False).encode()
+    return hmac.digest(kept[:32], lp("stackkit/1 digest") + plain, "sha256") == kept[32:]
 
 
 # XChaCha20-Poly1305: RFC 8439 and draft-irtf-cfrg-xchacha.
@@ -152,7 +160,10 @@ class Stack:
             text = unseal(self.keys["values"], aad, unb64(token.removeprefix("sk1.")))
             if len(text) % 16:
                 refuse("a plaintext without its padding")
-            return {"secret": json.loads(text)}
+            secret = json.loads(text)
+            if isinstance(secret, dict) and set(secret) == {"$digest"}:
+                return {"digest of": [word for word in sys.argv[5:] if is_of(secret["$digest"], word)]}
+            return {"secret": secret}
         names = {name[1:] if name.startswith("$$") else name: item for name, item in value.items()}
         escaped = {name: name.replace("~", "~0").replace("/", "~1") for name in names}
         return {

@@ -49,7 +49,8 @@ pub(super) fn grant(options: &Options, place: &str, stack: &str, role: Role) -> 
         }));
     }
     if let Some(key) = &options.kms_key {
-        let actions = if role.deploys() { json!(["kms:Decrypt", "kms:GenerateDataKey"]) } else { json!(["kms:Decrypt"]) };
+        let actions =
+            if role.deploys() { json!(["kms:Decrypt", "kms:GenerateDataKey"]) } else { json!(["kms:Decrypt"]) };
         // Of objects in this bucket alone: the data key of a stack may be wrapped by the same key.
         statements.push(json!({
             "Effect": "Allow", "Action": actions, "Resource": key,

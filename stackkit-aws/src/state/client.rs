@@ -18,8 +18,8 @@ use stackkit::state::backend::BackendError;
 use stackkit::state::objects::{Listed, Object, Objects, Put, When, Write};
 use stackkit::state::place::BackendUrl;
 
-use super::{access, bucket};
 use super::url::Options;
+use super::{access, bucket};
 use crate::Error;
 
 /// Longest time to make a connection, and of one attempt of a request.

@@ -58,7 +58,9 @@ fn iam(moto: &Moto, call: &str) -> String {
 fn user(moto: &Moto, name: &str, policy: &str) -> (String, String) {
     let mut policy: serde_json::Value = serde_json::from_str(policy).unwrap_or_else(|error| panic!("{error}"));
     for statement in policy["Statement"].as_array_mut().into_iter().flatten() {
-        statement.as_object_mut().map(|statement| statement.remove("Condition"));
+        if let Some(statement) = statement.as_object_mut() {
+            statement.remove("Condition");
+        }
     }
     let document: String = policy.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect();
     iam(moto, &format!("Action=CreateUser&UserName={name}"));

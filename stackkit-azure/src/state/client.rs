@@ -208,11 +208,18 @@ fn is_of_no_container(error: &Error) -> bool {
 /// What an error says, without the store's own words around it, and the way out where there is a known one.
 fn said(error: &Error) -> String {
     let text = error.to_string();
+    let plain = || {
+        let chain = chain(error);
+        printable(chain.strip_prefix("Generic MicrosoftAzure error: ").unwrap_or(&chain))
+    };
     if text.contains("token request") || text.contains("az account get-access-token") {
         return format!(
             "no usable Azure credentials ({}); set AZURE_STORAGE_ACCOUNT_KEY or AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET, or run `az login` and add `?credential=azure_cli` to the URL",
-            printable(&chain(error))
+            plain()
         );
+    }
+    if text.contains("(Connect)") {
+        return format!("{}; check the network, the account's name and `endpoint`", plain());
     }
     let part = |name: &str| {
         let (_, rest) = text.split_once(&format!("<{name}>"))?;
@@ -221,7 +228,7 @@ fn said(error: &Error) -> String {
     let said = match (part("Code"), part("Message")) {
         (Some(code), Some(message)) => format!("{message} ({code})"),
         (Some(code), None) => code,
-        (None, _) => printable(&chain(error)),
+        (None, _) => plain(),
     };
     with_way_out(said, matches!(error, Error::PermissionDenied { .. } | Error::Unauthenticated { .. }))
 }
@@ -292,6 +299,8 @@ mod tests {
         let error =
             Error::Generic { store: "MicrosoftAzure", source: "Error performing token request: no route".into() };
         assert!(said(&error).contains("`?credential=azure_cli`"), "{}", said(&error));
+        let error = Error::Generic { store: "MicrosoftAzure", source: "Credential type `x` lacks a setting".into() };
+        assert_eq!(said(&error), "Credential type `x` lacks a setting");
         let error = Error::NotFound { path: String::new(), source: "<Code>ContainerNotFound</Code>".into() };
         assert!(is_of_no_container(&error));
     }

@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     let program = std::env::current_exe().unwrap_or_else(|error| panic!("{error}"));
     let url = "azblob://devstoreaccount1/acme-infra/states?create=true&accept=versioning&ttl=2s";
     let sandbox = Sandbox::new(program).with_env(server.env()).with_env([(PROGRAM, "1"), ("STACKKIT_BACKEND", url)]);
-    remote::whole_life(&sandbox, url, Duration::from_millis(2500), |sandbox| {
+    remote::whole_life(&sandbox, url, Duration::from_millis(500), |sandbox| {
         // A container that is there is used as it is, and one that is not is not made by itself.
         let other = [("STACKKIT_BACKEND", "azblob://devstoreaccount1/acme-other")];
         let missing = sandbox.run_with_env(&["state", "list"], &other).expect(1);

@@ -40,7 +40,10 @@ fn content(store: &Store, secret: &Wire) -> Result<Vec<u8>, BackendError> {
 
 fn damaged(store: &Store, secret: &Wire, why: &str) -> BackendError {
     let name = text_at(secret, "metadata.name").unwrap_or_default();
-    BackendError::Corrupt(format!("the Secret `{name}` in {} is damaged, {why}: restore it from a backup", store.place()))
+    BackendError::Corrupt(format!(
+        "the Secret `{name}` in {} is damaged, {why}: restore it from a backup",
+        store.place()
+    ))
 }
 
 /// Reads an object; `None` where there is none that is whole.
@@ -95,13 +98,7 @@ pub(super) async fn put(store: &Store, name: &str, stack: &str, write: Write<'_>
 }
 
 /// Writes the parts, then what makes them one.
-async fn finish(
-    store: &Store,
-    mut begun: Wire,
-    name: &str,
-    stack: &str,
-    body: &[u8],
-) -> Result<Option<String>, Error> {
+async fn finish(store: &Store, mut begun: Wire, name: &str, stack: &str, body: &[u8]) -> Result<Option<String>, Error> {
     let uid = text_at(&begun, "metadata.uid").unwrap_or_default().to_owned();
     for (number, bytes) in body.chunks(LONGEST).enumerate() {
         let part = json!({

@@ -85,7 +85,8 @@ async fn a_step_is_one_request_however_large_the_stack_is() {
     let heard = || {
         let kind = |request: String| {
             let (method, path) = request.split_once(' ').unwrap_or_default();
-            let known = ["/leases/", "/secrets/", "/secrets?", "/secrets"].into_iter().find(|known| path.contains(known));
+            let known =
+                ["/leases/", "/secrets/", "/secrets?", "/secrets"].into_iter().find(|known| path.contains(known));
             format!("{method} {}", known.unwrap_or(path))
         };
         way.requests().into_iter().map(kind).collect()

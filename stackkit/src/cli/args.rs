@@ -88,7 +88,7 @@ pub enum Command {
     Destroy(Destroy),
     /// Reads everything anew, so that the state follows reality, and shows the drift
     Refresh(Refresh),
-    /// Adopts something that exists already, and prints the Rust that declares it
+    /// Adopts something that exists already, or all that another tool manages, and prints the Rust that declares it
     Import(Import),
     /// Shows the outputs of the stack
     Outputs(Outputs),
@@ -267,22 +267,43 @@ pub struct Refresh {
 #[non_exhaustive]
 pub struct Import {
     /// Its type, such as aws:ec2:Vpc
-    #[arg(value_name = "TYPE")]
-    pub type_name: String,
+    #[arg(value_name = "TYPE", required_unless_present = "from")]
+    pub type_name: Option<String>,
     /// The name that it gets in the program
-    pub name: String,
+    #[arg(required_unless_present = "from")]
+    pub name: Option<String>,
     /// The id by which its provider knows it
-    #[arg(allow_hyphen_values = true)]
-    pub id: String,
+    #[arg(allow_hyphen_values = true, required_unless_present = "from")]
+    pub id: Option<String>,
     /// The provider instance that it is in, such as aws/frankfurt
-    #[arg(long, value_name = "INSTANCE")]
+    #[arg(long, value_name = "INSTANCE", conflicts_with = "from")]
     pub provider: Option<String>,
+    /// Adopts instead all that Terraform, OpenTofu or Pulumi has recorded in this file; - reads standard input
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["type_name", "name", "id"])]
+    pub from: Option<PathBuf>,
+    /// What wrote the file: terraform, opentofu or pulumi [default: told by its content]
+    #[arg(long, value_name = "TOOL", hide_possible_values = true)]
+    pub from_format: Option<FromFormat>,
+    /// Shows what would be adopted and what is left, and changes nothing
+    #[arg(long, conflicts_with = "yes")]
+    pub preview: bool,
     /// Does not ask before it is adopted
     #[arg(short, long)]
     pub yes: bool,
     /// Sets a config value for this run alone; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub config: Vec<(String, String)>,
+}
+
+/// Which tool wrote a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FromFormat {
+    /// Terraform: a state of version 4.
+    Terraform,
+    /// OpenTofu: a state of version 4, encrypted or not.
+    Opentofu,
+    /// Pulumi: what `pulumi stack export` writes.
+    Pulumi,
 }
 
 /// `outputs`
@@ -635,6 +656,8 @@ mod tests {
             "destroy --run-program -y",
             "refresh -y",
             "import aws:ec2:Vpc main vpc-1 -y --json --provider aws/frankfurt",
+            "import --from terraform.tfstate --from-format opentofu --preview",
+            "import --from - -y --json --config a=b",
             "outputs url --show-secrets --json",
             "state list --json",
             "state list --unverified",
@@ -690,17 +713,12 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_wrong_usage() {
-        for line in [
-            "",
-            "nosuch",
-            "secrets whole",
-            "secrets whole yes",
-            "up --nosuch",
-            "up --parallel 0",
-            "up --config novalue",
-            "graph --format gif",
-            "up -q -v",
-        ] {
+        let lines = ["", "nosuch", "secrets whole", "secrets whole yes", "up --nosuch", "up --parallel 0"]
+            .into_iter()
+            .chain(["up --config novalue", "graph --format gif", "up -q -v"])
+            .chain(["import aws:ec2:Vpc main", "import --from a b c d", "import"])
+            .chain(["import --from a --preview -y", "import --from a --from-format helm"]);
+        for line in lines {
             assert!(parse(line).is_err(), "{line}");
         }
     }

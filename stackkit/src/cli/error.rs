@@ -36,6 +36,11 @@ impl Failure {
         Self::new(message, 1)
     }
 
+    /// Something went wrong; the way out stands after a colon.
+    pub(crate) fn told(message: &str) -> Self {
+        Self { diagnostics: vec![split_help(message)], status: 1 }
+    }
+
     /// The arguments make no sense.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(message, USAGE)
@@ -127,9 +132,9 @@ impl From<ConfigError> for Failure {
 /// Errors of keys and states are one sentence: what is wrong, a colon, and the way out. The way out begins with what to
 /// do, by which it is found, so that it stands apart on the screen.
 fn split_help(message: &str) -> Diagnostic {
-    const BEGINNINGS: [&str; 16] = [
-        "add ", "bring ", "check ", "choose ", "commit ", "give ", "copy ", "make ", "put ", "restore ", "run ",
-        "set ", "upgrade ", "use ", "wait ", "write ",
+    const BEGINNINGS: [&str; 17] = [
+        "add ", "bring ", "check ", "choose ", "commit ", "export ", "give ", "copy ", "make ", "put ", "restore ",
+        "run ", "set ", "upgrade ", "use ", "wait ", "write ",
     ];
     let mut splits = message.match_indices([':', ';']).filter_map(|(at, _)| {
         let rest = message.get(at + 1..)?.strip_prefix(' ')?;

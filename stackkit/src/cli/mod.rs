@@ -8,6 +8,7 @@ mod deploy;
 mod error;
 mod graph;
 mod import;
+mod migrate;
 mod policy;
 mod prompt;
 mod secrets;
@@ -27,9 +28,9 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 use tokio_util::sync::CancellationToken;
 
 pub use args::{
-    Access, Applying, Args, AuditCommand, Color, Command, Completions, ConfigCommand, Dependents, Destroy, Global,
-    Graph, GraphFormat, Guarding, Import, Outputs, Planning, PolicyCommand, Preview, Reading, Refresh, SecretsCommand,
-    Selecting, StackCommand, StateCommand, Up,
+    Access, Applying, Args, AuditCommand, Color, Command, Completions, ConfigCommand, Dependents, Destroy, FromFormat,
+    Global, Graph, GraphFormat, Guarding, Import, Outputs, Planning, PolicyCommand, Preview, Reading, Refresh,
+    SecretsCommand, Selecting, StackCommand, StateCommand, Up,
 };
 
 use crate::cli::error::Failure;

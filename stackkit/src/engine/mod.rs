@@ -6,6 +6,7 @@ mod error;
 mod import;
 mod keys;
 mod mend;
+mod migrate;
 mod reads;
 mod refresh;
 mod repository;
@@ -24,6 +25,7 @@ pub use error::RunError;
 pub use import::{Adoption, ImportOptions};
 pub use keys::{Changed, Rotated};
 pub use mend::Repaired;
+pub use migrate::{Migrated, Migration};
 pub use versions::{ConfirmDiff, StateDiff};
 
 use crate::apply::{Applied, Apply, Limits, apply};
@@ -241,8 +243,8 @@ impl Deployment {
         self.change(session, declared, options, confirm, Operation::Up, started, None).await
     }
 
-    /// Deletes everything in the state. The program is not run, except for its hooks where
-    /// [`DeployOptions::run_program`] says so.
+    /// Deletes everything in the state. The program is not run, except for its hooks, and for what nothing keeps of how
+    /// providers are reached, where [`DeployOptions::run_program`] says so.
     ///
     /// # Errors
     /// As [`Deployment::up`].
@@ -251,7 +253,7 @@ impl Deployment {
         self.begin(Operation::Destroy);
         let mut session = self.source.open(&self.options.stack, Missing::Refuse).await?;
         let declared = match self.options.run_program {
-            true => self.declarations(&mut session).await?.for_hooks_only(),
+            true => self.declarations(&mut session).await?.for_destroy(),
             false => Declarations::default(),
         };
         session.lock("destroy").await?;
@@ -454,7 +456,7 @@ impl Deployment {
         }
         let (plan, imports) = run.plan(declared, options, operation).await?;
         if let Some(saved) = saved {
-            saved.check_plan(&plan).map_err(RunError::one)?;
+            saved.check_plan(&declared, &plan).map_err(RunError::one)?;
         }
         let nothing = plan.steps.node_count() == 0 && !plan.has_changes();
         run.check_connections(declared, &plan).await?;
@@ -468,7 +470,7 @@ impl Deployment {
             run.note_guard(declared);
         }
         if plan.has_changes() {
-            run.tell_plan(&plan);
+            run.tell_plan(&declared, &plan);
         }
         run.commit_unsaved().await?;
         let mut summary = plan.summary();
@@ -660,9 +662,9 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn tell_plan(&mut self, plan: &Plan) {
+    fn tell_plan(&mut self, declared: &Declarations, plan: &Plan) {
         let store = &mut self.session.store;
-        let digest = crate::saved::digest(plan, store.sealer());
+        let digest = crate::saved::digest(declared, plan, store.sealer());
         let (counts, identities) = ((&plan.summary()).into(), self.connections.identities());
         store.tell(self.info.clock.now(), &crate::audit::Event::Plan { digest, counts, identities });
     }

@@ -7,6 +7,8 @@ mod file;
 
 use std::path::Path;
 
+use encode::Use;
+
 use crate::diagnostic::Diagnostic;
 use crate::plan::{Plan, PlanOptions};
 use crate::program::Program;
@@ -58,8 +60,8 @@ impl Saved {
             options: PlanOptions { operation: None, ..made.options.clone() },
             refresh: made.refresh,
             config: made.config.to_vec(),
-            declared: encode::declared(declared),
-            plan: encode::plan(plan),
+            declared: encode::declared(declared, Use::Kept),
+            plan: encode::plan(declared, plan, Use::Kept),
         }
     }
 
@@ -107,7 +109,7 @@ impl Saved {
     /// # Errors
     /// The first difference.
     pub(crate) fn check_declared(&self, declared: &Declarations) -> Result<(), Diagnostic> {
-        match compare::declared(&self.declared, &encode::declared(declared)) {
+        match compare::declared(&self.declared, &encode::declared(declared, Use::Compared)) {
             None => Ok(()),
             Some(difference) => Err(refuse(format!("the program or its configuration changed: {difference}"))),
         }
@@ -117,9 +119,9 @@ impl Saved {
     ///
     /// # Errors
     /// The first difference.
-    pub(crate) fn check_plan(&self, plan: &Plan) -> Result<(), Diagnostic> {
+    pub(crate) fn check_plan(&self, declared: &Declarations, plan: &Plan) -> Result<(), Diagnostic> {
         let why = if self.refresh { "what is there is not as the plan saw it" } else { "another plan comes out" };
-        match compare::plan(&self.plan, &encode::plan(plan)) {
+        match compare::plan(&self.plan, &encode::plan(declared, plan, Use::Compared)) {
             None => Ok(()),
             Some(difference) => Err(refuse(format!("{why}: {difference}"))),
         }
@@ -127,8 +129,8 @@ impl Saved {
 }
 
 /// A code of all that a plan says, values included: it tells nothing of them to who has no key.
-pub(crate) fn digest(plan: &Plan, sealer: &Sealer) -> String {
-    let said = encode::plan(plan);
+pub(crate) fn digest(declared: &Declarations, plan: &Plan, sealer: &Sealer) -> String {
+    let said = encode::plan(declared, plan, Use::Kept);
     let mut text = zeroize::Zeroizing::new(Vec::with_capacity(json::size(&said)));
     // What cannot be written cannot be sealed either: a plan of it is never applied.
     let _ = json::write_plain(&said, &mut text);

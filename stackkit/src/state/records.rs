@@ -371,6 +371,9 @@ pub(crate) fn decode_unverified(
 ) -> Result<Record, StateError> {
     let malformed =
         || StateError::Malformed { place: place(), detail: format!("record {} has no code at its end", name_of(text)) };
+    if whole_name(text).is_some() {
+        return Err(StateError::SealedWhole { place: place() });
+    }
     let (body, _) = split_code(text, "mac").ok_or_else(malformed)?;
     decode_body(codec, &format!("{body}}}"))?.ok_or_else(|| unknown_kind(text, place))
 }

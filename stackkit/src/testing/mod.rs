@@ -46,8 +46,9 @@ use crate::clock::Clock;
 use crate::context::BoxFuture;
 use crate::durations::{Durations, Unknown};
 use crate::engine::session::Source;
-use crate::engine::{Adoption, DeployOptions, Deployment, ImportOptions, Repaired, RunError};
+use crate::engine::{Adoption, DeployOptions, Deployment, ImportOptions, Migration, Repaired, RunError};
 use crate::event::{Event, Operation};
+use crate::foreign::ForeignState;
 use crate::ids::Ids;
 use crate::plan::PlanOptions;
 use crate::program::Program;
@@ -332,6 +333,17 @@ impl Test {
         let plain = DeployOptions { stack: self.stack.clone(), ..plain() };
         let deployment = self.deployment(&self.world, backend, self.world.cloud.clone(), plain);
         deployment.import(options, &|_| true).await
+    }
+
+    /// Adopts what another tool has recorded of things that are in the mocked cloud; see [`Deployment::migrate`].
+    ///
+    /// # Errors
+    /// As [`Deployment::migrate`].
+    pub async fn migrate(&self, foreign: &ForeignState) -> Result<Migration, RunError> {
+        let backend: Arc<dyn Backend> = Arc::new(self.world.backend.clone());
+        let plain = DeployOptions { stack: self.stack.clone(), ..plain() };
+        let deployment = self.deployment(&self.world, backend, self.world.cloud.clone(), plain);
+        deployment.migrate(foreign, &|_| true).await
     }
 
     /// Merges what a run could not write to the state; see [`Deployment::repair`].

@@ -7,10 +7,12 @@
 
 mod audited;
 mod case;
+mod hooks;
 mod order;
 mod overtaken;
 mod program;
 mod recovery;
+mod select;
 mod time;
 
 use std::sync::Mutex;
@@ -50,7 +52,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Rules: 1, 2, 3, 4, 5, 7, 9, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 23, 24, 25, 35.
+/// Rules: 1, 2, 3, 4, 5, 7, 9, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 23, 24, 25, 29, 30, 35.
 #[test]
 fn any_history_comes_to_rest() {
     let hook = std::panic::take_hook();

@@ -41,6 +41,8 @@ pub(super) struct Lock {
     objects: Arc<dyn Objects>,
     key: String,
     holder: Holder,
+    /// What marks the writes as this one's: a holder and whoever ends its lock must not take each other's for their own.
+    writer: String,
     ttl: Duration,
     /// The version of the object that is one's own, and how often it was written.
     mine: tokio::sync::Mutex<(String, u64)>,
@@ -115,6 +117,7 @@ pub(super) async fn take(
             objects: Arc::clone(objects),
             key: key.clone(),
             holder: holder.clone(),
+            writer: holder.id.clone(),
             ttl,
             mine: tokio::sync::Mutex::new((String::new(), beat)),
             fence: AtomicBool::new(fence),
@@ -127,11 +130,12 @@ pub(super) async fn take(
     Err(BackendError::Unfit(format!("the lock in {} changes all the time: run the command again", objects.describe())))
 }
 
-/// Ends a lock by its holder's id, after `fence` has kept that holder out.
+/// Ends a lock by its holder's id, and keeps that holder out by `fence`. No other writer has the name `writer`.
 pub(super) async fn end<F>(
     objects: &Arc<dyn Objects>,
     stack: &str,
     id: &str,
+    writer: &str,
     fence: impl Fn() -> F,
 ) -> Result<(), BackendError>
 where
@@ -151,6 +155,7 @@ where
             objects: Arc::clone(objects),
             key: key.clone(),
             holder,
+            writer: writer.to_owned(),
             ttl: Duration::from_millis(there.words.ttl_ms),
             mine: tokio::sync::Mutex::new((String::new(), there.words.beat)),
             fence: AtomicBool::new(true),
@@ -198,7 +203,7 @@ impl Lock {
             fence: self.fence.load(Ordering::SeqCst),
         };
         let body = serde_json::to_vec(&words).map_err(|error| BackendError::Corrupt(error.to_string()))?;
-        let writer = format!("{} {}", self.holder.id, words.beat);
+        let writer = format!("{} {}", self.writer, words.beat);
         let write = Write { key: &self.key, when, body: &body, writer: &writer };
         let Some(version) = put(&*self.objects, write).await? else { return Ok(false) };
         *mine = (version, words.beat);

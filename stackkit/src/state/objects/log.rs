@@ -345,9 +345,11 @@ impl Backend for Log {
     }
 
     fn unlock<'a>(&'a self, holder_id: &'a str) -> BoxFuture<'a, Result<(), BackendError>> {
-        Box::pin(lock::end(&self.objects, &self.stack, holder_id, move || async move {
-            self.fence(&format!("unlock {holder_id}")).await.map(drop)
-        }))
+        Box::pin(async move {
+            let me = Holder::new("unlock").map_err(|error| BackendError::Unfit(error.to_string()))?;
+            let fence = || async { self.fence(&self.writer(&me)).await.map(drop) };
+            lock::end(&self.objects, &self.stack, holder_id, &me.id, fence).await
+        })
     }
 
     fn delete<'a>(&'a self, lease: &'a dyn Lease) -> BoxFuture<'a, Result<(), BackendError>> {

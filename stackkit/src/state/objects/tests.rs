@@ -19,6 +19,8 @@ enum Day {
     LosesWrite,
     /// It is kept, and its repetition by the client below is what is answered.
     AnswersTheSecond,
+    /// The holder of the lock that is written renews it first.
+    Renews,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,21 @@ impl Shelf {
         Put::Kept(version.to_string())
     }
 
+    /// Writes a lock once more as its holder does.
+    fn renew(&self, key: &str) {
+        let (version, body) = match locked(&self.objects).get(key) {
+            Some(kept) => (kept.version.to_string(), kept.body.clone()),
+            None => return,
+        };
+        let mut words: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        let beat = words["beat"].as_u64().unwrap_or_default() + 1;
+        words["beat"] = beat.into();
+        let writer = format!("{} {beat}", words["holder"]["id"].as_str().unwrap_or_default());
+        let body = words.to_string();
+        let write = Write { key, when: When::Is(&version), body: body.as_bytes(), writer: &writer };
+        assert!(matches!(self.keep(write), Put::Kept(_)));
+    }
+
     fn counts(&self) -> [usize; 3] {
         [&self.puts, &self.gets, &self.lists].map(|count| count.swap(0, Ordering::SeqCst))
     }
@@ -89,12 +106,17 @@ impl Objects for Shelf {
     fn put<'a>(&'a self, write: Write<'a>) -> BoxFuture<'a, Result<Put, BackendError>> {
         self.puts.fetch_add(1, Ordering::SeqCst);
         let unsure = || Put::Unsure(BackendError::Unfit("no answer".into()));
-        let put = match locked(&self.days).pop() {
+        let day = locked(&self.days).pop();
+        let put = match day {
             None => self.keep(write),
             Some(Day::LosesWrite) => unsure(),
             Some(Day::LosesAnswer) => {
                 self.keep(write);
                 unsure()
+            }
+            Some(Day::Renews) => {
+                self.renew(write.key);
+                self.keep(write)
             }
             Some(Day::AnswersTheSecond) => {
                 self.keep(write);
@@ -216,6 +238,21 @@ async fn a_write_that_was_given_up_is_kept_out() {
     };
     assert!(matches!(shelf.keep(late), Put::Refused));
     assert_eq!(backend.append(&*lease, Position(0), &entry(1)).await.ok(), Some(Position(1)));
+    drop(lease);
+    settled().await;
+}
+
+/// Both write the lock with the same count: neither may take the other's write for its own.
+#[tokio::test]
+async fn a_lock_that_is_renewed_while_it_is_ended_ends() {
+    let (shelf, place) = place();
+    let backend = stack(&place);
+    let lease = hold(&*backend).await;
+    *locked(&shelf.days) = vec![Day::Renews];
+    backend.unlock(&lease.holder().id).await.unwrap_or_else(|error| panic!("{error}"));
+    assert!(locked(&shelf.days).is_empty(), "it was not renewed meanwhile");
+    drop(hold(&*stack(&place)).await);
+    assert!(backend.append(&*lease, Position(0), &entry(1)).await.is_err());
     drop(lease);
     settled().await;
 }

@@ -28,6 +28,8 @@
 //! the end of its lease and woken again, or does not get the answer to its append. At the end no append that was
 //! acknowledged is missing, none that was refused is there, nobody wrote after another had taken its lock, no call of a
 //! provider would have begun without the lock, and no lock needed a hand.
+//!
+//! [`requests`] counts what steps and folds ask of the store, however large the stack is; [`measure`] takes their time.
 
 pub(crate) mod checks;
 mod measure;
