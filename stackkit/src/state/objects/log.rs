@@ -166,6 +166,14 @@ impl Log {
         Err(BackendError::Unfit(format!("somebody else writes to {} all the time", self.describe())))
     }
 
+    /// Remembers where the log stands for its holder, if it still is that: whoever takes the lock after this was asked puts
+    /// something in the way of the next append. What was put there before is in the survey, and in nobody's way.
+    async fn remember(&self, lock: &Lock, survey: Survey) -> Result<(), BackendError> {
+        let held = lock::present(&*self.objects, &self.stack).await?.is_some_and(|holder| lock.is(&holder.id));
+        self.known().survey = held.then_some(survey);
+        Ok(())
+    }
+
     /// Where the log stands for its holder, who asks the store but once.
     async fn held(&self, lease: &dyn Lease) -> Result<(Arc<Lock>, Survey), BackendError> {
         let (lock, survey) = {
@@ -175,7 +183,12 @@ impl Log {
         let lock = lock.filter(|lock| lock.is(&lease.holder().id)).ok_or(BackendError::Lost(None))?;
         let survey = match survey {
             Some(survey) => survey,
-            None => self.survey().await?,
+            None => {
+                let survey = self.survey().await?;
+                // As in `remember`: what keeps this writer out may be in the survey already.
+                self.check_lock(lease).await?;
+                survey
+            }
         };
         Ok((lock, survey))
     }
@@ -291,9 +304,9 @@ impl Backend for Log {
         Box::pin(async move {
             for _ in 0..ATTEMPTS {
                 if let Some((loaded, survey)) = self.read().await? {
-                    let mut known = self.known();
-                    if known.lock.strong_count() > 0 {
-                        known.survey = Some(survey);
+                    let lock = self.known().lock.upgrade();
+                    if let Some(lock) = lock {
+                        self.remember(&lock, survey).await?;
                     }
                     return Ok(loaded);
                 }
@@ -320,7 +333,7 @@ impl Backend for Log {
             if taken.fence {
                 let survey = self.fence(&writer).await?;
                 taken.lock.fenced();
-                self.known().survey = Some(survey);
+                self.remember(&taken.lock, survey).await?;
             }
             Ok(Arc::new(lease) as Arc<dyn Lease>)
         })

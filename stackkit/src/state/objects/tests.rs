@@ -182,14 +182,15 @@ async fn a_step_is_one_write() {
         assert_eq!(reached.ok(), Some(Position(n + 1)));
         assert_eq!(shelf.counts(), [1, 0, 0], "step {n}");
     }
-    // Who takes the lock next reads the log by one listing and one read an entry, and looks at the place no more.
+    // Who takes the lock next reads the log by one listing, one read an entry and one more look at the lock, and looks at
+    // the place no more.
     drop(lease);
     settled().await;
     shelf.counts();
     let other = stack(&place);
     let lease = hold(&*other).await;
     other.load().await.unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(shelf.counts(), [1, 41, 1]);
+    assert_eq!(shelf.counts(), [1, 42, 1]);
     assert_eq!(shelf.prepared.load(Ordering::SeqCst), 1);
     drop(lease);
     settled().await;
@@ -254,6 +255,22 @@ async fn a_lock_that_is_renewed_while_it_is_ended_ends() {
     drop(hold(&*stack(&place)).await);
     assert!(backend.append(&*lease, Position(0), &entry(1)).await.is_err());
     drop(lease);
+    settled().await;
+}
+
+/// It slept between taking the lock and reading: what was put in its way meanwhile is part of what it reads.
+#[tokio::test]
+async fn who_reads_after_the_lock_was_lost_writes_nothing() {
+    let (_, place) = place();
+    let (sleeper, other) = (stack(&place), stack(&place));
+    let lease = hold(&*sleeper).await;
+    other.unlock(&lease.holder().id).await.unwrap_or_else(|error| panic!("{error}"));
+    let taken = hold(&*other).await;
+    assert!(sleeper.load().await.is_ok());
+    let result = sleeper.append(&*lease, Position(0), &entry(1)).await;
+    assert!(matches!(result, Err(BackendError::Lost(Some(_)))), "{result:?}");
+    assert_eq!(other.append(&*taken, Position(0), &entry(1)).await.ok(), Some(Position(1)));
+    drop((lease, taken));
     settled().await;
 }
 
