@@ -15,6 +15,7 @@ mod instant;
 pub mod planted;
 mod random;
 pub mod remote;
+pub mod roles;
 mod running;
 
 use std::collections::BTreeSet;

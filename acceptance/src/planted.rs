@@ -154,4 +154,40 @@ pub const BUGS: &[Planted] = &[
         old: "inputs: codec.seal_fields(at(Section::Inputs), &resource.inputs)?,",
         new: "inputs: codec.seal_fields(at(Section::Outputs), &resource.inputs)?,",
     },
+    Planted {
+        name: "a hook after a create is not recorded as due",
+        file: "stackkit/src/apply/prepare.rs",
+        old: "        intent.options.hook_due = hook::due(&hooks, HookDue::Create, None);\n",
+        new: "",
+    },
+    Planted {
+        name: "hooks before a call run after it",
+        file: "stackkit/src/apply/hooks.rs",
+        old: "        if before.is_empty() {\n            return running.take_intent();",
+        new: "        if !before.is_empty() {\n            return running.take_intent();",
+    },
+    Planted {
+        name: "what depends on something does not wait for its hooks",
+        file: "stackkit/src/apply/hooks.rs",
+        old: "        running.ask = Ask::After(Box::new(After { hooks, id, values, prior }));\n",
+        new: "        self.settled(running.step, running.node, Some(running.verb), Some(running.started));\n        running.ask = Ask::After(Box::new(After { hooks, id, values, prior }));\n",
+    },
+    Planted {
+        name: "what is excluded is changed all the same",
+        file: "stackkit/src/plan/select.rs",
+        old: "matches!(self, Standing::Asked | Standing::Needed | Standing::Dependent)",
+        new: "!matches!(self, Standing::Left | Standing::Kept)",
+    },
+    Planted {
+        name: "what a target stands on is deleted from under what is left out",
+        file: "stackkit/src/plan/select.rs",
+        old: "            things.keep(&mut standing, !options.targets.is_empty());\n",
+        new: "",
+    },
+    Planted {
+        name: "what is adopted may be somebody else's of this stack",
+        file: "stackkit/src/refresh.rs",
+        old: "            if known {\n                continue;\n            }\n            let refuse",
+        new: "            let _ = known;\n            let refuse",
+    },
 ];

@@ -1,7 +1,7 @@
 //! `Aws`: the provider, its settings, and its clients.
 
 use std::collections::BTreeMap;
-#[cfg(any(feature = "ec2", feature = "rds", feature = "s3"))]
+#[cfg(any(feature = "ec2", feature = "rds", feature = "s3", feature = "secretsmanager", feature = "ssm"))]
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-#[cfg(any(feature = "ec2", feature = "rds", feature = "s3"))]
+use stackkit::foreign::{Becomes, ForeignResource};
+#[cfg(any(feature = "ec2", feature = "rds", feature = "s3", feature = "secretsmanager", feature = "ssm"))]
 use stackkit::resource::Of;
 use stackkit::resource::Ops;
 use stackkit::{Properties, Provider};
@@ -60,6 +61,10 @@ struct Inner {
     rds: aws_sdk_rds::Client,
     #[cfg(feature = "s3")]
     s3: aws_sdk_s3::Client,
+    #[cfg(feature = "secretsmanager")]
+    secretsmanager: aws_sdk_secretsmanager::Client,
+    #[cfg(feature = "ssm")]
+    ssm: aws_sdk_ssm::Client,
 }
 
 impl Provider for Aws {
@@ -81,6 +86,10 @@ impl Provider for Aws {
         &Of::<crate::rds::Instance>(PhantomData),
         #[cfg(feature = "s3")]
         &Of::<crate::s3::Bucket>(PhantomData),
+        #[cfg(feature = "secretsmanager")]
+        &Of::<crate::secretsmanager::Secret>(PhantomData),
+        #[cfg(feature = "ssm")]
+        &Of::<crate::ssm::Parameter>(PhantomData),
     ];
     type Settings = Settings;
     type Error = Error;
@@ -130,6 +139,10 @@ impl Provider for Aws {
         let account = caller.account().ok_or_else(|| Error::missing("sts:GetCallerIdentity", "Account"))?;
         Ok(Some(format!("aws:{account}:{}", self.0.region)))
     }
+
+    fn foreign(resource: &ForeignResource) -> Option<Becomes> {
+        crate::foreign::foreign(resource)
+    }
 }
 
 impl Aws {
@@ -150,6 +163,10 @@ impl Aws {
             rds: aws_sdk_rds::Client::new(&config),
             #[cfg(feature = "s3")]
             s3: crate::s3::client(&config),
+            #[cfg(feature = "secretsmanager")]
+            secretsmanager: aws_sdk_secretsmanager::Client::new(&config),
+            #[cfg(feature = "ssm")]
+            ssm: aws_sdk_ssm::Client::new(&config),
             config,
             region,
             default_tags,
@@ -195,5 +212,14 @@ impl Aws {
     #[cfg(feature = "s3")]
     pub(crate) fn s3(&self) -> &aws_sdk_s3::Client {
         &self.0.s3
+    }
+    #[cfg(feature = "secretsmanager")]
+    pub(crate) fn secretsmanager(&self) -> &aws_sdk_secretsmanager::Client {
+        &self.0.secretsmanager
+    }
+
+    #[cfg(feature = "ssm")]
+    pub(crate) fn ssm(&self) -> &aws_sdk_ssm::Client {
+        &self.0.ssm
     }
 }

@@ -55,6 +55,7 @@ impl Error {
     }
 
     /// Whether the service answered with this code.
+    #[cfg(any(feature = "ec2", feature = "s3"))]
     pub(crate) fn is(&self, code: &str) -> bool {
         self.code() == Some(code)
     }
@@ -105,7 +106,7 @@ impl From<stackkit::Error> for Error {
     }
 }
 
-#[cfg(any(feature = "ec2", feature = "rds", feature = "s3"))]
+#[cfg(any(feature = "ec2", feature = "rds", feature = "s3", feature = "ssm"))]
 impl From<aws_smithy_types::error::operation::BuildError> for Error {
     fn from(error: aws_smithy_types::error::operation::BuildError) -> Self {
         Self::invalid(format!("the request is incomplete: {error}"))
@@ -269,6 +270,7 @@ fn kind_of_code(code: &str) -> Option<ErrorKind> {
         "BucketAlreadyExists"
         | "BucketAlreadyOwnedByYou"
         | "InvalidSubnet.Conflict"
+        | "ResourceExistsException"
         | "RouteAlreadyExists"
         | "Resource.AlreadyAssociated"
         | "BucketNotEmpty" => ErrorKind::Conflict,
@@ -296,6 +298,8 @@ fn kind_of_code(code: &str) -> Option<ErrorKind> {
         | "NoSuchKey"
         | "NotFound"
         | "ResourceNotFoundException"
+        | "ParameterNotFound"
+        | "ParameterVersionNotFound"
         | "DBInstanceNotFound"
         | "Gateway.NotAttached" => ErrorKind::NotFound,
         _ if code.ends_with(".NotFound") || code.ends_with("NotFoundFault") => ErrorKind::NotFound,

@@ -9,6 +9,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_kms::Client;
 use aws_sdk_kms::primitives::Blob;
+use stackkit::access::{Grant, Role};
 use stackkit::context::BoxFuture;
 use stackkit::error::ErrorKind;
 use stackkit::seal::{self, DataKey, KeyKind, KeyProvider, KeyTrouble, NamedKey, SealError, WrappedKey};
@@ -144,6 +145,38 @@ fn region_of(key: &str) -> Option<&str> {
 impl KeyProvider for KmsKey {
     fn kind(&self) -> &'static str {
         KIND
+    }
+
+    fn access(&self, role: Role, lineage: &str) -> Option<Grant> {
+        let (effect, actions) = match role {
+            Role::Viewer => ("Deny", r#""kms:Decrypt""#),
+            Role::Deployer => ("Allow", r#""kms:Decrypt""#),
+            Role::Admin => ("Allow", r#""kms:Decrypt", "kms:Encrypt""#),
+        };
+        let text = format!(
+            r#"{{
+  "Version": "2012-10-17",
+  "Statement": [
+    {{
+      "Effect": "{effect}",
+      "Action": [{actions}],
+      "Resource": "{}",
+      "Condition": {{ "StringEquals": {{ "kms:EncryptionContext:{LINEAGE}": "{lineage}" }} }}
+    }}
+  ]
+}}
+"#,
+            self.key
+        );
+        let grant = Grant::new(format!("IAM policy for the key {}", self.key), "json", text)
+            .note("The key's own policy has to leave this to IAM, as the usual one does");
+        Some(match role {
+            Role::Viewer => {
+                grant.note("The denial holds against every other policy; it is of this stack's data key alone")
+            }
+            Role::Deployer => grant.note("The condition keeps it to this stack, though others may share the key"),
+            Role::Admin => grant,
+        })
     }
 
     fn wrap<'a>(&'a self, key: &'a DataKey, lineage: &'a str) -> BoxFuture<'a, Result<WrappedKey, SealError>> {

@@ -21,6 +21,8 @@
 //! | `kms` | [`Kms`], which wraps the data keys of stacks with a key of AWS KMS | no |
 //! | `rds` | [`rds::Instance`], [`rds::SubnetGroup`] | no |
 //! | `s3` | [`s3::Bucket`]; [`S3State`], which keeps the state of stacks in a bucket | no |
+//! | `secretsmanager` | [`secretsmanager::Secret`]; [`secretsmanager::SecretValue`], which reads one | no |
+//! | `ssm` | [`ssm::Parameter`]; [`ssm::ParameterValue`], which reads one | no |
 //!
 //! Credentials come from the AWS SDK's default chain alone: environment, profile, SSO, a role of the machine, of the
 //! container or of the CI job. No setting takes them, so none can end up in a file.
@@ -28,11 +30,12 @@
 //! Every resource carries three tags by which the engine finds it again after a crash: `stackkit:lineage`,
 //! `stackkit:urn` and `stackkit:token`. They are not shown as drift.
 
-#[cfg(any(feature = "ec2", feature = "rds", feature = "s3"))]
+#[cfg(any(feature = "ec2", feature = "rds", feature = "s3", feature = "ssm"))]
 mod batch;
 mod connect;
 mod error;
-#[cfg(any(feature = "ec2", feature = "rds", feature = "s3"))]
+mod foreign;
+#[cfg(any(feature = "ec2", feature = "rds", feature = "s3", feature = "secretsmanager", feature = "ssm"))]
 mod tags;
 #[cfg(any(feature = "ec2", feature = "rds", feature = "s3"))]
 mod wait;
@@ -45,6 +48,10 @@ pub mod kms;
 pub mod rds;
 #[cfg(feature = "s3")]
 pub mod s3;
+#[cfg(feature = "secretsmanager")]
+pub mod secretsmanager;
+#[cfg(feature = "ssm")]
+pub mod ssm;
 #[cfg(feature = "s3")]
 pub mod state;
 
@@ -56,6 +63,6 @@ pub use kms::{Kms, KmsKey};
 pub use state::S3State;
 
 /// The program on the project's first page compiles.
-#[cfg(all(doctest, feature = "ec2", feature = "rds"))]
+#[cfg(all(doctest, feature = "ec2", feature = "rds", feature = "secretsmanager"))]
 #[doc = include_str!("../../README.md")]
 pub struct FirstPage;

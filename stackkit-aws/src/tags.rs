@@ -54,6 +54,12 @@ pub(crate) fn declared(
     rest
 }
 
+/// The lineage of another stack that says, by its tags, that a resource is its own.
+pub(crate) fn claimant(cx: &Context, seen: impl IntoIterator<Item = (String, String)>) -> Option<String> {
+    let lineage = seen.into_iter().find(|(key, _)| key == "stackkit:lineage").map(|(_, value)| value);
+    lineage.filter(|lineage| lineage != cx.lineage())
+}
+
 /// What it takes to get from the recorded tags to those asked for.
 pub(crate) struct Change {
     /// Tags to set; setting one again changes nothing.
@@ -71,6 +77,15 @@ pub(crate) fn change(defaults: &Tags, recorded: &Tags, asked: &Tags) -> Option<C
     let set = wanted(defaults, asked);
     let remove = recorded.keys().filter(|key| !set.contains_key(*key)).cloned().collect();
     Some(Change { set, remove })
+}
+
+/// Whether what bears the intended name is what the interrupted create made: its tags say so, or it has none of the
+/// engine's and its name was found free just before.
+#[cfg(any(feature = "rds", feature = "secretsmanager", feature = "ssm"))]
+pub(crate) fn is_ours<R: stackkit::Managed>(cx: &Context, intent: &stackkit::Intent<R>, tags: &Tags) -> bool {
+    let token = tags.get("stackkit:token");
+    let same_stack = tags.get("stackkit:lineage").map(String::as_str) == Some(cx.lineage());
+    (same_stack && token == Some(&intent.token)) || (token.is_none() && intent.name_was_free == Some(true))
 }
 
 /// What AWS would refuse about these tags.

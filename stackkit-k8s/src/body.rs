@@ -7,7 +7,7 @@ use stackkit::Value;
 /// left out.
 pub(crate) fn reveal_json(value: &Value) -> Wire {
     match value {
-        Value::Null | Value::Expr(_) | Value::Unknown { .. } => Wire::Null,
+        Value::Null | Value::Digest(_) | Value::Expr(_) | Value::Unknown { .. } => Wire::Null,
         Value::Bool(b) => Wire::Bool(*b),
         Value::Int(n) => Wire::Number((*n).into()),
         Value::UInt(n) => Wire::Number((*n).into()),

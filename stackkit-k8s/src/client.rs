@@ -25,6 +25,14 @@ pub(crate) struct Call<'a> {
     pub(crate) body: Option<(&'static str, Vec<u8>)>,
 }
 
+/// An answer that is a success.
+pub(crate) struct Answered {
+    pub(crate) body: Wire,
+    /// When it was given by the server's clock, as HTTP writes it.
+    #[cfg_attr(not(feature = "state"), allow(dead_code, reason = "locks alone ask for it"))]
+    pub(crate) date: Option<String>,
+}
+
 /// Media type of a server-side apply.
 pub(crate) const APPLY: &str = "application/apply-patch+yaml";
 /// Media type of everything else.
@@ -36,6 +44,11 @@ impl Api {
     /// # Errors
     /// Every answer that is not a success, classified, and every way of getting none.
     pub(crate) async fn call(&self, call: Call<'_>) -> Result<Wire, Error> {
+        Ok(self.answer(call, JSON).await?.body)
+    }
+
+    /// [`Self::call`] for an answer of this media type, with the moment at which it was given.
+    pub(crate) async fn answer(&self, call: Call<'_>, accept: &'static str) -> Result<Answered, Error> {
         let writes = call.method != Method::GET;
         let no_answer = |reason: String| Error::NoAnswer {
             action: call.action.to_owned(),
@@ -43,7 +56,7 @@ impl Api {
             reason,
             writes,
         };
-        let mut request = Request::builder().method(call.method.clone()).uri(&call.path).header(header::ACCEPT, JSON);
+        let mut request = Request::builder().method(call.method.clone()).uri(&call.path).header(header::ACCEPT, accept);
         let body = match call.body {
             Some((media, body)) => {
                 request = request.header(header::CONTENT_TYPE, media);
@@ -59,10 +72,11 @@ impl Api {
                 self.client.send(request).await.map_err(|error| self.not_sent(call.action, writes, &error))?;
             let code = response.status().as_u16();
             let wait = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+            let date = response.headers().get(header::DATE).and_then(|value| value.to_str().ok()).map(str::to_owned);
             let bytes = response.into_body().collect().await.map_err(|error| no_answer(chain(&error)))?.to_bytes();
-            Ok::<_, Error>((code, wait, bytes))
+            Ok::<_, Error>((code, wait, date, bytes))
         };
-        let (code, wait, bytes) = match tokio::time::timeout(self.timeout, exchange).await {
+        let (code, wait, date, bytes) = match tokio::time::timeout(self.timeout, exchange).await {
             Ok(result) => result?,
             Err(_) => return Err(no_answer(format!("none within {} s", self.timeout.as_secs()))),
         };
@@ -70,7 +84,9 @@ impl Api {
             let answer = classify(code, &bytes, wait, writes);
             return Err(Error::Refused { action: call.action.to_owned(), answer: Box::new(answer) });
         }
-        serde_json::from_slice(&bytes).map_err(|error| no_answer(format!("the answer is not JSON: {error}")))
+        let body = serde_json::from_slice(&bytes);
+        let body = body.map_err(|error| no_answer(format!("the answer is not JSON: {error}")))?;
+        Ok(Answered { body, date })
     }
 
     /// Reads one object; none where it is not there.

@@ -429,6 +429,14 @@ macro_rules! managed {
             ) -> Result<Option<$crate::kind::ObjectState<Self>>, $crate::Error> {
                 $crate::object::read::<Self>(provider, cx, id, prior).await
             }
+            async fn claimed_by(
+                provider: &$crate::Kubernetes,
+                cx: &::stackkit::Context,
+                id: &str,
+                state: &$crate::kind::ObjectState<Self>,
+            ) -> Result<Option<String>, $crate::Error> {
+                $crate::object::claimed_by::<Self>(provider, cx, id, state).await
+            }
             async fn update(
                 provider: &$crate::Kubernetes,
                 cx: &::stackkit::Context,

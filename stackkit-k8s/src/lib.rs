@@ -6,6 +6,7 @@
 //! | [`meta`] | what all objects share |
 //! | [`Manifest`] | an object of any other kind |
 //! | [`Kubernetes`] | the provider and its [`Settings`] |
+//! | [`state`] | state of stacks in Secrets and Leases (feature `state`) |
 //! | [`Error`] | what can go wrong |
 //!
 //! Objects and their parts take literals and outputs of other resources alike, at every depth; what is not known yet
@@ -50,11 +51,13 @@
 //! | `rbac` | roles and their bindings | yes |
 //! | `networking` | ingresses, network policies, … | yes |
 //! | `admissionregistration`, `apiextensions`, `apiregistration`, `autoscaling`, `certificates`, `coordination`, `discovery`, `flowcontrol`, `node`, `policy`, `resource`, `scheduling`, `storage` | the group of that name | no |
+//! | `state` | state of stacks in a namespace | no |
 
 mod body;
 mod client;
 mod drift;
 mod error;
+mod foreign;
 mod kind;
 mod manifest;
 mod mirror;
@@ -65,6 +68,8 @@ mod registry;
 mod replace;
 mod scalar;
 mod shape;
+#[cfg(feature = "state")]
+pub mod state;
 mod validate;
 mod wait;
 
@@ -73,6 +78,8 @@ pub use kind::{Object, ObjectArgs, ObjectState};
 pub use manifest::{Manifest, ManifestOutputs};
 pub use provider::{Kubernetes, Settings, SettingsInput};
 pub use scalar::{ByteString, IntOrString, Json, Quantity};
+#[cfg(feature = "state")]
+pub use state::KubernetesState;
 
 /// Label of every object: the stack that it belongs to, whatever the stack's name.
 pub const LABEL_LINEAGE: &str = "stackkit.dev/lineage";

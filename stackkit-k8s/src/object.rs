@@ -360,6 +360,20 @@ async fn read_erased(
     }
 }
 
+/// The lineage on an object, where it is another stack's.
+pub(crate) async fn claimed_by<K: Object>(
+    k8s: &Kubernetes,
+    cx: &Context,
+    id: &str,
+    state: &ObjectState<K>,
+) -> Result<Option<String>, Error> {
+    let (kind, name) = K::KIND.of_id(k8s, id, Some(state.values())).await?;
+    let target = Target::parse(k8s, kind, name);
+    let live = k8s.api.get(&format!("read {target}"), target.path()).await?;
+    let lineage = live.as_ref().and_then(|live| at(live, "metadata.labels")?.get(LABEL_LINEAGE)?.as_str());
+    Ok(lineage.filter(|lineage| *lineage != label(cx.lineage())).map(str::to_owned))
+}
+
 pub(crate) async fn read_many<K: Object>(
     k8s: &Kubernetes,
     cx: &Context,

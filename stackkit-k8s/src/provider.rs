@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use stackkit::foreign::{Becomes, ForeignResource};
 use stackkit::{Ops, Provider, Secret};
 
 use crate::body::text_at;
@@ -33,16 +34,10 @@ impl Provider for Kubernetes {
     type Error = Error;
 
     async fn connect(settings: Settings) -> Result<Self, Error> {
-        let config = config(&settings).await?;
-        let endpoint = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-        let namespace = settings.namespace.unwrap_or_else(|| config.default_namespace.clone());
-        let client = kube::Client::try_from(config).map_err(|error| {
-            Error::Settings(format!("the kubeconfig's entries for {endpoint} do not make a client: {error}"))
-        })?;
-        let seconds = |given: Option<u32>, default: u32| Duration::from_secs(u64::from(given.unwrap_or(default)));
+        let (api, default_namespace) = connect(&settings).await?;
         Ok(Self {
-            api: Api { client, endpoint, timeout: seconds(settings.request_timeout, 30) },
-            namespace,
+            api,
+            namespace: settings.namespace.unwrap_or(default_namespace),
             manager: settings.field_manager.unwrap_or_else(|| "stackkit".into()),
             take_over: settings.take_over.unwrap_or_default(),
             wait: settings.wait.unwrap_or(true),
@@ -76,6 +71,25 @@ impl Provider for Kubernetes {
             Error::Settings(format!("{} does not look like a Kubernetes API server", self.api.endpoint))
         }))
     }
+
+    fn foreign(resource: &ForeignResource) -> Option<Becomes> {
+        crate::foreign::foreign(resource)
+    }
+}
+
+fn seconds(given: Option<u32>, default: u32) -> Duration {
+    Duration::from_secs(u64::from(given.unwrap_or(default)))
+}
+
+/// The API server that the settings lead to, and the namespace of its context.
+pub(crate) async fn connect(settings: &Settings) -> Result<(Api, String), Error> {
+    let config = config(settings).await?;
+    let endpoint = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+    let namespace = config.default_namespace.clone();
+    let client = kube::Client::try_from(config).map_err(|error| {
+        Error::Settings(format!("the kubeconfig's entries for {endpoint} do not make a client: {error}"))
+    })?;
+    Ok((Api { client, endpoint, timeout: seconds(settings.request_timeout, 30) }, namespace))
 }
 
 async fn config(settings: &Settings) -> Result<kube::Config, Error> {

@@ -49,7 +49,7 @@ use proc_macro::TokenStream;
 /// | `name` | the physical name, made up by the engine when it is unset; `String` or `Option<String>` |
 /// | `default = …` | the value of the input when it is unset |
 /// | `computed` | an `Option` input for which the cloud chooses a value when it is unset |
-/// | `write_only` | an input that the API never returns |
+/// | `write_only` | an input that the API never returns. A secret one is not kept: the state has a digest, by which a change is told |
 /// | `not_secret` | the field is named like a secret and is none |
 ///
 /// An input of type `Option<…>`, with a default or with `name` is optional; every other one is required. A field named

@@ -12,6 +12,23 @@ pub fn option_of(ty: &Type) -> Option<&Type> {
     argument(ty, "Option")
 }
 
+/// The `T` of `Secret<T>`.
+pub fn secret_of(ty: &Type) -> Option<&Type> {
+    argument(ty, "Secret")
+}
+
+/// An assertion that nothing in the type is ephemeral, where the tokens alone do not tell.
+pub fn check_lasting(ident: &Ident, ty: &Type, root: &Path) -> TokenStream {
+    let named = ty.to_token_stream().to_string().contains("Ephemeral");
+    if !named && !matches!(secrecy(ty), Secrecy::Unclear) {
+        return TokenStream::new();
+    }
+    let private = private_at(root, ident.span());
+    quote_spanned! { here(ident.span()) =>
+        const _: fn() = #private::lasting::<#ty>;
+    }
+}
+
 /// Whether the type is written as a plain name such as `String`.
 pub fn is_named(ty: &Type, name: &str) -> bool {
     last_segment(ty).is_some_and(|segment| segment.ident == name)
@@ -106,7 +123,7 @@ fn secrecy(ty: &Type) -> Secrecy {
     let Some(segment) = last_segment(ty) else { return Secrecy::Unclear };
     let name = segment.ident.to_string();
     match name.as_str() {
-        "Secret" => Secrecy::Yes,
+        "Secret" | "Ephemeral" => Secrecy::Yes,
         "bool" => Secrecy::CannotMatter,
         "Option" | "Vec" | "Set" | "BTreeMap" => last_argument(ty).map_or(Secrecy::Unclear, secrecy),
         plain if PLAIN.contains(&plain) => Secrecy::No,

@@ -12,7 +12,7 @@ use stackkit::state::place::{BackendUrl, Place};
 use tokio::sync::OnceCell;
 
 use crate::log::Log;
-use crate::schema::{self, VERSION, within};
+use crate::schema::{self, OLDEST, VERSION, within};
 use crate::url::Options;
 
 /// How often something is tried whose connection fails.
@@ -21,6 +21,9 @@ const ATTEMPTS: u32 = 4;
 const CONNECT: Duration = Duration::from_secs(10);
 /// Longest time of one transaction; a lock that another session holds on a row must not hold a run for ever.
 const TRANSACTION: Duration = Duration::from_secs(60);
+
+/// What making the tables is called.
+const PREPARE: &str = "prepare";
 
 /// A transaction.
 pub(crate) type Tx = Transaction<'static, Postgres>;
@@ -72,6 +75,11 @@ impl Database {
         &self.0.place
     }
 
+    /// The schema that the tables are in.
+    pub(crate) fn schema(&self) -> &str {
+        &self.0.schema
+    }
+
     /// How long a lease lasts without renewal.
     pub(crate) fn ttl(&self) -> Duration {
         self.0.ttl
@@ -98,12 +106,14 @@ impl Database {
         }
         let found = self.retried("read", || self.version()).await?;
         let version = match (found, purpose) {
-            (Some(version), _) => version,
             (None, Purpose::Read) => return Ok(false),
-            (None, Purpose::Write) => {
-                self.retried("prepare", || self.create()).await?;
+            // Tables of an older version are read as they are; whoever writes brings them to the present one.
+            (Some(OLDEST..VERSION), Purpose::Read) => return Ok(true),
+            (None | Some(OLDEST..VERSION), Purpose::Write) => {
+                self.retried(PREPARE, || self.create()).await?;
                 VERSION
             }
+            (Some(version), _) => version,
         };
         if version != VERSION {
             return Err(BackendError::Unfit(format!(
@@ -165,6 +175,9 @@ impl Database {
             match result {
                 Ok(value) => return Ok(value),
                 Err(error) if passes(&error) && attempt < ATTEMPTS => {}
+                Err(error) if denied(&error) && what != PREPARE => {
+                    return Err(BackendError::denied(what, self.place(), error));
+                }
                 Err(error) if denied(&error) => {
                     let sql = within(&self.0.schema, schema::CREATE);
                     return Err(BackendError::Unfit(format!(

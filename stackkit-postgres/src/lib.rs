@@ -36,7 +36,9 @@
 //! | `chunks` | a folded state in pieces, of which only the changed ones are written |
 //! | `log` | the log of one stack |
 //! | `lease` | its lock |
+//! | `access` | roles, rights and row security for the roles that people have |
 
+mod access;
 mod chunks;
 mod database;
 mod lease;

@@ -7,9 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sqlx::Row as _;
+use stackkit::access::{Grant, Role};
 use stackkit::context::BoxFuture;
-use stackkit::state::backend::{Backend, BackendError, Holder, Lease, Loaded, Position, Version, snapshot_position};
+use stackkit::state::backend::{
+    AuditPart, AuditStore, Backend, BackendError, Holder, Lease, Loaded, Position, Version, snapshot_position,
+};
 
+use crate::access;
 use crate::chunks::split;
 use crate::database::{Database, Purpose, Tx, text};
 use crate::lease;
@@ -286,6 +290,62 @@ impl Log {
         Ok(())
     }
 
+    /// Keeps lines of the audit log that are not there yet.
+    async fn try_keep(&self, holder: &Holder, lineage: &str, part: &AuditPart) -> Result<Option<Refused>, sqlx::Error> {
+        let mut tx = self.database.begin().await?;
+        let held = self
+            .database
+            .query("SELECT FROM stackkit.stack WHERE name = $1 AND holder_id = $2 FOR SHARE")
+            .bind(self.stack.clone())
+            .bind(holder.id.clone())
+            .fetch_optional(&mut *tx)
+            .await?;
+        if held.is_none() {
+            return self.refusal(&mut tx, holder).await.map(Some);
+        }
+        let lines: Vec<String> = part.text.lines().map(str::to_owned).collect();
+        let numbers: Vec<i64> = (part.first..).take(lines.len()).map(|n| number(Position(n))).collect();
+        self.database
+            .query(
+                "INSERT INTO stackkit.audit (stack, lineage, n, line) \
+                 SELECT $1, $2, piece.n, piece.line \
+                 FROM unnest($3::bigint[], $4::text[]) WITH ORDINALITY AS piece (n, line, place) \
+                 WHERE NOT EXISTS (SELECT FROM stackkit.audit a \
+                   WHERE a.stack = $1 AND a.lineage = $2 AND a.n = piece.n AND a.line = piece.line) \
+                 ORDER BY piece.place",
+            )
+            .bind(self.stack.clone())
+            .bind(lineage.to_owned())
+            .bind(numbers)
+            .bind(lines)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await.map(|()| None)
+    }
+
+    async fn read_audit(&self, lineage: &str, from: u64) -> Result<Vec<String>, sqlx::Error> {
+        let mut tx = self.database.snapshot().await?;
+        let rows = self
+            .database
+            .query("SELECT line FROM stackkit.audit WHERE stack = $1 AND lineage = $2 AND n >= $3 ORDER BY id")
+            .bind(self.stack.clone())
+            .bind(lineage.to_owned())
+            .bind(number(Position(from)))
+            .fetch_all(&mut *tx)
+            .await;
+        let rows = match rows {
+            Ok(rows) => rows,
+            // Tables of before there was an audit log.
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P01") => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut all = String::new();
+        for row in &rows {
+            all.extend([row.try_get::<&str, _>(0)?, "\n"]);
+        }
+        Ok(if all.is_empty() { Vec::new() } else { vec![all] })
+    }
+
     async fn try_delete(&self, holder: &Holder) -> Result<Option<Refused>, sqlx::Error> {
         let mut tx = self.database.begin().await?;
         let done = self
@@ -395,6 +455,14 @@ impl Backend for Log {
         })
     }
 
+    fn audit(&self) -> Option<&dyn AuditStore> {
+        Some(self)
+    }
+
+    fn access(&self, role: Role) -> Option<Grant> {
+        Some(access::grant(self.database.schema(), self.database.place(), &self.stack, role))
+    }
+
     fn history(&self) -> BoxFuture<'_, Result<Vec<Version>, BackendError>> {
         Box::pin(async move {
             if !self.database.ready(Purpose::Read).await? {
@@ -450,6 +518,32 @@ impl Backend for Log {
                     id.escape_debug()
                 ))
             })
+        })
+    }
+}
+
+impl AuditStore for Log {
+    fn keep_audit<'a>(
+        &'a self,
+        lease: &'a dyn Lease,
+        lineage: &'a str,
+        part: &'a AuditPart,
+    ) -> BoxFuture<'a, Result<(), BackendError>> {
+        Box::pin(async move {
+            let keep = || self.try_keep(lease.holder(), lineage, part);
+            match self.database.retried("write the audit log in", keep).await? {
+                None => Ok(()),
+                Some(why) => Err(refused(why, Position(0))),
+            }
+        })
+    }
+
+    fn load_audit<'a>(&'a self, lineage: &'a str, from: u64) -> BoxFuture<'a, Result<Vec<String>, BackendError>> {
+        Box::pin(async move {
+            if !self.database.ready(Purpose::Read).await? {
+                return Ok(Vec::new());
+            }
+            self.database.retried("read the audit log in", || self.read_audit(lineage, from)).await
         })
     }
 }

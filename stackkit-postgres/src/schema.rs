@@ -1,9 +1,12 @@
 //! The tables, their version, and making them.
 
 /// The version of the tables that this crate knows.
-pub(crate) const VERSION: i32 = 1;
+pub(crate) const VERSION: i32 = 2;
 
-/// Makes everything that is not there. `stackkit.` stands for the schema.
+/// The oldest version that it reads and brings up to that.
+pub(crate) const OLDEST: i32 = 1;
+
+/// Makes everything that is not there, also what an older version lacks. `stackkit.` stands for the schema.
 ///
 /// Two that start at the same moment take turns by the lock, which ends with the transaction.
 pub(crate) const CREATE: &str = "\
@@ -40,7 +43,16 @@ CREATE TABLE IF NOT EXISTS stackkit.chunk (
   body bytea NOT NULL,
   PRIMARY KEY (stack, hash)
 );
-INSERT INTO stackkit.version SELECT 1 WHERE NOT EXISTS (SELECT FROM stackkit.version);
+CREATE TABLE IF NOT EXISTS stackkit.audit (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  stack text NOT NULL,
+  lineage text NOT NULL,
+  n bigint NOT NULL,
+  line text NOT NULL
+);
+CREATE INDEX IF NOT EXISTS audit_line ON stackkit.audit (stack, lineage, n);
+INSERT INTO stackkit.version SELECT 2 WHERE NOT EXISTS (SELECT FROM stackkit.version);
+UPDATE stackkit.version SET version = 2 WHERE version < 2;
 ";
 
 /// A statement for another schema than `stackkit`.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 use vaultrs::client::{VaultClient, VaultClientSettingsBuilder};
+use vaultrs::error::ClientError;
 
 /// Longest time of a request.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -122,6 +123,60 @@ fn shown(address: &str) -> String {
         Some((scheme, host)) => format!("{scheme}://***@{host}"),
         None => address,
     }
+}
+
+/// What a server made of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    Credentials,
+    Denied,
+    NotFound,
+    Refused,
+    Conflict,
+    Throttled,
+    Unavailable,
+    Unreachable,
+    Other,
+}
+
+/// [`Told`], and what was said.
+pub(crate) struct Answer {
+    pub(crate) told: Told,
+    pub(crate) said: String,
+    /// Whether it certainly did not reach the server.
+    pub(crate) unsent: bool,
+}
+
+pub(crate) fn told(error: &ClientError) -> Answer {
+    // What is deleted is answered as missing, with what there was of it instead of errors.
+    if let ClientError::RestClientError {
+        source: rustify::errors::ClientError::ServerResponseError { code: 404, .. },
+    } = error
+    {
+        return Answer { told: Told::NotFound, said: "status 404".into(), unsent: false };
+    }
+    let ClientError::APIError { code, errors } = error else {
+        let said = chain(error);
+        let unreachable = matches!(error, ClientError::RestClientError { .. });
+        let unsent =
+            unreachable && ["tcp connect error", "dns error", "Connection refused"].iter().any(|t| said.contains(t));
+        return Answer { told: if unreachable { Told::Unreachable } else { Told::Other }, said, unsent };
+    };
+    let said: String = errors.join("; ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let has = |part: &str| said.contains(part);
+    let told = match code {
+        403 if has("invalid token") || has("missing client token") => Told::Credentials,
+        403 => Told::Denied,
+        404 => Told::NotFound,
+        400 if has("key not found") || has("no handler for route") => Told::NotFound,
+        400 if has("check-and-set") => Told::Conflict,
+        400 => Told::Refused,
+        429 => Told::Throttled,
+        503 => Told::Unavailable,
+        _ => Told::Other,
+    };
+    let said = if said.is_empty() { format!("status {code}") } else { format!("{said} (status {code})") };
+    Answer { told, said, unsent: false }
 }
 
 /// An error and its causes, in one line.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use stackkit::access::{Grant, Role};
 use stackkit::context::BoxFuture;
 use stackkit::seal::{self, DataKey, KeyKind, KeyProvider, KeyTrouble, NamedKey, SealError, Setting, WrappedKey};
 use vaultrs::api::transit::KeyType;
@@ -16,7 +17,7 @@ use vaultrs::error::ClientError;
 use vaultrs::transit::{data, key};
 use zeroize::Zeroizing;
 
-use crate::server::{Server, chain};
+use crate::server::{Server, Told, told};
 
 const KIND: &str = "vault";
 /// The setting that says how the server binds the wrapped key to the lineage.
@@ -89,34 +90,22 @@ impl TransitKey {
     }
 
     fn error(&self, error: &ClientError, right: &str) -> SealError {
-        let ClientError::APIError { code, errors } = error else {
-            if !matches!(error, ClientError::RestClientError { .. }) {
-                return self.failed(KeyTrouble::Other, format!("{}; see the server's log", chain(error)));
-            }
-            return self.failed(KeyTrouble::Unreachable, format!("{}; check VAULT_ADDR or BAO_ADDR", chain(error)));
-        };
-        let said: String = errors.join("; ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let has = |part: &str| said.contains(part);
-        let (trouble, way) = match code {
-            403 if has("invalid token") || has("missing client token") => {
-                (KeyTrouble::Credentials, "log in again, or set VAULT_TOKEN or BAO_TOKEN".to_owned())
-            }
-            403 => (KeyTrouble::Denied, format!("allow the token {right}, and check the namespace")),
-            404 => (KeyTrouble::NotFound, "check mount, name and namespace".to_owned()),
-            400 if has("key not found") || has("no handler for route") => {
-                (KeyTrouble::NotFound, "check mount, name and namespace".to_owned())
-            }
-            400 => (
+        let answer = told(error);
+        let (trouble, way) = match answer.told {
+            Told::Credentials => (KeyTrouble::Credentials, "log in again, or set VAULT_TOKEN or BAO_TOKEN".to_owned()),
+            Told::Denied => (KeyTrouble::Denied, format!("allow the token {right}, and check the namespace")),
+            Told::NotFound => (KeyTrouble::NotFound, "check mount, name and namespace".to_owned()),
+            Told::Refused | Told::Conflict => (
                 KeyTrouble::Refused,
                 "it was edited, or wrapped for another stack or by a version of the key that is gone: restore the \
                  header from version control"
                     .to_owned(),
             ),
-            503 => (KeyTrouble::Unreachable, "the server is sealed or on standby".to_owned()),
-            _ => (KeyTrouble::Other, "see the server's log".to_owned()),
+            Told::Unavailable => (KeyTrouble::Unreachable, "the server is sealed or on standby".to_owned()),
+            Told::Unreachable => (KeyTrouble::Unreachable, "check VAULT_ADDR or BAO_ADDR".to_owned()),
+            Told::Throttled | Told::Other => (KeyTrouble::Other, "see the server's log".to_owned()),
         };
-        let said = if said.is_empty() { format!("status {code}") } else { format!("{said} (status {code})") };
-        self.failed(trouble, format!("{said}; {way}"))
+        self.failed(trouble, format!("{}; {way}", answer.said))
     }
 
     /// How the key binds what it wraps. The key has to be there: encrypting with one that is not would make it.
@@ -137,6 +126,27 @@ impl TransitKey {
 impl KeyProvider for TransitKey {
     fn kind(&self) -> &'static str {
         KIND
+    }
+
+    fn access(&self, role: Role, _: &str) -> Option<Grant> {
+        let (mount, name) = (&self.mount, &self.name);
+        let path = |what: &str, right: &str| {
+            format!("path \"{mount}/{what}/{name}\" {{\n  capabilities = [\"{right}\"]\n}}\n")
+        };
+        let text = match role {
+            Role::Viewer => ["encrypt", "decrypt"].map(|what| path(what, "deny")).concat(),
+            Role::Deployer => path("encrypt", "deny") + &path("decrypt", "update"),
+            Role::Admin => ["encrypt", "decrypt"].map(|what| path(what, "update")).concat() + &path("keys", "read"),
+        };
+        let grant = Grant::new(format!("Policy of Vault or OpenBao for the key {}", self.id()), "hcl", text);
+        Some(match role {
+            Role::Viewer => grant.note("`deny` holds against other policies of the same token"),
+            // Wrapping for more keys is what `secrets add` and `secrets rotate` do.
+            Role::Deployer => {
+                grant.note("It opens what other stacks have wrapped with the same key too, if it can read them")
+            }
+            Role::Admin => grant.note("Making, rotating and deleting the key itself is not in it"),
+        })
     }
 
     fn wrap<'a>(&'a self, key: &'a DataKey, lineage: &'a str) -> BoxFuture<'a, Result<WrappedKey, SealError>> {

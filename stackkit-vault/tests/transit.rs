@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use secrecy::SecretString;
+use stackkit::access::Role;
 use stackkit::seal::{
     DataKey, KeyKind as _, KeyOptions, KeyProvider, KeyTrouble, LinkedKeys, SealError, WrappedKey, create_with,
     unlock_with,
@@ -114,6 +115,35 @@ async fn each_holder_needs_the_rights_of_their_part_alone() {
     assert!(denied.to_string().contains("`read` on transit/keys/infra"), "{denied}");
     let text = created.header.set_in("", "the test").unwrap();
     assert!(text.contains("vault:v1:") && !text.contains(bao.root_token()), "{text}");
+}
+
+#[tokio::test]
+async fn each_role_may_do_what_its_policy_says() {
+    let bao = bao();
+    run(&bao, &["write", "-f", "transit/keys/infra"]);
+    let root = key("transit/infra", server(&bao));
+    let data = DataKey::generate().unwrap();
+    let wrapped = root.wrap(&data, "lineage").await.unwrap();
+    let somebody = |role: Role| {
+        let policy = root.access(role, "lineage").unwrap().text;
+        key("transit/infra", with_policy(&bao, role.name(), &policy))
+    };
+    let [viewer, deployer, admin] = Role::ALL.map(somebody);
+    for (who, opens, wraps) in [(&viewer, false, false), (&deployer, true, false), (&admin, true, true)] {
+        let opened = who.unwrap(&wrapped, "lineage").await;
+        assert_eq!(opened.is_ok(), opens, "{opened:?}");
+        let made = who.wrap(&data, "lineage").await;
+        assert_eq!(made.is_ok(), wraps, "{made:?}");
+        for error in opened.err().into_iter().chain(made.err()) {
+            assert_eq!(trouble(&error), KeyTrouble::Denied, "{error}");
+        }
+    }
+    // Another policy of the same person does not give a viewer the key.
+    let policy = root.access(Role::Deployer, "lineage").unwrap().text;
+    drop(with_policy(&bao, "both", &policy));
+    let token = run(&bao, &["token", "create", "-policy", "viewer", "-policy", "both", "-field=token"]);
+    let both = key("transit/infra", Server { token: Some(SecretString::from(token)), ..server(&bao) });
+    assert_eq!(trouble(&both.unwrap(&wrapped, "lineage").await.unwrap_err()), KeyTrouble::Denied);
 }
 
 #[tokio::test]

@@ -17,6 +17,8 @@ pub struct TypeEntry {
     pub schema: &'static Schema,
     /// What can be asked without a connection.
     pub ops: Arc<dyn TypeOps>,
+    /// Where it is in Rust; modules in it may be private.
+    pub path: &'static str,
 }
 
 /// All linked providers and their types.
@@ -33,7 +35,13 @@ impl Catalog {
         let mut types = HashMap::new();
         for (provider, linked) in providers.iter().enumerate() {
             for (ty, linked_type) in linked.types().into_iter().enumerate() {
-                let entry = TypeEntry { provider, ty, schema: linked_type.schema, ops: linked_type.ops };
+                let entry = TypeEntry {
+                    provider,
+                    ty,
+                    schema: linked_type.schema,
+                    ops: linked_type.ops,
+                    path: linked_type.path,
+                };
                 types.insert(linked_type.schema.type_name, entry);
             }
         }

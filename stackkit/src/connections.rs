@@ -154,13 +154,18 @@ impl Connections {
         }
     }
 
+    /// Who and where the open instances are, by name, as far as their providers say.
+    pub(crate) fn identities(&self) -> std::collections::BTreeMap<String, String> {
+        self.open.iter().filter_map(|(name, open)| Some((name.clone(), open.identity.clone()?))).collect()
+    }
+
     /// What is to be recorded of an open instance.
     pub(crate) fn record(&self, instance: &str) -> Option<ProviderRecord> {
         let open = self.open.get(instance)?;
         Some(ProviderRecord {
             name: instance.to_owned(),
             provider: instance.split('/').next().unwrap_or(instance).to_owned(),
-            settings: open.settings.clone(),
+            settings: open.settings.kept(),
             identity: open.identity.clone(),
         })
     }

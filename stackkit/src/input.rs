@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
+use crate::ephemeral::Ephemeral;
 use crate::output::Output;
 use crate::property::{Flows, FromText, Plain, Property};
 use crate::resource::Resource;
@@ -70,6 +71,17 @@ impl<T: Plain> IntoInput<Option<Secret<T>>> for T {
     }
 }
 
+impl<T: Plain> IntoInput<Ephemeral<T>> for T {
+    fn into_value(self) -> Value {
+        self.to_value().into_secret()
+    }
+}
+impl<T: Plain> IntoInput<Option<Ephemeral<T>>> for T {
+    fn into_value(self) -> Value {
+        self.to_value().into_secret()
+    }
+}
+
 impl<T: Property + Flows<U>, U> IntoInput<U> for Output<T> {
     fn into_value(self) -> Value {
         T::flow(self.into_tree())
@@ -96,6 +108,22 @@ where
 impl<T: Property, U> IntoInput<U> for &Secret<T>
 where
     Secret<T>: Flows<U>,
+{
+    fn into_value(self) -> Value {
+        self.to_value()
+    }
+}
+impl<T: Property, U> IntoInput<U> for Ephemeral<T>
+where
+    Ephemeral<T>: Flows<U>,
+{
+    fn into_value(self) -> Value {
+        self.to_value()
+    }
+}
+impl<T: Property, U> IntoInput<U> for &Ephemeral<T>
+where
+    Ephemeral<T>: Flows<U>,
 {
     fn into_value(self) -> Value {
         self.to_value()

@@ -6,7 +6,9 @@ extern crate self as stackkit;
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+pub mod access;
 mod apply;
+pub mod audit;
 mod catalog;
 pub mod check;
 pub mod cli;
@@ -17,10 +19,13 @@ pub mod connections;
 pub mod context;
 mod declaration;
 pub mod diagnostic;
+mod digest;
 pub mod durations;
 pub mod engine;
+mod ephemeral;
 pub mod error;
 pub mod event;
+pub mod foreign;
 pub mod graph;
 pub mod hook;
 #[cfg(test)]
@@ -61,6 +66,8 @@ pub use catalog::{Catalog, TypeEntry};
 pub use component::{Component, Scope};
 pub use context::Context;
 pub use diagnostic::{Diagnostic, Diagnostics};
+pub use digest::Digest;
+pub use ephemeral::Ephemeral;
 pub use error::{Error, ErrorKind, ProviderError};
 pub use hook::Hook;
 pub use input::{Input, IntoInput};

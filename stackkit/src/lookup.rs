@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::provider::Provider;
 use crate::resource::{Fields as _, Resource, Values};
 use crate::schema::Schema;
+use crate::secret::Secret;
 use crate::value::Value;
 
 /// What a look-up of `L` comes to.
@@ -73,6 +74,30 @@ pub trait Lookup: Resource {
     /// [`NotFound`](ErrorKind::NotFound) whose message says what was looked for.
     fn look_up(provider: &Self::Provider, cx: &Context, args: &Self::Args)
     -> impl Future<Output = Answer<Self>> + Send;
+}
+
+/// A secret as it is, or the part of it that `field` names where it holds JSON: a key of it, or a pointer such as
+/// `/db/password` (RFC 6901). Text is given as it is, everything else as JSON.
+///
+/// # Errors
+/// What is wrong with it, to stand after the name of the source. Nothing of the secret is in it but names of its keys.
+pub fn secret_of(text: Secret<String>, field: Option<&str>) -> Result<Secret<String>, String> {
+    use serde_json::Value as Json;
+    let Some(field) = field else { return Ok(text) };
+    // The reader's own message may quote the text.
+    let json: Json =
+        serde_json::from_str(text.reveal()).map_err(|_| format!("is no JSON, so it has no field `{field}`"))?;
+    let found = if field.starts_with('/') { json.pointer(field) } else { json.get(field) };
+    match found {
+        Some(Json::String(text)) => Ok(Secret::new(text.clone())),
+        Some(Json::Null) => Err(format!("has nothing in its field `{field}`")),
+        Some(other) => Ok(Secret::new(other.to_string())),
+        None => {
+            let keys = json.as_object().map(|object| object.keys().map(|key| format!("`{key}`")).collect::<Vec<_>>());
+            let has = keys.filter(|keys| !keys.is_empty()).map(|keys| format!("; it has {}", keys.join(", ")));
+            Err(format!("has no field `{field}`{}", has.unwrap_or_default()))
+        }
+    }
 }
 
 /// [`Lookup`] of one type, erased.

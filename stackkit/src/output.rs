@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
+use crate::ephemeral::Ephemeral;
 use crate::property::{Mark, Open, Plain, Property};
 use crate::secret::Secret;
 use crate::types::Json;
@@ -64,7 +65,7 @@ impl<T: Property> Output<T> {
         }))))
     }
 
-    /// A value computed from this one by a pure closure. The result is secret when this value is.
+    /// A value computed from this one by a pure closure. The result is secret when this value is, and ephemeral when it is.
     ///
     /// The closure runs once the value is known; in a preview it may not run at all.
     #[track_caller]
@@ -81,7 +82,7 @@ impl<T: Property> Output<T> {
         Self::computed(vec![self.0.clone()], move |inputs| {
             let value = T::from_value(inputs.first().unwrap_or(&Value::Null)).map_err(|e| e.to_string())?;
             let result = f(value).map_err(|e| e.to_string())?.to_value();
-            Ok(if <T::Mark as Mark>::SECRET { U::hide(result) } else { result })
+            Ok(T::Mark::conceal::<U>(result))
         })
     }
 
@@ -160,6 +161,12 @@ impl<T: Property> TextPart for Secret<T> {
         self.to_value()
     }
 }
+impl<T: Property> TextPart for Ephemeral<T> {
+    type Mark = crate::property::Fleeting;
+    fn part(&self) -> Value {
+        self.to_value()
+    }
+}
 impl<T: Plain> TextPart for T {
     type Mark = T::Mark;
     fn part(&self) -> Value {
@@ -224,8 +231,7 @@ pub fn text<P: TextParts>(literals: &'static [&'static str], parts: P) -> Output
                 push_text(input.reveal(), &mut out)?;
             }
         }
-        let text = Value::Text(out);
-        Ok(if P::Mark::SECRET { text.into_secret() } else { text })
+        Ok(P::Mark::conceal::<String>(Value::Text(out)))
     })
 }
 
@@ -243,8 +249,7 @@ pub fn json<P: TextParts>(pieces: &'static [&'static str], parts: P) -> Output<<
                 out.push_str(&document(input)?.to_string());
             }
         }
-        let text = Value::Text(out);
-        Ok(if P::Mark::SECRET { text.into_secret() } else { text })
+        Ok(P::Mark::conceal::<Json>(Value::Text(out)))
     })
 }
 
@@ -263,7 +268,7 @@ fn document(value: &Value) -> Result<serde_json::Value, String> {
             map.iter().map(|(key, item)| Ok((key.clone(), document(item)?))).collect::<Result<_, String>>()?,
         ),
         Value::Secret(secret) => document(secret.reveal())?,
-        Value::Expr(_) | Value::Unknown { .. } => return Err("a part is not known".into()),
+        Value::Digest(_) | Value::Expr(_) | Value::Unknown { .. } => return Err("a part is not known".into()),
     })
 }
 
@@ -279,7 +284,7 @@ fn push_text(value: &Value, out: &mut String) -> Result<(), String> {
         Value::List(_) | Value::Map(_) => {
             return Err("a list or map cannot stand in a `text!`: `.map(…)` it to text first".into());
         }
-        Value::Expr(_) | Value::Unknown { .. } => return Err("a part is not known".into()),
+        Value::Digest(_) | Value::Expr(_) | Value::Unknown { .. } => return Err("a part is not known".into()),
     }
     Ok(())
 }

@@ -3,6 +3,6 @@
 pub use crate::local;
 pub use crate::output::join;
 pub use crate::{
-    Cidr, Component, Guard, Handle, Input, IntoInput, Json, JsonPolicy, Output, Program, ProgramError, Properties,
-    Result, Scope, Secret, Stack, cidr, json, list, map, resource, text,
+    Cidr, Component, Ephemeral, Guard, Handle, Input, IntoInput, Json, JsonPolicy, Output, Program, ProgramError,
+    Properties, Result, Scope, Secret, Stack, cidr, json, list, map, resource, text,
 };

@@ -7,11 +7,12 @@ use std::future::Future;
 pub use std::time::Duration;
 
 pub use crate::context::BoxFuture;
+pub use crate::ephemeral::Ephemeral;
 pub use crate::input::IntoInput;
 use crate::output::TextPart;
 pub use crate::output::{Output, json, text};
 pub use crate::property::{
-    DecodeError, Flows, FromText, Mark, Open, Plain, Property, PropertyField, Sampler, TypeInfo,
+    DecodeError, Flows, FromText, Lasting, Mark, Open, Plain, Property, PropertyField, Sampler, TypeInfo,
 };
 pub use crate::provider::Linked;
 pub use crate::resource::{Fields, Resource, Values, field};
@@ -24,6 +25,9 @@ pub use crate::value::Value;
 
 /// The fields of a struct of properties that is being built.
 pub type Members = BTreeMap<String, Value>;
+
+/// That the type of a field of a resource may be kept.
+pub fn lasting<T: Lasting>() {}
 
 /// Values of a draft in which nothing is set.
 pub fn blank(len: usize) -> Values {

@@ -5,41 +5,88 @@ use std::fmt;
 
 use zeroize::Zeroize;
 
+use crate::ephemeral::Ephemeral;
 use crate::secret::Secret;
 use crate::value::Value;
 
-/// Whether a type carries a secret, at the level of types. [`Open`] or [`Hush`]; sealed.
+/// Whether a type carries a secret, at the level of types. [`Open`], [`Hush`] or [`Fleeting`]; sealed.
 pub trait Mark: sealed::Sealed + 'static {
     /// What a value computed from this one becomes: itself, or hidden.
     type Of<U: Property>: Property;
     /// The stronger of two marks.
     type Or<M: Mark>: Mark;
-    /// Whether this is [`Hush`].
+    /// The stronger of this mark and [`Hush`].
+    type Hushed: Mark;
+    /// Whether there is a secret: [`Hush`] or [`Fleeting`].
     const SECRET: bool;
+    /// Whether this is [`Fleeting`].
+    const FLEETING: bool;
+
+    /// Marks the tree of what was computed of values with this mark.
+    fn conceal<U: Property>(value: Value) -> Value;
 }
 
 /// The mark of a type with no secret in it.
 pub enum Open {}
 /// The mark of a type with a secret in it.
 pub enum Hush {}
+/// The mark of a type with an [`Ephemeral`] value in it, which nothing keeps.
+pub enum Fleeting {}
 
 mod sealed {
     pub trait Sealed {}
     impl Sealed for super::Open {}
     impl Sealed for super::Hush {}
+    impl Sealed for super::Fleeting {}
 }
 
 impl Mark for Open {
     type Of<U: Property> = U;
     type Or<M: Mark> = M;
+    type Hushed = Hush;
     const SECRET: bool = false;
+    const FLEETING: bool = false;
+    fn conceal<U: Property>(value: Value) -> Value {
+        value
+    }
 }
 
 impl Mark for Hush {
     type Of<U: Property> = U::Hidden;
-    type Or<M: Mark> = Hush;
+    type Or<M: Mark> = M::Hushed;
+    type Hushed = Hush;
     const SECRET: bool = true;
+    const FLEETING: bool = false;
+    fn conceal<U: Property>(value: Value) -> Value {
+        U::hide(value)
+    }
 }
+
+impl Mark for Fleeting {
+    type Of<U: Property> = Ephemeral<U>;
+    type Or<M: Mark> = Fleeting;
+    type Hushed = Fleeting;
+    const SECRET: bool = true;
+    const FLEETING: bool = true;
+    fn conceal<U: Property>(value: Value) -> Value {
+        value.into_ephemeral()
+    }
+}
+
+/// A mark of what may be kept. Not implemented for [`Fleeting`].
+#[diagnostic::on_unimplemented(
+    message = "an `Ephemeral` value cannot stand here: it would be kept",
+    label = "this is kept",
+    note = "an `Ephemeral` value fits an input that is marked `write_only`, or a setting of a provider that is declared \
+            as `Ephemeral<_>`"
+)]
+pub trait Lasts {}
+impl Lasts for Open {}
+impl Lasts for Hush {}
+
+/// A property type that may be kept: every one without an [`Ephemeral`] value in it.
+pub trait Lasting: Property {}
+impl<T: Property> Lasting for T where T::Mark: Lasts {}
 
 /// Why a value could not be read as a type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +119,7 @@ impl DecodeError {
             Value::List(_) => "a list",
             Value::Map(_) => "a map",
             Value::Secret(_) => "a secret (the field must be declared as `Secret<…>`)",
+            Value::Digest(_) => "the digest of a secret that is not kept",
         };
         Self::new(format!("expected {what}, found {kind}"))
     }
@@ -193,6 +241,8 @@ pub struct PropertyField {
     pub optional: bool,
     /// Whether its type carries a secret.
     pub secret: bool,
+    /// Whether its type carries a value that nothing keeps.
+    pub ephemeral: bool,
     /// Name of its type, for messages.
     pub type_name: fn() -> String,
     /// Its own fields, where it is a struct.
@@ -220,6 +270,7 @@ impl PropertyField {
             docs,
             optional,
             secret: <T::Mark as Mark>::SECRET,
+            ephemeral: <T::Mark as Mark>::FLEETING,
             type_name: T::type_name,
             describe: T::describe,
             describe_items: T::describe_items,
@@ -288,6 +339,38 @@ impl<T: NotSecret> Flows<Option<Secret<T>>> for Option<T> {
         value.into_secret()
     }
 }
+impl<T: NotSecret> Flows<Ephemeral<T>> for T {
+    fn flow(value: Value) -> Value {
+        value.into_secret()
+    }
+}
+impl<T: NotSecret> Flows<Option<Ephemeral<T>>> for T {
+    fn flow(value: Value) -> Value {
+        value.into_secret()
+    }
+}
+impl<T: NotSecret> Flows<Option<Ephemeral<T>>> for Option<T> {
+    fn flow(value: Value) -> Value {
+        value.into_secret()
+    }
+}
+impl<T: Property> Flows<Ephemeral<T>> for Secret<T> {}
+impl<T: Property> Flows<Option<Ephemeral<T>>> for Secret<T> {}
+impl<T: Property> Flows<Option<Ephemeral<T>>> for Option<Secret<T>> {}
+impl<T: Property + Kept> Flows<T> for Ephemeral<T> {}
+impl<T: Property + Kept> Flows<Option<T>> for Ephemeral<T> {}
+impl<T: Property + Kept> Flows<Secret<T>> for Ephemeral<T> {}
+impl<T: Property + Kept> Flows<Option<Secret<T>>> for Ephemeral<T> {}
+
+/// Implemented by nothing: it carries the message for an ephemeral value that is put where it would be kept.
+#[diagnostic::on_unimplemented(
+    message = "an `Ephemeral<{Self}>` does not fit this input: the state would keep it",
+    label = "this value is of this run alone, and this input is kept",
+    note = "an `Ephemeral` value fits an input that is marked `write_only`, or a setting of a provider that is declared \
+            as `Ephemeral<_>`"
+)]
+pub trait Kept {}
+
 impl<T: Property + Declassified> Flows<T> for Secret<T> {}
 impl<T: Property + Declassified> Flows<Option<T>> for Secret<T> {}
 impl<T: Property + Declassified> Flows<Option<T>> for Option<Secret<T>> {}
@@ -431,7 +514,7 @@ macro_rules! floats {
 floats!(f32 f64);
 
 impl<T: Property> Property for Secret<T> {
-    type Mark = Hush;
+    type Mark = <T::Mark as Mark>::Hushed;
     type Hidden = Secret<T>;
     fn to_value(&self) -> Value {
         self.reveal().to_value().into_secret()
@@ -448,7 +531,7 @@ impl<T: Property> Property for Secret<T> {
     }
     fn canonical(value: Value) -> Value {
         match value {
-            Value::Secret(secret) => T::canonical(secret.reveal().clone()).into_secret(),
+            Value::Secret(secret) => secret.with(T::canonical(secret.reveal().clone())),
             other => other,
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::context::{BoxFuture, Context};
 use crate::error::{Error, ErrorKind, ProviderError};
+use crate::foreign::{Becomes, ForeignResource};
 use crate::lookup::Query;
 use crate::property::{Property, TypeInfo};
 use crate::resource::{FoundValues, IntentValues, Ops, Problem, Values};
@@ -48,6 +49,13 @@ pub trait Provider: Send + Sync + Sized + 'static {
     /// so that wrong credentials never look like everything having vanished. `None` where there is only one.
     fn identity(&self) -> impl Future<Output = Result<Option<String>, Self::Error>> + Send {
         std::future::ready(Ok(None))
+    }
+
+    /// What a resource that another tool recorded is here: one of this provider's types, or a part of one. `None` where
+    /// it is none of this provider's business.
+    fn foreign(resource: &ForeignResource) -> Option<Becomes> {
+        let _ = resource;
+        None
     }
 }
 
@@ -119,6 +127,18 @@ pub trait Connection: Send + Sync {
         cx: &'a Context,
         args: &'a [Value],
     ) -> BoxFuture<'a, Result<Option<bool>, Error>>;
+
+    /// See [`crate::Managed::claimed_by`].
+    fn claimed_by<'a>(
+        &'a self,
+        ty: usize,
+        cx: &'a Context,
+        id: &'a str,
+        state: &'a [Value],
+    ) -> BoxFuture<'a, Result<Option<String>, Error>> {
+        let _ = (ty, cx, id, state);
+        Box::pin(std::future::ready(Ok(None)))
+    }
 
     /// Reads something that no stack of ours manages.
     fn read_existing<'a>(
@@ -240,6 +260,15 @@ impl<P: Provider> Connection for Connected<P> {
     ) -> BoxFuture<'a, Result<Option<bool>, Error>> {
         forward!(self, ty, is_name_free(cx, args))
     }
+    fn claimed_by<'a>(
+        &'a self,
+        ty: usize,
+        cx: &'a Context,
+        id: &'a str,
+        state: &'a [Value],
+    ) -> BoxFuture<'a, Result<Option<String>, Error>> {
+        forward!(self, ty, claimed_by(cx, id, state))
+    }
     fn look_up<'a>(
         &'a self,
         query: &'a dyn Query,
@@ -261,6 +290,8 @@ pub struct Linked {
     pub settings: TypeInfo,
     types: fn() -> Vec<LinkedType>,
     connect: Connect,
+    foreign: fn(&ForeignResource) -> Option<Becomes>,
+    path: fn() -> &'static str,
 }
 
 /// What the engine asks of a type without a connection.
@@ -292,6 +323,8 @@ pub struct LinkedType {
     pub schema: &'static Schema,
     /// What can be asked without a connection.
     pub ops: Arc<dyn TypeOps>,
+    /// Where it is in Rust, such as `stackkit::local::file::File`. Modules in it may be private.
+    pub path: &'static str,
 }
 
 impl Linked {
@@ -312,7 +345,19 @@ impl Linked {
                     Ok(Arc::new(Connected(provider)) as Arc<dyn Connection>)
                 })
             },
+            foreign: P::foreign,
+            path: std::any::type_name::<P>,
         }
+    }
+
+    /// See [`Provider::foreign`].
+    pub fn foreign(&self, resource: &ForeignResource) -> Option<Becomes> {
+        (self.foreign)(resource)
+    }
+
+    /// Where the provider is in Rust, such as `stackkit::local::Local`. Modules in it may be private.
+    pub(crate) fn path(&self) -> &'static str {
+        (self.path)()
     }
 
     /// Its types, in the order of [`Provider::TYPES`].
@@ -333,5 +378,10 @@ impl std::fmt::Debug for Linked {
 }
 
 fn linked_types<P: Provider>() -> Vec<LinkedType> {
-    P::TYPES.iter().map(|ops| LinkedType { schema: ops.schema(), ops: Arc::new(OfProvider(*ops)) }).collect()
+    let linked = |ops: &&'static dyn Ops<P>| LinkedType {
+        schema: ops.schema(),
+        ops: Arc::new(OfProvider(*ops)),
+        path: ops.path(),
+    };
+    P::TYPES.iter().map(linked).collect()
 }

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use crate::apply::call::{PAUSE, unfinished};
 use crate::apply::new_record;
+use crate::audit;
 use crate::catalog::{Catalog, TypeEntry};
 use crate::context::Context;
 use crate::diagnostic::Diagnostic;
@@ -20,7 +21,7 @@ use crate::state::model::{Change, IntentKind, IntentRecord, Key, Record, Resourc
 use crate::value::Value;
 
 impl Reality<'_> {
-    /// Resolves every open call. The changes are applied to `state` already.
+    /// Resolves every open call. The changes are applied to `state` already; with them comes what the audit log is told.
     ///
     /// `wait` says whether absence may be waited for: a preview does not wait and takes what it sees. What is waited is
     /// time of this process, from now on: how long ago the call was made only a clock can tell, and clocks are put back
@@ -28,9 +29,13 @@ impl Reality<'_> {
     ///
     /// # Errors
     /// The questions that only a person can answer, and what could not be asked, together.
-    pub(crate) async fn recover(&mut self, state: &mut State, wait: bool) -> Result<Vec<Change>, Vec<Diagnostic>> {
+    pub(crate) async fn recover(
+        &mut self,
+        state: &mut State,
+        wait: bool,
+    ) -> Result<(Vec<Change>, Vec<audit::Event>), Vec<Diagnostic>> {
         let intents: Vec<IntentRecord> = state.intents.values().cloned().collect();
-        let (mut all, mut problems) = (Vec::new(), Vec::new());
+        let (mut all, mut found, mut problems) = (Vec::new(), Vec::new(), Vec::new());
         let began = Instant::now();
         for intent in intents {
             match self.resolve(state, &intent, wait.then_some(began)).await {
@@ -39,12 +44,17 @@ impl Reality<'_> {
                         state.apply(change.clone());
                     }
                     all.extend(changes);
+                    found.push(audit::Event::Recovered {
+                        urn: intent.urn.to_string(),
+                        instance: intent.instance.to_string(),
+                        found: message.clone(),
+                    });
                     self.listener.event(&Event::Recovered { urn: intent.urn.clone(), message });
                 }
                 Err(problem) => problems.push(problem),
             }
         }
-        if problems.is_empty() { Ok(all) } else { Err(problems) }
+        if problems.is_empty() { Ok((all, found)) } else { Err(problems) }
     }
 
     async fn resolve(
@@ -58,7 +68,7 @@ impl Reality<'_> {
         };
         let connection = self.connection(&intent.provider, state).await?;
         let schema = entry.schema;
-        let args = values_of(schema, &intent.inputs);
+        let args = plan::sought_values(schema, &intent.inputs);
         self.scrubber.learn_all(&args);
         let mut cx = crate::refresh::read_context(&self.info, intent.urn.clone());
         cx.token = intent.token.as_str().into();
@@ -107,7 +117,7 @@ impl Reality<'_> {
                 match look.until(id, &prior, |found| found.as_ref().is_some_and(landed)).await {
                     Ok(Some(values)) => {
                         let mut record = record.clone();
-                        record.seen = plan::named_inputs(schema, &values);
+                        record.seen = plan::seen_inputs(schema, &values);
                         record.outputs = plan::named_outputs(schema, &values);
                         record.status = Status::Incomplete;
                         let put = Change::Put(Record::Resource(Box::new(record)));
@@ -219,7 +229,7 @@ impl Look<'_> {
 /// The record of what an interrupted create made. It is incomplete until an update has brought it to its end.
 fn adopt(schema: &Schema, state: &State, intent: &IntentRecord, id: String, values: &[Value]) -> Vec<Change> {
     let mut record = new_record(intent, id, Status::Incomplete);
-    record.seen = plan::named_inputs(schema, values);
+    record.seen = plan::seen_inputs(schema, values);
     record.outputs = plan::named_outputs(schema, values);
     let mut changes = vec![Change::Put(Record::Resource(Box::new(record)))];
     let old = intent.replaces.and_then(|old| state.resources.get(&old));
@@ -251,10 +261,6 @@ fn pruned(state: &State, gone: &ResourceRecord, successor: Option<&IntentRecord>
             Change::Put(Record::Resource(Box::new(user)))
         })
         .collect()
-}
-
-fn values_of(schema: &Schema, inputs: &std::collections::BTreeMap<String, Value>) -> Values {
-    schema.fields.iter().map(|field| inputs.get(field.name).cloned().unwrap_or_default()).collect()
 }
 
 fn question(intent: &IntentRecord) -> Diagnostic {

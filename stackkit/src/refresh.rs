@@ -46,6 +46,17 @@ pub(crate) struct Reality<'a> {
     pub(crate) cancel: CancellationToken,
 }
 
+/// Something that is to be adopted.
+pub(crate) struct Wanted<'a> {
+    pub(crate) urn: Urn,
+    pub(crate) entry: &'a TypeEntry,
+    /// Name of the provider instance.
+    pub(crate) provider: String,
+    pub(crate) id: String,
+    /// What is known of something that exists in states alone.
+    pub(crate) prior: Option<Values>,
+}
+
 /// References resolve to what the state has recorded.
 pub(crate) struct Recorded<'a> {
     pub(crate) declared: &'a Declarations,
@@ -349,7 +360,7 @@ impl Reality<'_> {
     /// Reads something that is to be adopted. The record is not part of the state yet.
     ///
     /// # Errors
-    /// When it belongs to another resource of the stack, is not there, or cannot be read.
+    /// When it belongs to another resource or another stack, is not there, or cannot be read.
     pub(crate) async fn adoptable(
         &mut self,
         urn: &Urn,
@@ -358,21 +369,66 @@ impl Reality<'_> {
         id: &str,
         state: &State,
     ) -> Result<ResourceRecord, Diagnostic> {
-        let refuse = |message: String| Diagnostic::refused(message).on(urn);
-        let mut recorded = state.resources.values();
-        if let Some(owner) = recorded.find(|record| record.urn.type_name() == urn.type_name() && record.id == id) {
-            return Err(refuse(format!("`{id}` cannot be imported: it belongs to {} of this stack", owner.urn)));
+        let wanted = Wanted { urn: urn.clone(), entry, provider: provider.into(), id: id.into(), prior: None };
+        let found = self.adoptables(&[wanted], state).await.pop();
+        found.unwrap_or_else(|| Err(Diagnostic::refused("nothing was read").on(urn)))
+    }
+
+    /// [`Reality::adoptable`] for many at once: one result each, in their order.
+    pub(crate) async fn adoptables(
+        &mut self,
+        wanted: &[Wanted<'_>],
+        state: &State,
+    ) -> Vec<Result<ResourceRecord, Diagnostic>> {
+        let owners: HashMap<(&str, &str), &Urn> = state
+            .resources
+            .values()
+            .map(|record| ((record.urn.type_name(), record.id.as_str()), &record.urn))
+            .collect();
+        let refuse = |wanted: &Wanted<'_>, message: String| Err(Diagnostic::refused(message).on(&wanted.urn));
+        let mut results = Vec::with_capacity(wanted.len());
+        let mut queue = Vec::new();
+        for (at, item) in wanted.iter().enumerate() {
+            let id = &item.id;
+            results.push(match owners.get(&(item.urn.type_name(), id.as_str())) {
+                Some(owner) => refuse(item, format!("`{id}` cannot be imported: it belongs to {owner} of this stack")),
+                None => match self.connection(&item.provider, state).await {
+                    Ok(connection) => {
+                        queue.push((at, connection, item));
+                        refuse(item, "the run was cancelled before it was read".into())
+                    }
+                    Err(problem) => Err(problem),
+                },
+            });
         }
-        let connection = self.connection(provider, state).await?;
-        let cx = read_context(&self.info, urn.clone());
-        match read_one(connection, entry.ty, cx, id.to_owned(), None).await {
-            Ok(Some(values)) => Ok(self.imported(urn, entry, provider, id, &values)),
-            Ok(None) => Err(refuse(format!("there is nothing with the id `{id}` to import"))),
-            Err(error) => {
-                let message = self.scrubber.scrub(error.message());
-                Err(refuse(format!("`{id}` could not be read: {message}")))
+        let (mut tasks, mut queue) = (JoinSet::new(), queue.into_iter());
+        loop {
+            while tasks.len() < self.parallel.max(1) && !self.cancel.is_cancelled() {
+                let Some((at, connection, item)) = queue.next() else { break };
+                let cx = read_context(&self.info, item.urn.clone());
+                let (ty, id, prior) = (item.entry.ty, item.id.clone(), item.prior.clone());
+                tasks.spawn(async move { (at, read_unclaimed(connection, ty, cx, id, prior).await) });
             }
+            let Some(joined) = tasks.join_next().await else { break };
+            let Ok((at, read)) = joined else { continue };
+            let (Some(item), Some(result)) = (wanted.get(at), results.get_mut(at)) else { continue };
+            let id = &item.id;
+            *result = match read {
+                Ok(Some((values, None))) => Ok(self.imported(&item.urn, item.entry, &item.provider, id, &values)),
+                Ok(Some((_, Some(owner)))) => refuse(
+                    item,
+                    format!(
+                        "`{id}` cannot be imported: its tags say that it belongs to the stack with the lineage `{owner}`"
+                    ),
+                ),
+                Ok(None) => refuse(item, format!("there is nothing with the id `{id}` to import")),
+                Err(error) => {
+                    let message = self.scrubber.scrub(error.message());
+                    refuse(item, format!("`{id}` could not be read: {message}"))
+                }
+            };
         }
+        results
     }
 
     fn imported(&self, urn: &Urn, entry: &TypeEntry, provider: &str, id: &str, values: &[Value]) -> ResourceRecord {
@@ -387,7 +443,7 @@ impl Reality<'_> {
             schema_version: schema.version,
             inputs: BTreeMap::new(),
             outputs: plan::named_outputs(schema, values),
-            seen: plan::named_inputs(schema, values),
+            seen: plan::seen_inputs(schema, values),
             drifted: Default::default(),
             dependencies: Default::default(),
             options: RecordedOptions::default(),
@@ -428,6 +484,24 @@ pub(crate) async fn read_one(
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         other => other,
     }
+}
+
+/// [`read_one`] of something that is to be adopted, and the lineage of another stack that claims it.
+async fn read_unclaimed(
+    connection: Arc<dyn Connection>,
+    ty: usize,
+    cx: Context,
+    id: String,
+    prior: Option<Values>,
+) -> Result<Option<(Values, Option<String>)>, Error> {
+    let read = read_one(Arc::clone(&connection), ty, cx.clone(), id.clone(), prior).await?;
+    let Some(values) = read else { return Ok(None) };
+    let claimed = patiently(|| {
+        let (connection, cx, id, values) = (Arc::clone(&connection), cx.clone(), id.clone(), values.clone());
+        apart(async move { connection.claimed_by(ty, &cx, &id, &values).await })
+    });
+    let claimed = claimed.await?;
+    Ok(Some((values, claimed)))
 }
 
 /// Repeats a look that fails in passing.

@@ -94,6 +94,10 @@ pub type Outcome<R, T> = Result<T, <<R as Managed>::Provider as Provider>::Error
 /// write-only, comes back equal in the canonical form of its type, or the step fails and the resource is recorded as it
 /// is. A cloud that writes a value in its own way is answered for by the type ([`Property::canonical`]), by returning
 /// what was given, or by marking the field `computed`.
+///
+/// Secret inputs that are write-only are not in the state. `prior` has what the program gives where an update leaves one as
+/// it is, and a blank where it changes, or where no program is at hand: something of its type that is nobody's secret.
+/// So it can be compared with, and is never to be sent.
 pub trait Managed: Resource {
     /// The provider that the calls run on.
     type Provider: Provider;
@@ -148,6 +152,18 @@ pub trait Managed: Resource {
         args: &Self::Args,
     ) -> impl Future<Output = Outcome<Self, Option<bool>>> + Send {
         let _ = (provider, cx, args);
+        std::future::ready(Ok(None))
+    }
+
+    /// Who else says that it is theirs, asked before something is adopted: the lineage of another stack that marked it.
+    /// `None` where no other stack did, or the type bears no marks. `state` is what was just read.
+    fn claimed_by(
+        provider: &Self::Provider,
+        cx: &Context,
+        id: &str,
+        state: &Self::State,
+    ) -> impl Future<Output = Outcome<Self, Option<String>>> + Send {
+        let _ = (provider, cx, id, state);
         std::future::ready(Ok(None))
     }
 
@@ -225,6 +241,8 @@ pub struct IntentValues {
 pub trait Ops<P: Provider>: Send + Sync {
     /// The static description.
     fn schema(&self) -> &'static Schema;
+    /// Where the type is in Rust.
+    fn path(&self) -> &'static str;
     /// See [`Managed::create`].
     fn create<'a>(
         &'a self,
@@ -240,6 +258,14 @@ pub trait Ops<P: Provider>: Send + Sync {
         id: &'a str,
         prior: Option<&'a [Value]>,
     ) -> BoxFuture<'a, Result<Option<Values>, Error>>;
+    /// See [`Managed::claimed_by`].
+    fn claimed_by<'a>(
+        &'a self,
+        p: &'a P,
+        cx: &'a Context,
+        id: &'a str,
+        state: &'a [Value],
+    ) -> BoxFuture<'a, Result<Option<String>, Error>>;
     /// See [`Managed::read_many`].
     fn read_many<'a>(
         &'a self,
@@ -298,6 +324,9 @@ impl<R: Managed> Ops<R::Provider> for Of<R> {
     fn schema(&self) -> &'static Schema {
         R::SCHEMA
     }
+    fn path(&self) -> &'static str {
+        std::any::type_name::<R>()
+    }
     fn create<'a>(
         &'a self,
         p: &'a R::Provider,
@@ -322,6 +351,18 @@ impl<R: Managed> Ops<R::Provider> for Of<R> {
             let prior = prior.and_then(|values| R::State::from_values(values).ok());
             let state = R::read(p, cx, id, prior.as_ref()).await.map_err(Error::erase)?;
             Ok(state.map(|state| state.to_values()))
+        })
+    }
+    fn claimed_by<'a>(
+        &'a self,
+        p: &'a R::Provider,
+        cx: &'a Context,
+        id: &'a str,
+        state: &'a [Value],
+    ) -> BoxFuture<'a, Result<Option<String>, Error>> {
+        Box::pin(async move {
+            let state = decode::<R::State>(cx, state)?;
+            R::claimed_by(p, cx, id, &state).await.map_err(Error::erase)
         })
     }
     fn read_many<'a>(

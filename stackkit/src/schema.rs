@@ -51,7 +51,7 @@ pub struct Field {
     pub name_mark: bool,
     /// When unset, the cloud chooses a value; what was last seen is kept.
     pub computed: bool,
-    /// The API never returns it; refreshing keeps the value of the last operation.
+    /// The API never returns it; refreshing keeps the value of the last operation. A secret one is not kept.
     pub write_only: bool,
     /// An output that an update in place may change.
     pub volatile: bool,
@@ -68,6 +68,13 @@ pub enum Role {
     Input,
     /// Given by the provider.
     Output,
+}
+
+impl Field {
+    /// Whether the state has no more of it than a digest.
+    pub fn is_unkept(&self) -> bool {
+        self.write_only && self.ty.secret
+    }
 }
 
 impl Schema {

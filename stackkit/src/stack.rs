@@ -13,7 +13,7 @@ use crate::input::{Input, IntoInput};
 use crate::options::{Guard, Options};
 use crate::output::Output;
 use crate::program::ProgramError;
-use crate::property::Property;
+use crate::property::{Lasting, Property, PropertyField};
 use crate::provider::Provider;
 use crate::read::{self, DeclaredRead, Outside, Subject};
 use crate::resource::{Managed, Resource, Values};
@@ -65,6 +65,8 @@ pub struct DeclaredProvider {
     pub provider: &'static str,
     /// Its settings, references included.
     pub settings: Value,
+    /// Whether some of its settings are kept nowhere but in the program.
+    pub ephemeral: bool,
     /// Where in the program it was declared.
     pub at: &'static Location<'static>,
 }
@@ -116,8 +118,10 @@ pub struct Declarations {
 }
 
 impl Declarations {
-    /// What a destroy needs of a program: nothing is declared, and everything has its hooks, by each of its names.
-    pub(crate) fn for_hooks_only(self) -> Self {
+    /// What a destroy needs of a program: no resource is declared, and everything has its hooks, by each of its names.
+    /// Of provider instances there are those of whose settings the state has not all, as far as they are known without
+    /// any resource.
+    pub(crate) fn for_destroy(mut self) -> Self {
         let mut departing = HashMap::new();
         for resource in self.resources.iter().filter(|resource| !resource.options().hooks.is_empty()) {
             let old = resource.options().aliases.iter().filter_map(|alias| Urn::parse(alias));
@@ -125,7 +129,25 @@ impl Declarations {
                 departing.insert(urn, resource.options().hooks.clone());
             }
         }
-        Self { departing, ..Self::default() }
+        let behind = read::Behind::of(&self);
+        let (mut kept, mut needed) = (Vec::new(), Vec::new());
+        for provider in &self.providers {
+            let mut fits = provider.ephemeral;
+            behind.resources(&provider.settings, &mut |_| fits = false);
+            if fits {
+                behind.open_reads(&provider.settings, &mut needed);
+            }
+            kept.push(fits);
+        }
+        for (index, read) in self.reads.iter().enumerate() {
+            if !needed.contains(&(read::FIRST + index as u32)) {
+                // Nothing asks for it.
+                read.set(Values::new());
+            }
+        }
+        let mut kept = kept.into_iter();
+        self.providers.retain(|_| kept.next().unwrap_or(false));
+        Self { departing, providers: self.providers, reads: self.reads, ..Self::default() }
     }
 
     /// Index of the resource with that URN.
@@ -287,8 +309,9 @@ impl Scope {
                     .at(at),
             );
         }
-        let settings = Input::<P::Settings>::new(settings).0;
-        declared.providers.push(DeclaredProvider { name: full.clone(), provider: P::NAME, settings, at });
+        let ephemeral = P::Settings::describe().is_some_and(|fields| fields.iter().any(|field| field.ephemeral));
+        let settings = ephemeral_within(Input::<P::Settings>::new(settings).0, P::Settings::describe());
+        declared.providers.push(DeclaredProvider { name: full.clone(), provider: P::NAME, settings, ephemeral, at });
         ProviderHandle { name: full, provider: std::marker::PhantomData }
     }
 
@@ -302,7 +325,7 @@ impl Scope {
 impl Stack {
     /// Declares an output of the stack. It stays secret if the value is.
     #[track_caller]
-    pub fn output<T: Property>(&mut self, name: impl Into<String>, value: impl IntoOutput<T>) {
+    pub fn output<T: Lasting>(&mut self, name: impl Into<String>, value: impl IntoOutput<T>) {
         let (name, at) = (name.into(), Location::caller());
         let mut declared = lock(&self.shared);
         if !declared.output_names.insert(name.clone()) {
@@ -485,7 +508,7 @@ impl<R: Resource> Handle<R> {
     /// A value whose change forces a replacement: a plain value or an output, also a secret one. Several make one with
     /// [`join`](crate::join); a later call takes the place of an earlier one. The first value of a resource that exists
     /// already is recorded and triggers nothing.
-    pub fn replace_trigger<T: Property>(self, value: impl IntoOutput<T>) -> Self {
+    pub fn replace_trigger<T: Lasting>(self, value: impl IntoOutput<T>) -> Self {
         let value = value.into_tree();
         self.with(|o| o.replace_trigger = Some(value))
     }
@@ -523,6 +546,20 @@ impl<R: Resource> Handle<R> {
         let name = provider.name.clone();
         self.with(|o| o.provider = Some(name))
     }
+}
+
+/// The same settings, in which what is declared as ephemeral is marked so, wherever it comes from.
+fn ephemeral_within(value: Value, fields: Option<&'static [PropertyField]>) -> Value {
+    let (Value::Map(mut members), Some(fields)) = (value.clone(), fields) else { return value };
+    for field in fields.iter().filter(|field| field.ephemeral) {
+        let Some(member) = members.remove(field.name) else { continue };
+        let marked = match (field.describe)() {
+            Some(fields) => ephemeral_within(member, Some(fields)),
+            None => member.into_ephemeral(),
+        };
+        members.insert(field.name.to_owned(), marked);
+    }
+    Value::Map(members)
 }
 
 /// A declared provider instance.

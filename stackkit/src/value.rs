@@ -8,6 +8,8 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretBox};
 use zeroize::Zeroize;
 
+use crate::digest::Digest;
+
 /// A dynamic value.
 ///
 /// It does not implement `Serialize`, and it never will: what reaches a disk goes through
@@ -33,6 +35,8 @@ pub enum Value {
     Map(BTreeMap<String, Value>),
     /// A value that must not be shown or stored in plain text.
     Secret(SecretValue),
+    /// What is kept of a secret that is not kept; within a secret alone.
+    Digest(Digest),
     /// Something that is computed from other resources; gone once the value is resolved.
     Expr(Expr),
     /// A value that is not known before apply.
@@ -44,20 +48,45 @@ pub enum Value {
 
 /// The content of [`Value::Secret`]: wiped when the last clone is dropped.
 #[derive(Clone)]
-pub struct SecretValue(Arc<SecretBox<Value>>);
+pub struct SecretValue {
+    content: Arc<SecretBox<Value>>,
+    ephemeral: bool,
+}
 
 impl SecretValue {
     /// Wraps a value; a value that is already secret is not wrapped twice.
     pub fn new(value: Value) -> Self {
         match value {
             Value::Secret(secret) => secret,
-            other => Self(Arc::new(SecretBox::new(Box::new(other)))),
+            other => Self::of(other, false),
         }
+    }
+
+    /// Wraps a value of this run alone, which is never kept.
+    pub fn ephemeral(value: Value) -> Self {
+        match value {
+            Value::Secret(secret) => Self { ephemeral: true, ..secret },
+            other => Self::of(other, true),
+        }
+    }
+
+    fn of(value: Value, ephemeral: bool) -> Self {
+        Self { content: Arc::new(SecretBox::new(Box::new(value))), ephemeral }
+    }
+
+    /// Whether it is of this run alone.
+    pub fn is_ephemeral(&self) -> bool {
+        self.ephemeral
+    }
+
+    /// The same secret with another content.
+    pub(crate) fn with(&self, content: Value) -> Value {
+        if self.ephemeral { content.into_ephemeral() } else { content.into_secret() }
     }
 
     /// The plain content.
     pub fn reveal(&self) -> &Value {
-        self.0.expose_secret()
+        self.content.expose_secret()
     }
 }
 
@@ -71,7 +100,7 @@ impl Zeroize for Value {
             Value::UInt(n) => n.zeroize(),
             Value::Float(n) => n.zeroize(),
             Value::Bool(b) => b.zeroize(),
-            Value::Null | Value::Secret(_) | Value::Expr(_) | Value::Unknown { .. } => {}
+            Value::Null | Value::Secret(_) | Value::Digest(_) | Value::Expr(_) | Value::Unknown { .. } => {}
         }
         *self = Value::Null;
     }
@@ -134,6 +163,96 @@ impl Value {
                 run: Box::new(|mut inputs| Ok(inputs.pop().unwrap_or_default().into_secret())),
             }))),
             other => Value::Secret(SecretValue::new(other)),
+        }
+    }
+
+    /// The same value, marked as one of this run alone; null stays null.
+    pub fn into_ephemeral(self) -> Self {
+        match self {
+            Value::Null => Value::Null,
+            Value::Unknown { .. } => Value::Unknown { secret: true },
+            Value::Expr(expr) => Value::Expr(Expr::Computed(Arc::new(Computed {
+                inputs: vec![Value::Expr(expr)],
+                secret: true,
+                at: Location::caller(),
+                run: Box::new(|mut inputs| Ok(inputs.pop().unwrap_or_default().into_ephemeral())),
+            }))),
+            other => Value::Secret(SecretValue::ephemeral(other)),
+        }
+    }
+
+    /// The same value without what is of this run alone.
+    pub(crate) fn kept(&self) -> Self {
+        let keeps = |value: &&Value| !matches!(value, Value::Secret(secret) if secret.is_ephemeral());
+        match self {
+            value if !keeps(&value) => Value::Null,
+            Value::List(items) => Value::List(items.iter().map(Value::kept).collect()),
+            Value::Map(map) => {
+                let kept = map.iter().filter(|(_, item)| keeps(item));
+                Value::Map(kept.map(|(key, item)| (key.clone(), item.kept())).collect())
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// The same value with a digest in the place of every secret.
+    pub(crate) fn digested(&self) -> Self {
+        match self {
+            Value::Secret(secret) => Value::Secret(SecretValue::new(Value::Digest(Digest::of(secret)))),
+            Value::List(items) => Value::List(items.iter().map(Value::digested).collect()),
+            Value::Map(map) => Value::Map(map.iter().map(|(key, item)| (key.clone(), item.digested())).collect()),
+            other => other.clone(),
+        }
+    }
+
+    /// Whether another value is what this one stands for: equal, and a digest fits what it was made of.
+    pub(crate) fn fits(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::Secret(kept), Value::Secret(other)) => match kept.reveal() {
+                Value::Digest(digest) => digest.fits(other),
+                value => value.fits(other.reveal()),
+            },
+            (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.fits(b)),
+            (Value::Map(a), Value::Map(b)) => {
+                a.keys().eq(b.keys()) && a.values().zip(b.values()).all(|(a, b)| a.fits(b))
+            }
+            (a, b) => a == b,
+        }
+    }
+
+    /// Whether a digest stands in it for a secret.
+    pub(crate) fn has_digest(&self) -> bool {
+        match self {
+            Value::Digest(_) => true,
+            Value::Secret(secret) => secret.reveal().has_digest(),
+            Value::List(items) => items.iter().any(Value::has_digest),
+            Value::Map(map) => map.values().any(Value::has_digest),
+            _ => false,
+        }
+    }
+
+    /// Whether a secret stands in it, and no digest in its place.
+    pub(crate) fn holds_secret(&self) -> bool {
+        match self {
+            Value::Secret(secret) => !matches!(secret.reveal(), Value::Digest(_)),
+            Value::List(items) => items.iter().any(Value::holds_secret),
+            Value::Map(map) => map.values().any(Value::holds_secret),
+            _ => false,
+        }
+    }
+
+    /// A secret that was not opened: it is there, and nobody here knows it.
+    pub(crate) fn sealed() -> Self {
+        Value::Secret(SecretValue::new(Value::Unknown { secret: true }))
+    }
+
+    /// Whether this, or anything in it, is a secret that was not opened.
+    pub(crate) fn has_sealed(&self) -> bool {
+        match self {
+            Value::Secret(secret) => matches!(secret.reveal(), Value::Unknown { .. }),
+            Value::List(items) => items.iter().any(Value::has_sealed),
+            Value::Map(map) => map.values().any(Value::has_sealed),
+            _ => false,
         }
     }
 
@@ -289,7 +408,7 @@ impl Value {
                 Value::Map(map.iter().map(|(key, item)| (key.clone(), item.filled_in(lookup, done))).collect())
             }
             Value::Secret(secret) if secret.reveal().has_references() => {
-                secret.reveal().filled_in(lookup, done).into_secret()
+                secret.with(secret.reveal().filled_in(lookup, done))
             }
             other => other.clone(),
         }
@@ -344,7 +463,8 @@ impl PartialEq for Value {
             (Value::Text(a), Value::Text(b)) => a == b,
             (Value::List(a), Value::List(b)) => a == b,
             (Value::Map(a), Value::Map(b)) => a == b,
-            (Value::Secret(a), Value::Secret(b)) => Arc::ptr_eq(&a.0, &b.0) || a.reveal() == b.reveal(),
+            (Value::Secret(a), Value::Secret(b)) => Arc::ptr_eq(&a.content, &b.content) || a.reveal() == b.reveal(),
+            (Value::Digest(a), Value::Digest(b)) => a == b,
             _ => false,
         }
     }
@@ -362,6 +482,7 @@ impl fmt::Debug for Value {
             Value::List(items) => f.debug_list().entries(items).finish(),
             Value::Map(map) => f.debug_map().entries(map).finish(),
             Value::Secret(_) => f.write_str("[secret]"),
+            Value::Digest(digest) => digest.fmt(f),
             Value::Expr(_) => f.write_str("[reference]"),
             Value::Unknown { secret: false } => f.write_str("[unknown]"),
             Value::Unknown { secret: true } => f.write_str("[unknown, secret]"),

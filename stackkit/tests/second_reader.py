@@ -1,8 +1,12 @@
 """Opens a stack's state with nothing but SECURITY.md and Python's standard library.
 
-Usage: second_reader.py TOML KEY_FILE FOLDER STACK
+Usage: second_reader.py TOML KEY_FILE FOLDER STACK [WORD...]
 
-Prints the records as JSON, sealed values opened. Exits with 1 where anything does not fit.
+Prints the records as JSON, sealed values opened, and of each digest the words that it was made of. Exits with 1 where anything does not fit.
+
+Usage: second_reader.py TOML KEY_FILE FOLDER STACK audit
+
+Verifies the audit log in FOLDER/STACK.audit, and prints its lines as a JSON list.
 """
 
 import base64
@@ -42,6 +46,14 @@ def derive(key, *info):
 
 def mac(key, *parts):
     return hmac.digest(key, lp(*parts), "sha256")
+
+
+def is_of(digest, word):
+    kept = unb64(digest)
+    if len(kept) != 64:
+        refuse("no key and code")
+    plain = json.dumps(word, ensure_ascii=False).encode()
+    return hmac.digest(kept[:32], lp("stackkit/1 digest") + plain, "sha256") == kept[32:]
 
 
 # XChaCha20-Poly1305: RFC 8439 and draft-irtf-cfrg-xchacha.
@@ -132,9 +144,10 @@ class Stack:
             said.append("whole")
         if unb64(field("mac", seal)) != derive(data, *said):
             refuse("an edited header")
-        purposes = ("values", "records", "names", "record", "journal", "digest", "snapshot")
+        purposes = ("values", "records", "names", "record", "journal", "digest", "snapshot", "audit")
         self.keys = {purpose: derive(data, purpose, self.lineage) for purpose in purposes}
         self.texts, self.records = {}, {}
+        self.head, self.unfolded = (0, bytes(32)), []
 
     def open(self, value, owner, instance, section, path=""):
         if isinstance(value, list):
@@ -147,7 +160,10 @@ class Stack:
             text = unseal(self.keys["values"], aad, unb64(token.removeprefix("sk1.")))
             if len(text) % 16:
                 refuse("a plaintext without its padding")
-            return {"secret": json.loads(text)}
+            secret = json.loads(text)
+            if isinstance(secret, dict) and set(secret) == {"$digest"}:
+                return {"digest of": [word for word in sys.argv[5:] if is_of(secret["$digest"], word)]}
+            return {"secret": secret}
         names = {name[1:] if name.startswith("$$") else name: item for name, item in value.items()}
         escaped = {name: name.replace("~", "~0").replace("/", "~1") for name in names}
         return {
@@ -179,6 +195,8 @@ class Stack:
             record["settings"] = self.open(record["settings"], rest, "", "settings")
         if kind == "o":
             record["value"] = self.open(record["value"], rest, "", "output")
+        if kind == "a":
+            record["bound"] = self.open(record["bound"], rest, "", "audit")
         self.texts[name], self.records[name] = text, record
 
     def digest(self):
@@ -203,7 +221,12 @@ class Stack:
             head = json.loads(snapshot)
             self.check_origin(head)
             position, chain = head["position"], unb64(head["chain"])
-            numbers = (position.to_bytes(8, "big"), chain, head["count"].to_bytes(8, "big"), unb64(head["digest"]))
+            numbers = [position.to_bytes(8, "big"), chain, head["count"].to_bytes(8, "big"), unb64(head["digest"])]
+            if "audit" in head:
+                audit = head["audit"]
+                self.head = (audit["lines"], unb64(audit["chain"]))
+                changed = (audit["changed"].to_bytes(8, "big"), unb64(audit["fingerprint"]))
+                numbers += [audit["lines"].to_bytes(8, "big"), self.head[1], *changed]
             if b64(mac(self.keys["snapshot"], self.lineage, self.key_id, *numbers)) != head["mac"]:
                 refuse("the head was edited")
             for line in snapshot.split("\n"):
@@ -229,9 +252,40 @@ class Stack:
                 at = end + (line[end] == ",")
             for key in entry["del"]:
                 del self.texts[key], self.records[key]
+            if "audit" in entry:
+                at = line.index(',"audit":[') + len(',"audit":[')
+                while line[at] != "]":
+                    _, end = decoder.raw_decode(line, at)
+                    self.unfolded.append(line[at:end])
+                    at = end + (line[end] == ",")
+                last = self.unfolded[-1]
+                self.head = (json.loads(last)["n"], unb64(last[-45:-2]))
             if self.digest() != entry["digest"]:
                 refuse("another set of records after an entry")
             position = entry["n"]
+
+
+    def audit(self, kept):
+        keys = {self.key_id: self.keys["audit"]}
+        for record in self.records.values():
+            if record["key"].startswith("a/"):
+                keys[record["key"][2:]] = unb64(record["bound"]["secret"])
+        # Lines that a crash left in the journal beside those that were kept already are passed over.
+        lines, known = list(kept), set(kept)
+        lines += [line for line in self.unfolded if line not in known]
+        n, chain = 0, bytes(32)
+        for text in lines:
+            line = json.loads(text)
+            if line["n"] != n + 1 or unb64(line["prev"]) != chain:
+                refuse(f"line {line['n']} does not follow line {n}")
+            if line["key"] not in keys:
+                refuse(f"line {line['n']} names a key that the state does not know")
+            n, chain = line["n"], mac(keys[line["key"]], chain, text[:-len(',"chain":"') - 43 - 2])
+            if b64(chain) != line["chain"]:
+                refuse(f"line {n} was edited")
+        if (n, chain) != self.head:
+            refuse(f"the log ends with line {n}, and the state knows {self.head[0]}")
+        return [json.loads(text) for text in lines]
 
 
 def main():
@@ -242,13 +296,16 @@ def main():
     if len(sys.argv) == 4:
         toml, key_file, plan = sys.argv[1:]
         return json.dump(Stack(text(toml), text(key_file)).plan(text(plan)), sys.stdout, ensure_ascii=False)
-    toml, key_file, folder, stack = sys.argv[1:]
+    toml, key_file, folder, stack = sys.argv[1:5]
     state = Stack(text(toml), text(key_file))
     try:
         snapshot = text(f"{folder}/{stack}.state.json")
     except FileNotFoundError:
         snapshot = None
     state.read(snapshot, text(f"{folder}/{stack}.journal"))
+    if sys.argv[5:] == ["audit"]:
+        kept = text(f"{folder}/{stack}.audit/{state.lineage}.jsonl").split("\n")[:-1]
+        return json.dump(state.audit(kept), sys.stdout, ensure_ascii=False)
     json.dump({record["key"]: record for record in state.records.values()}, sys.stdout, ensure_ascii=False)
 
 

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use stackkit::engine::{DeployOptions, Deployment};
 use stackkit::plan::PlanOptions;
-use stackkit::prelude::{Result, Stack, local};
+use stackkit::prelude::{Result, Secret, Stack, local};
+use stackkit::provider::{NoSettings, Provider};
 use stackkit::seal::{KeyOptions, config_path, create};
 use stackkit::state::backend::Holder;
 use stackkit::state::model::*;
 use stackkit::state::{LocalBackend, Store};
-use stackkit::{Urn, Value};
+use stackkit::{Context, Created, Error, Managed, Outcome, Urn, Value, resource, types};
 
 fn read(dir: &Path) -> Output {
     Command::new("python3")
@@ -152,4 +153,69 @@ async fn a_second_reader_opens_a_saved_plan_and_refuses_an_edited_one() {
     let other = if &text[at..=at] == "A" { "B" } else { "A" };
     fs::write(&file, format!("{}{other}{}", &text[..at], &text[at + 1..])).unwrap();
     assert!(!read().status.success());
+}
+
+/// Where the lockers are.
+struct Hall;
+
+impl Provider for Hall {
+    const NAME: &'static str = "hall";
+    const TYPES: &'static [&'static dyn stackkit::Ops<Self>] = types![Locker];
+    type Settings = NoSettings;
+    type Error = Error;
+    async fn connect(_: NoSettings) -> std::result::Result<Self, Error> {
+        Ok(Hall)
+    }
+}
+
+/// A locker.
+#[resource("hall:Locker")]
+struct Locker {
+    /// What opens it.
+    #[resource(write_only)]
+    pin: Secret<String>,
+}
+
+impl Managed for Locker {
+    type Provider = Hall;
+    async fn create(_: &Hall, _: &Context, args: &LockerArgs) -> Outcome<Self, Created<Self>> {
+        Ok(Created::new("1", LockerState { args: args.clone() }))
+    }
+    async fn read(_: &Hall, _: &Context, _: &str, prior: Option<&LockerState>) -> Outcome<Self, Option<LockerState>> {
+        Ok(prior.cloned())
+    }
+    async fn update(_: &Hall, _: &Context, _: &str, _: &LockerState, args: &LockerArgs) -> Outcome<Self, LockerState> {
+        Ok(LockerState { args: args.clone() })
+    }
+    async fn delete(_: &Hall, _: &Context, _: &str, _: &LockerState) -> Outcome<Self, ()> {
+        Ok(())
+    }
+}
+
+#[stackkit::program(providers(Hall))]
+async fn lockers(stack: &mut Stack) -> Result<()> {
+    stack.add("left", Locker::new("hünter2"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_second_reader_finds_a_digest_and_no_secret_where_nothing_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let keys = KeyOptions { default_key_file: Some(dir.join("key")), ..KeyOptions::default() };
+    let options = DeployOptions { dir: dir.to_owned(), keys, ..DeployOptions::default() };
+    let deployment = Deployment::new(Some(lockers()), options);
+    deployment.up(&PlanOptions::default(), &|_| true).await.unwrap();
+    let output = Command::new("python3")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/second_reader.py"))
+        .args([&config_path(dir, "dev"), &dir.join("key"), &dir.join(".stackkit")])
+        .args(["dev", "hunter2", "hünter2", ""])
+        .output()
+        .expect("python3 runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let records: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let locker = records.as_object().unwrap().values().find(|record| record["urn"] == "hall:Locker::left").unwrap();
+    assert_eq!(locker["inputs"]["pin"]["digest of"], serde_json::json!(["hünter2"]));
+    // What is gone from the program is deleted without it.
+    deployment.destroy(&PlanOptions::default(), &|_| true).await.unwrap();
 }

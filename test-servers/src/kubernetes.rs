@@ -2,6 +2,7 @@
 
 mod certificates;
 mod install;
+mod proxy;
 mod start;
 
 use std::{
@@ -20,6 +21,7 @@ use tempfile::TempDir;
 
 use crate::{Error, process::Process};
 pub(crate) use install::install;
+pub use proxy::Proxy;
 
 /// How often a start is tried with other ports when somebody took one of them in between.
 const ATTEMPTS: usize = 5;
@@ -55,6 +57,7 @@ pub struct Kubernetes {
     kubeconfig: PathBuf,
     kubectl: PathBuf,
     forgotten_requests: AtomicUsize,
+    authority: certificates::Authority,
     scratch: TempDir,
 }
 
@@ -114,6 +117,31 @@ impl Kubernetes {
     /// The `kubectl` that belongs to this cluster.
     pub fn kubectl_path(&self) -> &Path {
         &self.kubectl
+    }
+
+    /// A way to the API server without TLS, as the administrator, for tests that look into what goes over it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Start`] where it does not start.
+    pub fn proxy(&self) -> Result<Proxy, Error> {
+        Proxy::start(&self.kubectl, &self.kubeconfig)
+    }
+
+    /// A kubeconfig, in the cluster's temporary folder, for a user of a group, who may do nothing but
+    /// what is bound to either.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] where it cannot be written, [`Error::Start`] where there is no certificate for it.
+    pub fn user(&self, name: &str, group: &str) -> Result<PathBuf, Error> {
+        let identity = self.authority.client(name, Some(group))?;
+        let path = self.scratch.path().join(format!("user-{name}.kubeconfig"));
+        certificates::write_private(
+            &path,
+            &certificates::kubeconfig(&self.endpoint, &self.authority, name, &identity),
+        )?;
+        Ok(path)
     }
 
     /// The process ids of its servers: etcd, API server, controller manager, scheduler, kwok.

@@ -1,5 +1,5 @@
-//! Real servers for tests: moto in AWS's place, localstack for S3's conditional writes, PostgreSQL, OpenBao,
-//! and a genuine Kubernetes control plane.
+//! Real servers for tests: moto in AWS's place, localstack for S3's conditional writes, azurite and fake-gcs-server in
+//! those of Azure Blob Storage and Google Cloud Storage, PostgreSQL, OpenBao, and a genuine Kubernetes control plane.
 //!
 //! A fixture owns its servers. It starts them on free ports of 127.0.0.1, in process groups of their own, and ends them
 //! when it is dropped, when the test panics, and when the process is killed. What a fixture needs and does not find in
@@ -11,9 +11,11 @@
 //! | `moto` | [`Moto`], its log of calls, [`Fault`]s |
 //! | `kubernetes` | [`Kubernetes`], its binaries, certificates and start |
 //! | `localstack` | [`Localstack`] |
+//! | `azurite` | [`Azurite`] |
+//! | `fake_gcs` | [`FakeGcs`] |
 //! | `openbao` | [`OpenBao`] |
 //! | `postgres` | [`Postgres`], its statements |
-//! | `lossy` | [`Lossy`], a way on which answers get lost |
+//! | `lossy` | [`Lossy`], a way on which requests are heard and answers get lost |
 //! | `cache` | the cache folder, its locks, installing commands |
 //! | `python` | virtual environments |
 //! | `process` | one server process and the shell that ends it when its owner is gone |
@@ -30,8 +32,10 @@
 //! # Ok::<_, test_servers::Error>(())
 //! ```
 
+mod azurite;
 mod cache;
 mod error;
+mod fake_gcs;
 mod http;
 mod kubernetes;
 mod localstack;
@@ -42,9 +46,11 @@ mod postgres;
 mod process;
 mod python;
 
+pub use azurite::Azurite;
 pub use cache::cache_folder;
 pub use error::Error;
-pub use kubernetes::{Kubernetes, Request};
+pub use fake_gcs::FakeGcs;
+pub use kubernetes::{Kubernetes, Proxy, Request};
 pub use localstack::Localstack;
 pub use lossy::Lossy;
 pub use moto::{Call, Fault, FaultMode, Moto};
@@ -61,6 +67,10 @@ pub enum Server {
     Kubernetes,
     /// localstack, for S3 with conditional writes.
     Localstack,
+    /// azurite, in the place of Azure Blob Storage. It runs on Node.js.
+    Azurite,
+    /// fake-gcs-server, in the place of Google Cloud Storage.
+    FakeGcs,
     /// OpenBao, the free continuation of Vault.
     OpenBao,
     /// PostgreSQL, which the operating system's package brings: it is only looked for.
@@ -69,7 +79,8 @@ pub enum Server {
 
 impl Server {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Moto, Self::Kubernetes, Self::Localstack, Self::OpenBao, Self::Postgres];
+    pub const ALL: [Self; 7] =
+        [Self::Moto, Self::Kubernetes, Self::Localstack, Self::Azurite, Self::FakeGcs, Self::OpenBao, Self::Postgres];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -77,6 +88,8 @@ impl Server {
             Self::Moto => "moto",
             Self::Kubernetes => "kubernetes",
             Self::Localstack => "localstack",
+            Self::Azurite => "azurite",
+            Self::FakeGcs => "fake-gcs",
             Self::OpenBao => "openbao",
             Self::Postgres => "postgres",
         }
@@ -95,6 +108,8 @@ pub fn install(server: Server) -> Result<(), Error> {
         Server::Moto => moto::install().map(drop),
         Server::Kubernetes => kubernetes::install().map(drop),
         Server::Localstack => localstack::install().map(drop),
+        Server::Azurite => azurite::install().map(drop),
+        Server::FakeGcs => fake_gcs::install().map(drop),
         Server::OpenBao => openbao::install().map(drop),
         Server::Postgres => postgres::install(),
     }

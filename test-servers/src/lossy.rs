@@ -1,4 +1,4 @@
-//! `Lossy`: a way to a server on which answers get lost.
+//! `Lossy`: a way to a server on which requests are heard and answers get lost.
 
 use std::{
     io::{self, Read, Write},
@@ -9,6 +9,8 @@ use std::{
 
 /// What a request has to hold for its answer to get lost.
 type Mark = Arc<Mutex<Option<Vec<u8>>>>;
+/// The first lines of requests.
+type Heard = Arc<Mutex<Vec<String>>>;
 
 /// Passes connections on to a server. When told to, it lets one request through and cuts the connection instead of
 /// passing the answer on: the caller cannot know what became of it.
@@ -18,6 +20,7 @@ type Mark = Arc<Mutex<Option<Vec<u8>>>>;
 pub struct Lossy {
     address: SocketAddr,
     mark: Mark,
+    heard: Heard,
 }
 
 impl Lossy {
@@ -29,17 +32,17 @@ impl Lossy {
     pub fn start(server: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
-        let mark = Mark::default();
-        let marked = Arc::clone(&mark);
+        let (mark, heard) = (Mark::default(), Heard::default());
+        let (marked, hears) = (Arc::clone(&mark), Arc::clone(&heard));
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 // A server that cannot be reached is one whose connections close at once.
                 if let Ok(server) = TcpStream::connect(server) {
-                    pass(client, server, &marked);
+                    pass(client, server, &marked, &hears);
                 }
             }
         });
-        Ok(Self { address, mark })
+        Ok(Self { address, mark, heard })
     }
 
     /// Where it listens.
@@ -52,18 +55,32 @@ impl Lossy {
         *self.mark.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes.to_vec());
     }
 
+    /// The HTTP requests since this was asked last, oldest first, such as `PUT /bucket/key?x=1`. TLS would hide them too.
+    pub fn requests(&self) -> Vec<String> {
+        std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Whether an answer that was to get lost has not yet.
     pub fn waits(&self) -> bool {
         self.mark.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 }
 
-fn pass(client: TcpStream, server: TcpStream, mark: &Mark) {
+/// The request that begins with these bytes, without its protocol. A client sends the next one on a connection when it has
+/// the answer to the one before, so that each begins what is read at once.
+fn request(bytes: &[u8]) -> Option<String> {
+    let line = bytes.split(|byte| *byte == b'\r').next()?;
+    let line = std::str::from_utf8(line).ok()?.strip_suffix(" HTTP/1.1")?;
+    line.starts_with(|first: char| first.is_ascii_uppercase()).then(|| line.to_owned())
+}
+
+fn pass(client: TcpStream, server: TcpStream, mark: &Mark, heard: &Heard) {
     let (Ok(from_client), Ok(to_server)) = (client.try_clone(), server.try_clone()) else { return };
     let lose = Arc::new(Mutex::new(false));
-    let (asked, mark) = (Arc::clone(&lose), Arc::clone(mark));
+    let (asked, mark, heard) = (Arc::clone(&lose), Arc::clone(mark), Arc::clone(heard));
     thread::spawn(move || {
         forward(from_client, to_server, |bytes| {
+            heard.lock().unwrap_or_else(PoisonError::into_inner).extend(request(bytes));
             let mut mark = mark.lock().unwrap_or_else(PoisonError::into_inner);
             let holds = |mark: &Vec<u8>| bytes.windows(mark.len()).any(|window| window == mark.as_slice());
             if mark.as_ref().is_some_and(holds) {

@@ -9,7 +9,9 @@ use std::{
     time::Instant,
 };
 
-use test_servers::{Error, Kubernetes, Localstack, Moto, OpenBao, Postgres, Server, cache_folder, install};
+use test_servers::{
+    Azurite, Error, FakeGcs, Kubernetes, Localstack, Moto, OpenBao, Postgres, Server, cache_folder, install,
+};
 
 const USAGE: &str = "\
 Real servers for StackKit's tests and for trying its examples.
@@ -18,10 +20,12 @@ Real servers for StackKit's tests and for trying its examples.
   cargo run -p test-servers -- moto [--port N]                 run moto until Ctrl-C
   cargo run -p test-servers -- kubernetes                      run a Kubernetes control plane until Ctrl-C
   cargo run -p test-servers -- localstack                      run localstack (S3, KMS) until Ctrl-C
+  cargo run -p test-servers -- azurite                         run azurite (Azure Blob Storage) until Ctrl-C
+  cargo run -p test-servers -- fake-gcs                        run fake-gcs-server until Ctrl-C
   cargo run -p test-servers -- openbao                         run OpenBao until Ctrl-C
   cargo run -p test-servers -- postgres                        run PostgreSQL until Ctrl-C
   cargo run -p test-servers -- moto -- COMMAND...              run COMMAND against a fresh moto, with its exit status
-  cargo run -p test-servers -- kubernetes -- COMMAND...        the same with Kubernetes, localstack, openbao, postgres
+  cargo run -p test-servers -- kubernetes -- COMMAND...        the same with any other of them
 
 The cache is ~/.cache/stackkit/servers, or the folder that STACKKIT_SERVERS_CACHE names.
 ";
@@ -49,6 +53,8 @@ fn main() -> ExitCode {
         Task::Install(servers) => install_all(&servers),
         Task::Run { server: Server::Kubernetes, command, .. } => run_kubernetes(&command),
         Task::Run { server: Server::Localstack, command, .. } => run_localstack(&command),
+        Task::Run { server: Server::Azurite, command, .. } => run_azurite(&command),
+        Task::Run { server: Server::FakeGcs, command, .. } => run_fake_gcs(&command),
         Task::Run { server: Server::OpenBao, command, .. } => run_openbao(&command),
         Task::Run { server: Server::Postgres, command, .. } => run_postgres(&command),
         Task::Run { port, command, .. } => run_moto(port, &command),
@@ -152,6 +158,32 @@ fn run_localstack(command: &[OsString]) -> Result<ExitCode, Error> {
     export(&localstack.env());
     let status = localstack.wait()?;
     eprintln!("test-servers: localstack ended: {status}");
+    Ok(ExitCode::FAILURE)
+}
+
+fn run_azurite(command: &[OsString]) -> Result<ExitCode, Error> {
+    let start = Instant::now();
+    let azurite = Azurite::start()?;
+    if !command.is_empty() {
+        return Ok(run(command, &azurite.env()));
+    }
+    announce("azurite", &[azurite.pid()], start);
+    export(&azurite.env());
+    let status = azurite.wait()?;
+    eprintln!("test-servers: azurite ended: {status}");
+    Ok(ExitCode::FAILURE)
+}
+
+fn run_fake_gcs(command: &[OsString]) -> Result<ExitCode, Error> {
+    let start = Instant::now();
+    let server = FakeGcs::start()?;
+    if !command.is_empty() {
+        return Ok(run(command, &server.env()));
+    }
+    announce("fake-gcs-server", &[server.pid()], start);
+    export(&server.env());
+    let status = server.wait()?;
+    eprintln!("test-servers: fake-gcs-server ended: {status}");
     Ok(ExitCode::FAILURE)
 }
 

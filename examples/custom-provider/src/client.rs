@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use stackkit::{ErrorKind, ProviderError, Secret};
+use stackkit::{Ephemeral, ErrorKind, ProviderError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -55,11 +55,11 @@ impl ProviderError for AcmeError {
 
 pub(crate) struct Client {
     address: String,
-    token: Secret<String>,
+    token: Ephemeral<String>,
 }
 
 impl Client {
-    pub(crate) fn new(endpoint: &str, token: Secret<String>) -> Result<Self, AcmeError> {
+    pub(crate) fn new(endpoint: &str, token: Ephemeral<String>) -> Result<Self, AcmeError> {
         let address = endpoint.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
         match address {
             Some(address) if address.contains(':') => Ok(Self { address: address.to_owned(), token }),

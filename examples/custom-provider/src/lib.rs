@@ -21,8 +21,9 @@ pub struct Acme {
 pub struct AcmeSettings {
     /// Where the service is; `http://127.0.0.1:8053` unless given.
     pub endpoint: Option<String>,
-    /// What the service knows us by; that of the environment variable `ACME_TOKEN` unless given.
-    pub api_token: Option<Secret<String>>,
+    /// What the service knows us by, which the state does not keep; that of the environment variable `ACME_TOKEN` unless
+    /// given.
+    pub api_token: Option<Ephemeral<String>>,
 }
 
 impl Provider for Acme {
@@ -33,7 +34,7 @@ impl Provider for Acme {
 
     async fn connect(settings: AcmeSettings) -> Result<Self, AcmeError> {
         let endpoint = settings.endpoint.unwrap_or_else(|| "http://127.0.0.1:8053".into());
-        let token = settings.api_token.or_else(|| std::env::var("ACME_TOKEN").ok().map(Secret::new));
+        let token = settings.api_token.or_else(|| std::env::var("ACME_TOKEN").ok().map(Ephemeral::new));
         Ok(Self { client: client::Client::new(&endpoint, token.ok_or(AcmeError::NoToken)?)? })
     }
 

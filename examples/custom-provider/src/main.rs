@@ -27,7 +27,9 @@ struct Config {
 #[stackkit::main(providers(Acme))]
 async fn dns(stack: &mut Stack) -> Result<()> {
     let config: Config = stack.config()?;
-    stack.provider::<Acme>("default", AcmeSettings::new().endpoint(&config.endpoint));
+    // Asked for in every run and kept in none; a `destroy`, which does not run the program, takes it from there as well.
+    let token = stack.look_up("token", local::EnvironmentSecret::new("ACME_TOKEN"));
+    stack.provider::<Acme>("default", AcmeSettings::new().endpoint(&config.endpoint).api_token(&token.value));
 
     let key = stack.add("transfer", local::RandomPassword::new(32));
     let www =

@@ -82,6 +82,8 @@ fn deployment(dir: &Path, service: &Service, config: &[(&str, &str)]) -> Observe
         keys,
         config: all,
         listener: Arc::new(listener),
+        // The token is in the program alone.
+        run_program: true,
         ..DeployOptions::default()
     };
     Observed { deployment: Deployment::new(Some(two_records()), options), said }

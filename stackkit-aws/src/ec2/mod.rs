@@ -63,8 +63,16 @@ fn wire(tags: &Tags) -> Vec<Tag> {
 
 /// The tags that the program would have to declare for what EC2 shows.
 fn declared(aws: &Aws, seen: &[Tag], asked: Option<&Tags>) -> Tags {
-    let seen = seen.iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())));
-    tags::declared(seen, aws.default_tags(), asked)
+    tags::declared(pairs(seen), aws.default_tags(), asked)
+}
+
+/// The lineage of another stack in what EC2 shows.
+fn claimant(cx: &Context, seen: &[Tag]) -> Option<String> {
+    tags::claimant(cx, pairs(seen))
+}
+
+fn pairs(seen: &[Tag]) -> impl Iterator<Item = (String, String)> {
+    seen.iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())))
 }
 
 /// Brings the tags of one resource from the recorded to the asked ones.

@@ -6,7 +6,7 @@ use aws_sdk_ec2::types::{Filter, ResourceType, Route as WireRoute, RouteOrigin, 
 use stackkit::resource::{Created, Found, Intent, Managed, Problem};
 use stackkit::{Cidr, Context, Id, Properties, Set, resource};
 
-use super::{STILL_IN_USE, Subnet, Target, Vpc, declared, filter, once, ours, retag, tagged};
+use super::{STILL_IN_USE, Subnet, Target, Vpc, claimant, declared, filter, once, ours, retag, tagged};
 use crate::batch;
 use crate::connect::Aws;
 use crate::error::Error;
@@ -92,6 +92,11 @@ impl Managed for RouteTable {
     ) -> Result<Option<RouteTableState>, Error> {
         let found = describe(aws, vec![filter("route-table-id", [id])]).await?.pop();
         found.map(|wire| state(aws, &wire, prior.map(|prior| &prior.tags))).transpose()
+    }
+
+    async fn claimed_by(aws: &Aws, cx: &Context, id: &str, _: &RouteTableState) -> Result<Option<String>, Error> {
+        let found = describe(aws, vec![filter("route-table-id", [id])]).await?.pop();
+        Ok(found.and_then(|wire| claimant(cx, wire.tags())))
     }
 
     async fn read_many(

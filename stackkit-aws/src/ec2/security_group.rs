@@ -7,7 +7,7 @@ use stackkit::resource::{Created, Found, Intent, Managed, Problem};
 use stackkit::{Context, Id, Set, resource};
 
 use super::rule::{Difference, Rule};
-use super::{FILTER_VALUES, Vpc, declared, filter, once, ours, retag, tagged};
+use super::{FILTER_VALUES, Vpc, claimant, declared, filter, once, ours, retag, tagged};
 use crate::batch;
 use crate::connect::Aws;
 use crate::error::Error;
@@ -98,6 +98,11 @@ impl Managed for SecurityGroup {
     ) -> Result<Option<SecurityGroupState>, Error> {
         let found = describe(aws, vec![filter("group-id", [id])]).await?.pop();
         found.map(|wire| state(aws, &wire, prior.map(|prior| &prior.tags))).transpose()
+    }
+
+    async fn claimed_by(aws: &Aws, cx: &Context, id: &str, _: &SecurityGroupState) -> Result<Option<String>, Error> {
+        let found = describe(aws, vec![filter("group-id", [id])]).await?.pop();
+        Ok(found.and_then(|wire| claimant(cx, wire.tags())))
     }
 
     async fn read_many(

@@ -6,7 +6,7 @@ use aws_sdk_ec2::types::{AttributeBooleanValue, Filter, ResourceType, Subnet as 
 use stackkit::resource::{Created, Found, Intent, Managed, Problem};
 use stackkit::{Cidr, Context, Id, resource};
 
-use super::{FILTER_VALUES, STILL_IN_USE, Vpc, declared, filter, once, ours, retag, tagged};
+use super::{FILTER_VALUES, STILL_IN_USE, Vpc, claimant, declared, filter, once, ours, retag, tagged};
 use crate::batch;
 use crate::connect::Aws;
 use crate::error::Error;
@@ -79,6 +79,11 @@ impl Managed for Subnet {
     async fn read(aws: &Aws, _: &Context, id: &str, prior: Option<&SubnetState>) -> Result<Option<SubnetState>, Error> {
         let found = describe(aws, vec![filter("subnet-id", [id])]).await?.pop();
         found.map(|wire| state(aws, &wire, prior.map(|prior| &prior.tags))).transpose()
+    }
+
+    async fn claimed_by(aws: &Aws, cx: &Context, id: &str, _: &SubnetState) -> Result<Option<String>, Error> {
+        let found = describe(aws, vec![filter("subnet-id", [id])]).await?.pop();
+        Ok(found.and_then(|wire| claimant(cx, wire.tags())))
     }
 
     async fn read_many(

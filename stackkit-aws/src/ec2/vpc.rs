@@ -8,7 +8,7 @@ use aws_sdk_ec2::types::{
 use stackkit::resource::{Created, Found, Intent, Managed, Problem};
 use stackkit::{Cidr, Context, Id, resource};
 
-use super::{FILTER_VALUES, STILL_IN_USE, declared, filter, once, ours, retag, tagged};
+use super::{FILTER_VALUES, STILL_IN_USE, claimant, declared, filter, once, ours, retag, tagged};
 use crate::batch;
 use crate::connect::Aws;
 use crate::error::Error;
@@ -82,6 +82,11 @@ impl Managed for Vpc {
             Some(wire) => Ok(Some(state(aws, &wire, prior.map(|prior| &prior.tags)).await?)),
             None => Ok(None),
         }
+    }
+
+    async fn claimed_by(aws: &Aws, cx: &Context, id: &str, _: &VpcState) -> Result<Option<String>, Error> {
+        let found = describe(aws, vec![filter("vpc-id", [id])]).await?.pop();
+        Ok(found.and_then(|wire| claimant(cx, wire.tags())))
     }
 
     async fn read_many(

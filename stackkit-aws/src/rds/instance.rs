@@ -9,11 +9,11 @@ use stackkit::resource::{Created, Found, Intent, Managed, Problem};
 use stackkit::{Context, Secret, Set, resource};
 
 use super::modify::{keeps_version, modify};
-use super::{PAGE, is_ours, name_problem, once, retag, unwire, wire};
+use super::{PAGE, name_problem, once, retag, unwire, wire};
 use crate::batch;
 use crate::connect::Aws;
 use crate::error::Error;
-use crate::tags;
+use crate::tags::{self, is_ours};
 use crate::wait::{Pace, Rule, Seen, retry, until};
 
 /// How many identifiers a filter may have.
@@ -234,6 +234,11 @@ impl Managed for Instance {
             Some(wire) => Ok(Some(made(aws, cx, id, &wire, prior.map(|prior| &prior.args)).await?)),
             None => Ok(None),
         }
+    }
+
+    async fn claimed_by(aws: &Aws, cx: &Context, id: &str, _: &InstanceState) -> Result<Option<String>, Error> {
+        let found = describe(aws, id).await?;
+        Ok(found.and_then(|wire| tags::claimant(cx, unwire(wire.tag_list()))))
     }
 
     async fn read_many(

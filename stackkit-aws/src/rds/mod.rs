@@ -10,8 +10,7 @@ pub use subnet_group::{SubnetGroup, SubnetGroupArgs, SubnetGroupOutputs, SubnetG
 use aws_sdk_rds::config::Builder;
 use aws_sdk_rds::config::retry::RetryConfig;
 use aws_sdk_rds::types::Tag;
-use stackkit::Context;
-use stackkit::resource::{Intent, Managed, Problem};
+use stackkit::resource::Problem;
 
 use crate::connect::Aws;
 use crate::error::Error;
@@ -46,14 +45,6 @@ async fn retag(aws: &Aws, arn: &str, recorded: &Tags, asked: &Tags) -> Result<()
         call.set_tag_keys(Some(change.remove)).send().await?;
     }
     Ok(())
-}
-
-/// Whether what bears the intended name is what the interrupted create made: its tags say so, or it has none of the
-/// engine's and its name was found free just before.
-fn is_ours<R: Managed>(cx: &Context, intent: &Intent<R>, tags: &Tags) -> bool {
-    let token = tags.get("stackkit:token");
-    let same_stack = tags.get("stackkit:lineage").map(String::as_str) == Some(cx.lineage());
-    (same_stack && token == Some(&intent.token)) || (token.is_none() && intent.name_was_free == Some(true))
 }
 
 /// What RDS would refuse about a name.

@@ -6,10 +6,10 @@ use aws_sdk_rds::types::DbSubnetGroup as Wire;
 use stackkit::resource::{Created, Found, Intent, Managed, Problem};
 use stackkit::{Context, Set, resource};
 
-use super::{PAGE, is_ours, name_problem, once, retag, unwire, wire};
+use super::{PAGE, name_problem, once, retag, unwire, wire};
 use crate::connect::Aws;
 use crate::error::Error;
-use crate::tags::{self, Tags};
+use crate::tags::{self, Tags, is_ours};
 use crate::wait::{Pace, Rule, Seen, retry, until};
 
 /// Above this many, all groups of the account are listed instead of reading one by one.
@@ -75,6 +75,10 @@ impl Managed for SubnetGroup {
             Some(found) => Ok(Some(state(aws, &found, prior.map(|prior| &prior.args)).await?)),
             None => Ok(None),
         }
+    }
+
+    async fn claimed_by(aws: &Aws, cx: &Context, _: &str, state: &SubnetGroupState) -> Result<Option<String>, Error> {
+        Ok(tags::claimant(cx, seen_tags(aws, &state.arn).await?))
     }
 
     async fn read_many(

@@ -134,6 +134,10 @@ impl Managed for Bucket {
     }
 
     /// S3 has no read for many: a few are read at a time, each with its settings at once.
+    async fn claimed_by(aws: &Aws, cx: &Context, id: &str, _: &BucketState) -> Result<Option<String>, Error> {
+        Ok(tags::claimant(cx, seen_tags(aws, id).await?))
+    }
+
     async fn read_many(
         aws: &Aws,
         _: &Context,

@@ -7,6 +7,7 @@ use aws_sdk_s3::types::{
     VersioningConfiguration,
 };
 use stackkit::state::backend::BackendError;
+use stackkit::state::objects::{Lack, fit};
 
 use super::client::Client;
 use crate::Error;
@@ -24,18 +25,15 @@ pub(super) enum Need {
 }
 
 impl Need {
-    const ALL: [Self; 3] = [Self::Encryption, Self::Versioning, Self::PublicAccessBlock];
+    pub(super) const ALL: [Self; 3] = [Self::Encryption, Self::Versioning, Self::PublicAccessBlock];
 
-    fn name(self) -> &'static str {
+    /// Its name, as the option `accept` takes it.
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Encryption => "encryption",
             Self::Versioning => "versioning",
             Self::PublicAccessBlock => "public-access-block",
         }
-    }
-
-    pub(super) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|need| need.name() == name)
     }
 
     /// What is wrong without it, and the command that puts it right.
@@ -77,20 +75,10 @@ pub(super) async fn prepare(client: &Client) -> Result<(), BackendError> {
             Need::PublicAccessBlock => is_closed(client).await,
         };
         if !has.map_err(|error| client.error("check the bucket of", error))? {
-            lacks.push(need);
+            lacks.push(Lack { name: need.name(), remedy: need.remedy(&options.bucket) });
         }
     }
-    if lacks.is_empty() {
-        return Ok(());
-    }
-    let remedies: Vec<_> = lacks.iter().map(|need| need.remedy(&options.bucket)).collect();
-    let names: Vec<_> = lacks.iter().map(|need| need.name()).collect();
-    Err(BackendError::Unfit(format!(
-        "the bucket `{}` is not fit to hold a state; {}; where a store has no such thing, `?accept={}` goes without",
-        options.bucket,
-        remedies.join("; "),
-        names.join(",")
-    )))
+    fit(&format!("the bucket `{}`", options.bucket), &lacks)
 }
 
 async fn is_encrypted(client: &Client) -> Result<bool, Error> {

@@ -14,25 +14,20 @@
 //! | `keep` | how many folded states are kept for `state history` | `20` |
 //! | `accept` | what the bucket may lack: `encryption`, `versioning`, `public-access-block`, separated by commas | nothing |
 //!
-//! What makes it safe are conditional writes: entry *n* of a log is an object that is put only if it is not there. A
-//! writer that takes over a lock first puts an empty object where the writer before would append, so that its next append
-//! is refused by S3 itself.
+//! The log and its lock are those of [`stackkit::state::objects`]; S3 judges the conditions of their writes.
 
+mod access;
 mod bucket;
 mod client;
-mod lock;
-mod log;
 mod url;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use stackkit::context::BoxFuture;
-use stackkit::state::backend::{Backend, BackendError, check_stack_name};
+use stackkit::state::backend::BackendError;
+use stackkit::state::objects::ObjectPlace;
 use stackkit::state::place::{BackendKind, BackendUrl, Place};
 
 use client::Client;
-use log::{Log, parse_key};
 
 /// `s3://BUCKET/PREFIX`: the kind of backend, for `#[stackkit::main(backends(…))]`.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +38,7 @@ impl BackendKind for S3State {
 
     async fn open(url: BackendUrl) -> Result<Arc<dyn Place>, BackendError> {
         let options = url::Options::read(&url)?;
-        Ok(Arc::new(Bucket(Client::connect(&url, options).await)))
+        Ok(place(Client::connect(&url, options).await))
     }
 }
 
@@ -55,38 +50,11 @@ impl S3State {
     /// When the URL is none of S3, or an option of it makes no sense.
     pub fn with_config(url: &BackendUrl, config: &aws_config::SdkConfig) -> Result<Arc<dyn Place>, BackendError> {
         let options = url::Options::read(url)?;
-        Ok(Arc::new(Bucket(Client::new(url, options, config))))
+        Ok(place(Client::new(url, options, config)))
     }
 }
 
-/// A bucket with the states of stacks under a prefix.
-#[derive(Debug)]
-struct Bucket(Client);
-
-impl Place for Bucket {
-    fn describe(&self) -> String {
-        self.0.place().to_owned()
-    }
-
-    fn stack(&self, name: &str) -> Result<Arc<dyn Backend>, BackendError> {
-        check_stack_name(name)?;
-        Ok(Arc::new(Log::new(self.0.clone(), name)))
-    }
-
-    fn list(&self) -> BoxFuture<'_, Result<Vec<String>, BackendError>> {
-        Box::pin(async move {
-            let prefix = self.0.key("stacks/");
-            let mut names = BTreeSet::new();
-            for object in self.0.list(&prefix).await? {
-                let Some((name, rest)) = object.key.strip_prefix(&prefix).and_then(|key| key.split_once('/')) else {
-                    continue;
-                };
-                // Of a deleted stack, only what keeps old writers out is left.
-                if parse_key(rest).is_some_and(|kind| kind.is_content(object.size)) {
-                    names.insert(name.to_owned());
-                }
-            }
-            Ok(names.into_iter().collect())
-        })
-    }
+fn place(client: Client) -> Arc<dyn Place> {
+    let settings = client.options().settings;
+    Arc::new(ObjectPlace::new(Arc::new(client), settings))
 }

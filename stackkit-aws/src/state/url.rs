@@ -1,9 +1,7 @@
 //! What a URL says: the bucket, the prefix, and the options.
 
-use std::time::Duration;
-
 use stackkit::state::backend::BackendError;
-use stackkit::state::lease::DEFAULT_TTL;
+use stackkit::state::objects::Settings;
 use stackkit::state::place::BackendUrl;
 
 use super::bucket::Need;
@@ -21,8 +19,7 @@ pub(super) struct Options {
     pub(super) endpoint: Option<String>,
     pub(super) create: bool,
     pub(super) kms_key: Option<String>,
-    pub(super) ttl: Duration,
-    pub(super) keep: usize,
+    pub(super) settings: Settings,
     /// What the bucket may lack.
     pub(super) accept: Vec<Need>,
 }
@@ -37,40 +34,18 @@ impl Options {
                 "write it as `s3://BUCKET/PREFIX`, the name of the bucket in small letters, digits, `-` and `.`",
             ));
         }
-        let prefix = url.path().trim_matches('/');
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
-        if !prefix.chars().all(plain) || prefix.split('/').any(|part| prefix.len() > part.len() && part.is_empty()) {
-            return Err(url.unfit("its prefix is names of letters, digits, `-`, `_` and `.`, with `/` between them"));
-        }
-        let endpoint = url.option("endpoint");
-        if endpoint.is_some_and(|endpoint| !endpoint.starts_with("http://") && !endpoint.starts_with("https://")) {
-            return Err(url.unfit("`endpoint` begins with http:// or https://"));
-        }
-        let accept = match url.option("accept") {
-            None => Vec::new(),
-            Some(list) => list
-                .split(',')
-                .map(|name| {
-                    Need::named(name).ok_or_else(|| {
-                        url.unfit(
-                            "`accept` lists what the bucket may lack: encryption, versioning, public-access-block",
-                        )
-                    })
-                })
-                .collect::<Result<_, _>>()?,
-        };
+        let accept = url.names("accept", &Need::ALL.map(Need::name))?;
         let text = |name: &str| url.option(name).map(str::to_owned);
         Ok(Self {
             bucket: bucket.to_owned(),
-            prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
+            prefix: url.prefix(url.path())?,
             region: text("region"),
             profile: text("profile"),
-            endpoint: text("endpoint"),
+            endpoint: url.address("endpoint")?.map(str::to_owned),
             create: url.flag("create")?,
             kms_key: text("kms_key"),
-            ttl: url.duration("ttl")?.unwrap_or(DEFAULT_TTL),
-            keep: url.number("keep", 1..=500)?.unwrap_or(20).into(),
-            accept,
+            settings: Settings::of(url)?,
+            accept: Need::ALL.into_iter().filter(|need| accept.contains(&need.name())).collect(),
         })
     }
 }
@@ -78,6 +53,7 @@ impl Options {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::time::Duration;
 
     use super::*;
 
@@ -91,8 +67,9 @@ mod tests {
         let options = read("s3://acme-infra/a/b/?create=true&accept=versioning,encryption&ttl=5s&keep=3")
             .unwrap_or_else(|error| panic!("{error}"));
         assert_eq!((options.bucket.as_str(), options.prefix.as_str()), ("acme-infra", "a/b/"));
-        assert_eq!((options.create, options.keep, options.ttl), (true, 3, Duration::from_secs(5)));
-        assert_eq!(options.accept, [Need::Versioning, Need::Encryption]);
+        assert_eq!(options.settings, Settings { ttl: Duration::from_secs(5), keep: 3 });
+        assert!(options.create);
+        assert_eq!(options.accept, [Need::Encryption, Need::Versioning]);
         assert_eq!(read("s3://acme").map(|options| options.prefix), Ok(String::new()));
     }
 

@@ -3,6 +3,9 @@
 mod connect;
 mod ec2;
 mod faults;
+#[rustfmt::skip]
+mod migrated;
+mod migration;
 mod programs;
 mod rds;
 mod s3;

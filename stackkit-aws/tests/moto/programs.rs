@@ -62,7 +62,7 @@ async fn shop(stack: &mut Stack) -> Result<()> {
 const ALL: usize = 12;
 
 /// Runs the test once more with the environment of a server of its own. `None` in that second process.
-fn parent(test: &str) -> Option<Moto> {
+pub(crate) fn parent(test: &str) -> Option<Moto> {
     if std::env::var_os("AWS_ENDPOINT_URL").is_some_and(|url| url.to_string_lossy().contains("127.0.0.1")) {
         return None;
     }
@@ -235,7 +235,7 @@ fn faulty(test: &str) -> Option<Moto> {
     Some(moto)
 }
 
-fn block_on(future: impl Future<Output = Outcome>) {
+pub(crate) fn block_on(future: impl Future<Output = Outcome>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.unwrap_or_else(|error| panic!("{error}"));
     if let Err(error) = runtime.block_on(future) {

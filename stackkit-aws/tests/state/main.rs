@@ -1,7 +1,6 @@
 //! The backend against moto, which keeps a log of requests and can be told to fail: what a step costs, which buckets are
 //! refused, and what people are told.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,13 +8,10 @@ use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use stackkit::seal::Sealer;
-use stackkit::state::Store;
 use stackkit::state::backend::{Backend, BackendError, Holder};
 use stackkit::state::lease::settled;
-use stackkit::state::model::{Change, Instance, Record, ResourceRecord, Status};
 use stackkit::state::place::{BackendUrl, Place};
-use stackkit::{Urn, Value};
+use stackkit::testing::backend::requests;
 use stackkit_aws::S3State;
 use test_servers::{Fault, FaultMode, Moto};
 
@@ -56,42 +52,18 @@ fn clear(moto: &Moto) {
     moto.clear_calls().unwrap_or_else(|error| panic!("{error}"));
 }
 
-fn resource(number: u64, size: i64) -> Change {
-    Change::Put(Record::Resource(Box::new(ResourceRecord {
-        instance: Instance(number),
-        urn: Urn::new("test:Thing", &format!("thing-{number}")),
-        id: format!("id-{number}"),
-        provider: "test".into(),
-        status: Status::Live,
-        schema_version: 1,
-        inputs: BTreeMap::from([("size".into(), Value::Int(size))]),
-        outputs: BTreeMap::new(),
-        seen: BTreeMap::new(),
-        drifted: BTreeSet::new(),
-        dependencies: BTreeSet::new(),
-        options: Default::default(),
-    })))
-}
-
 #[tokio::test]
 async fn a_step_is_one_request_however_large_the_stack_is() {
     let moto = start();
     let backend = stack(&moto, "s3://acme-infra?create=true&ttl=3600s");
-    let sealer = Arc::new(Sealer::ephemeral().unwrap_or_else(|error| panic!("{error}")));
-    let (mut store, _) = Store::open(backend, sealer).await.unwrap_or_else(|error| panic!("{error}"));
-    store.lock(holder()).await.unwrap_or_else(|error| panic!("{error}"));
-    for size in [1, 200, 500] {
-        let many: Vec<Change> = (0..size).map(|number| resource(number, 0)).collect();
-        store.commit(&many).await.unwrap_or_else(|error| panic!("{error}"));
-        for step in 1..4 {
-            clear(&moto);
-            let change = resource(0, i64::try_from(size).unwrap_or_default() * 10 + step);
-            store.commit(&[change]).await.unwrap_or_else(|error| panic!("{error}"));
-            assert_eq!(calls(&moto), ["s3:PutObject"], "{size} resources, step {step}");
-        }
+    let heard = || {
+        let calls = calls(&moto);
         clear(&moto);
-        store.fold().await.unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(calls(&moto), ["s3:GetObject", "s3:PutObject", "s3:DeleteObjects"], "a fold");
+        calls
+    };
+    for size in requests(backend, heard).await.unwrap_or_else(|error| panic!("{error}")) {
+        assert!(size.steps.iter().all(|step| *step == ["s3:PutObject"]), "{size:?}");
+        assert_eq!(size.fold, ["s3:GetObject", "s3:PutObject", "s3:DeleteObjects"], "{} resources", size.resources);
     }
 }
 

@@ -29,6 +29,9 @@ pub fn check(model: &mut Model, errors: &mut Errors) -> TokenStream {
                 errors,
             ));
         }
+        if model.options.kind == Kind::Resource && field.options.write_only.is_none() {
+            assertions.extend(types::check_lasting(&field.ident, &field.ty, &model.options.root));
+        }
         if let Some(span) = field.options.name {
             match named {
                 None => named = Some(field),

@@ -25,11 +25,14 @@ fn draft(model: &Model) -> TokenStream {
     let len = model.fields.len();
 
     let required: Vec<_> = model.inputs().filter(|(_, field)| field.is_required()).collect();
-    let parameters = required.iter().map(|(_, Field { ident, ty, .. })| {
+    let parameters = required.iter().map(|(_, field)| {
+        let ident = &field.ident;
         let private = private_at(root, ident.span());
+        let ty = field.given_type(&private);
         quote_spanned! { here(ident.span()) => #ident: impl #private::IntoInput<#ty> }
     });
-    let assignments = required.iter().map(|(index, Field { ident, ty, .. })| {
+    let assignments = required.iter().map(|(index, field)| {
+        let (ident, ty) = (&field.ident, field.given_type(&private));
         quote! { __values[#index] = #private::IntoInput::<#ty>::into_value(#ident); }
     });
     let mutable = (!required.is_empty()).then(|| quote! { mut });
@@ -44,8 +47,8 @@ fn draft(model: &Model) -> TokenStream {
 
     let setters = model.inputs().filter(|(_, field)| !field.is_required()).map(|(index, field)| {
         let Field { ident, doc_attrs, .. } = field;
-        let bare = field.bare_type();
         let private = private_at(root, ident.span());
+        let bare = field.given_type(&private);
         let fallback = field.docs.is_empty().then(|| {
             let text = format!("Sets `{}`.", field.key);
             quote! { #[doc = #text] }
@@ -118,8 +121,8 @@ fn structs(model: &Model) -> TokenStream {
     let state_fields = model.outputs().map(|(_, field)| plain(field));
     let output_fields = model.fields.iter().map(|field| {
         let Field { ident, doc_attrs, .. } = field;
-        let ty = field.output_type();
         let private = private_at(root, ident.span());
+        let ty = field.output_type(&private);
         quote! { #doc_attrs pub #ident: #private::Output<#ty> }
     });
     let args_docs = format!("The inputs of a [`{ident}`], resolved: what a provider gets.");

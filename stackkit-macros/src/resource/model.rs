@@ -111,9 +111,27 @@ impl Field {
         types::option_of(&self.ty).unwrap_or(&self.ty)
     }
 
-    /// The `T` of the `Output<T>` that programs refer to: a name and what the cloud chooses are always there.
-    pub fn output_type(&self) -> &Type {
-        if self.options.name.is_some() || self.options.computed.is_some() { self.bare_type() } else { &self.ty }
+    /// The type within `Option` that programs give: what is not kept may be ephemeral, too.
+    pub fn given_type(&self, private: &TokenStream) -> TokenStream {
+        self.unkept(self.bare_type(), private)
+    }
+
+    /// The `T` of the `Output<T>` that programs refer to: a name and what the cloud chooses are always there, and what is
+    /// not kept here must not be kept elsewhere for its sake.
+    pub fn output_type(&self, private: &TokenStream) -> TokenStream {
+        let always = self.options.name.is_some() || self.options.computed.is_some();
+        if !always && let Some(inner) = types::option_of(&self.ty) {
+            let inner = self.unkept(inner, private);
+            return quote! { ::core::option::Option<#inner> };
+        }
+        self.unkept(self.bare_type(), private)
+    }
+
+    fn unkept(&self, ty: &Type, private: &TokenStream) -> TokenStream {
+        match types::secret_of(ty).filter(|_| self.options.write_only.is_some()) {
+            Some(inner) => quote! { #private::Ephemeral<#inner> },
+            None => quote! { #ty },
+        }
     }
 
     /// The default, if there is one.

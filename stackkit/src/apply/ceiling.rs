@@ -130,7 +130,8 @@ impl Executor<'_> {
         if !problems.is_empty() {
             problems.push("it is recorded as it is, and the next `up` goes on from there".into());
         }
-        let values = plan::state_values(running.call.schema, record);
+        let mut values = plan::state_values(running.call.schema, record);
+        plan::fill_in(running.call.schema, &mut values, &running.args);
         problems.extend(check::judge_step(self.job.declared, index, Moment::After, &values));
         (!problems.is_empty()).then(|| problems.join("; "))
     }

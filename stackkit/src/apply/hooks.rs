@@ -11,7 +11,7 @@ use crate::apply::{Executor, Prepared, Running};
 use crate::catalog::TypeEntry;
 use crate::event::Verb;
 use crate::hook::{self, HookPoint, Hooked};
-use crate::plan::{self, PlanNode};
+use crate::plan::PlanNode;
 use crate::resource::Values;
 use crate::stack::Declared;
 use crate::state::model::{Change, HookDue, Key, Record, RecordedOptions, ResourceRecord};
@@ -37,11 +37,14 @@ pub(super) fn told(ask: &Ask, error: &str) -> String {
 }
 
 impl Executor<'_> {
-    /// The hooks of what a step is about: of its declaration, or those that a destroy ran the program for.
+    /// The hooks of what a step is about: of the declaration of its resource, or those that a destroy ran the program for.
     pub(super) fn hooks(&self, planned: &PlanNode, urn: &Urn) -> Vec<Hooked> {
-        match planned.declared.and_then(|index| self.job.declared.resources.get(index as usize)) {
-            Some(declared) => declared.options().hooks.clone(),
-            None => self.job.declared.departing.get(urn).cloned().unwrap_or_default(),
+        let declared = self.job.declared;
+        // What an earlier run replaced and did not come to delete is no node of its successor's declaration.
+        let index = planned.declared.or_else(|| declared.index(urn));
+        match index.and_then(|index| declared.resources.get(index as usize)) {
+            Some(resource) => resource.options().hooks.clone(),
+            None => declared.departing.get(urn).cloned().unwrap_or_default(),
         }
     }
 
@@ -127,7 +130,7 @@ impl Executor<'_> {
         declared: &Declared,
         entry: &TypeEntry,
         record: &ResourceRecord,
-        (due, id, mut changes): (HookDue, String, Vec<Change>),
+        (due, id, values, mut changes): (HookDue, String, Values, Vec<Change>),
     ) -> Prepared {
         let point = hook::point_of(due);
         let hooks: Vec<Hooked> = declared.options().hooks.iter().filter(|hook| hook.point == point).cloned().collect();
@@ -136,7 +139,6 @@ impl Executor<'_> {
             Err(error) => return Prepared::Failed(Verb::Update, error),
         };
         changes.extend(more);
-        let values = plan::state_values(declared.schema, record);
         let token = self.job.ids.token();
         let limit = declared.options().update_timeout;
         let call = Call {

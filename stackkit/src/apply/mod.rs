@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::apply::call::{Answer, Ask, Call, Message};
 use crate::apply::reads::{Reading, Wait};
 use crate::apply::schedule::Schedule;
+use crate::audit::{self, Outcome};
 use crate::catalog::Catalog;
 use crate::connections::Connections;
 use crate::context::{BoxFuture, RunInfo};
@@ -39,13 +40,19 @@ use crate::resource::Values;
 use crate::scrub::Scrubber;
 use crate::stack::Declarations;
 use crate::state::backend::Lease;
-use crate::state::model::{Change, Instance, IntentRecord, Record, ResourceRecord, State, Status};
+use crate::state::model::{Change, Instance, IntentRecord, Key, Record, ResourceRecord, State, Status};
 use crate::urn::Urn;
 
 /// Makes changes durable. The state store implements it; simulations wrap it.
 pub(crate) trait Durable: Send {
     /// Durable as a whole on return, or not at all.
     fn commit<'a>(&'a mut self, changes: &'a [Change]) -> BoxFuture<'a, Result<(), String>>;
+
+    /// Tells the audit log something, at a moment in seconds since 1970: durable with the next commit that changes
+    /// anything.
+    fn tell(&mut self, at: u64, event: &audit::Event) {
+        let _ = (at, event);
+    }
 
     /// The lock that a call of a provider needs, where there is one that can be lost.
     fn lease(&self) -> Option<Arc<dyn Lease>> {
@@ -245,6 +252,9 @@ impl Executor<'_> {
             }
             match self.prepare(step, node).await {
                 Prepared::Done(changes, verb) => {
+                    if let Some(verb) = verb {
+                        self.tell_done(node, verb, instance_of(&changes));
+                    }
                     self.record(changes);
                     self.settled(step, node, verb, None);
                 }
@@ -377,7 +387,26 @@ impl Executor<'_> {
         self.job.plan.nodes.get(node).map_or_else(|| Urn::new("?", "?"), |node| node.urn.clone())
     }
 
+    /// Tells the audit log of what is recorded at the same time.
+    fn tell_done(&mut self, node: usize, verb: Verb, instance: Option<Instance>) {
+        let Some(planned) = self.job.plan.nodes.get(node) else { return };
+        let event = audit::Event::step(&planned.urn, instance, verb, Outcome::Done, &planned.reasons, None);
+        self.job.durable.tell(self.job.info.clock.now(), &event);
+    }
+
     fn fail(&mut self, step: NodeIndex, urn: Urn, verb: Verb, elapsed: std::time::Duration, error: &str) {
+        self.tell_failed(&urn, None, verb, Outcome::Failed, error);
+        self.failed(step, urn, verb, elapsed, error);
+    }
+
+    /// Tells the audit log of what did not come to its end.
+    fn tell_failed(&mut self, urn: &Urn, instance: Option<Instance>, verb: Verb, outcome: Outcome, error: &str) {
+        let error = self.job.scrubber.scrub(error);
+        let event = audit::Event::step(urn, instance, verb, outcome, &[], Some(&error));
+        self.job.durable.tell(self.job.info.clock.now(), &event);
+    }
+
+    fn failed(&mut self, step: NodeIndex, urn: Urn, verb: Verb, elapsed: std::time::Duration, error: &str) {
         self.summary.failed += 1;
         let error = self.job.scrubber.scrub(error);
         let because = format!("{urn} failed");
@@ -442,4 +471,13 @@ impl Executor<'_> {
     fn lookup(&self) -> Known<'_> {
         Known { values: &self.values, declared: self.job.declared }
     }
+}
+
+/// The instance that changes are about.
+fn instance_of(changes: &[Change]) -> Option<Instance> {
+    changes.iter().find_map(|change| match change {
+        Change::Put(Record::Resource(record)) => Some(record.instance),
+        Change::Remove(Key::Resource(instance)) => Some(*instance),
+        _ => None,
+    })
 }

@@ -1,6 +1,6 @@
 //! What a step needs, decided at its turn: everything that it refers to is known by now.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,6 @@ use crate::hook;
 use crate::plan::{self, Action, Plan, PlanNode, Step};
 use crate::provider::Connection;
 use crate::resource::Values;
-use crate::schema::Schema;
 use crate::stack::Declared;
 use crate::state::model::{
     Change, HookDue, Instance, IntentKind, IntentRecord, Key, Record, RecordedOptions, ResourceRecord, Status,
@@ -110,7 +109,7 @@ impl Executor<'_> {
                 settled.options = self.recorded_options(declared);
                 settled.options.hook_due = hook::left(&declared.options().hooks, record.options.hook_due);
                 if planned.action != Action::Record || diff.changes.is_empty() {
-                    settled.inputs = plan::named_inputs(declared.schema, &desired);
+                    settled.inputs = plan::recorded_inputs(declared.schema, &desired, &record.inputs);
                     settled.drifted.clear();
                 }
                 let inputs = &settled.inputs;
@@ -122,14 +121,19 @@ impl Executor<'_> {
                         None => field.computed,
                     })
                 });
-                self.values[index as usize] = plan::record_values(declared.schema, &settled);
+                let mut values = plan::record_values(declared.schema, &settled);
+                plan::fill_in(declared.schema, &mut values, &desired);
+                self.values[index as usize] = values;
                 let imported = matches!(planned.action, Action::Import { .. });
                 let left = settled.options.hook_due.map(|due| (due, settled.id.clone()));
                 if imported || Some(&settled) != self.job.state.resources.get(&settled.instance) {
                     changes.push(Change::Put(Record::Resource(Box::new(settled))));
                 }
                 if let Some((due, id)) = left {
-                    return self.prepare_left_hooks(step, node, declared, entry, &record, (due, id, changes)).await;
+                    let mut values = plan::state_values(declared.schema, &record);
+                    plan::fill_in(declared.schema, &mut values, &desired);
+                    let left = (due, id, values, changes);
+                    return self.prepare_left_hooks(step, node, declared, entry, &record, left).await;
                 }
                 Prepared::Done(changes, imported.then_some(Verb::Import))
             }
@@ -188,6 +192,15 @@ impl Executor<'_> {
         if let Some(field) = unknown_field(declared, &args) {
             return Prepared::Failed(verb, format!("field `{field}` is still not known at its turn"));
         }
+        // Where the plan could not know yet that it comes to this, it could not refuse.
+        if let (false, Some(field), Some(old)) = (by_engine, schema.name_field(), &predecessor)
+            && declared.options().retain_on_delete
+            && let Some(field) = schema.fields.get(field)
+            && let Some(at) = schema.index(field.name)
+            && old.inputs.get(field.name) == args.get(at)
+        {
+            return Prepared::Failed(verb, format!("{}: {}", plan::same_name(field.name), plan::SAME_NAME_HELP));
+        }
         if let Some(refusal) = self.refusal(node, index, &args) {
             return Prepared::Failed(verb, refusal);
         }
@@ -202,7 +215,7 @@ impl Executor<'_> {
             provider: provider.to_owned(),
             kind: IntentKind::Create,
             token: self.job.ids.token(),
-            inputs: plan::named_inputs(schema, &args),
+            inputs: plan::recorded_inputs(schema, &args, &BTreeMap::new()),
             schema_version: schema.version,
             id: None,
             name_was_free: by_engine.then_some(true),
@@ -264,7 +277,7 @@ impl Executor<'_> {
             provider: record.provider.clone(),
             kind: IntentKind::Update,
             token: self.job.ids.token(),
-            inputs: plan::named_inputs(declared.schema, &args),
+            inputs: plan::recorded_inputs(declared.schema, &args, &record.inputs),
             schema_version: declared.schema.version,
             id: Some(record.id.clone()),
             name_was_free: None,
@@ -286,7 +299,7 @@ impl Executor<'_> {
             ask: Ask::Update {
                 id: record.id.clone(),
                 prior: Prior {
-                    values: told(declared.schema, &record, &args),
+                    values: plan::told_values(declared.schema, &record, &args, declared.options()),
                     partial: record.status == Status::Incomplete,
                 },
                 args: args.clone(),
@@ -488,17 +501,6 @@ impl Running {
     pub(super) fn take_intent(&mut self) -> Option<Change> {
         self.intent.take().map(|intent| Change::Put(Record::Intent(Box::new(intent))))
     }
-}
-
-/// The present values of what is to be updated. Where nobody was ever told an input, it has what the program says.
-fn told(schema: &Schema, record: &ResourceRecord, args: &[Value]) -> Values {
-    let mut values = plan::state_values(schema, record);
-    for (index, _) in schema.inputs().filter(|(_, field)| plan::was_never_told(field, record)) {
-        if let (Some(slot), Some(said)) = (values.get_mut(index).filter(|slot| slot.is_null()), args.get(index)) {
-            *slot = said.clone();
-        }
-    }
-    values
 }
 
 fn unknown_field(declared: &Declared, args: &[Value]) -> Option<&'static str> {

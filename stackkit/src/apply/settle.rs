@@ -7,12 +7,14 @@ use tokio::task::{Id, JoinError};
 
 use crate::apply::call::{Answer, Ask};
 use crate::apply::{Executor, Running};
+use crate::audit::Outcome;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Verb};
 use crate::plan::{self, Action};
 use crate::read::Behind;
 use crate::resource::Values;
 use crate::state::model::{Change, Instance, IntentRecord, Key, OutputRecord, Record, ResourceRecord, Status};
+use crate::value::Value;
 
 impl Executor<'_> {
     pub(super) async fn ended(&mut self, ended: Result<(Id, Result<Answer, Error>), JoinError>) {
@@ -57,7 +59,8 @@ impl Executor<'_> {
         let problems = self.problems(&running, &mut record, None, values);
         let mut changes = vec![Change::Remove(Key::Intent(running.instance))];
         changes.extend(self.made(&intent, record.clone()));
-        self.set_values(running.node, &record);
+        self.set_values(running.node, &record, &running.args);
+        self.tell_done(running.node, running.verb, Some(running.instance));
         self.record(changes);
         if problems.is_some() {
             // What is due to hooks stays recorded, and runs once the resource is as it should be.
@@ -99,8 +102,9 @@ impl Executor<'_> {
         self.job.scrubber.learn_all(values);
         self.warn_of_unplanned_outputs(&running, &prior.outputs, &record);
         let problems = self.problems(&running, &mut record, Some(&prior), values);
-        self.set_values(running.node, &record);
+        self.set_values(running.node, &record, &running.args);
         let id = record.id.clone();
+        self.tell_done(running.node, running.verb, Some(running.instance));
         self.record(vec![
             Change::Remove(Key::Intent(running.instance)),
             Change::Put(Record::Resource(Box::new(record))),
@@ -116,7 +120,7 @@ impl Executor<'_> {
     fn warn_of_unplanned_outputs(
         &mut self,
         running: &Running,
-        before: &BTreeMap<String, crate::value::Value>,
+        before: &BTreeMap<String, Value>,
         record: &ResourceRecord,
     ) {
         for (_, field) in running.call.schema.outputs() {
@@ -135,6 +139,7 @@ impl Executor<'_> {
     fn deleted(&mut self, running: Running) {
         let mut changes = vec![Change::Remove(Key::Intent(running.instance))];
         changes.extend(self.gone(running.node, running.instance));
+        self.tell_done(running.node, running.verb, Some(running.instance));
         self.record(changes);
         self.conclude(running, "", &[]);
     }
@@ -200,7 +205,10 @@ impl Executor<'_> {
         self.record(changes);
         let elapsed = running.started.elapsed();
         let message = super::hooks::told(&running.ask, error.message());
-        self.fail(running.step, running.call.urn.clone(), running.verb, elapsed, &message);
+        let outcome = if open { Outcome::Unknown } else { Outcome::Failed };
+        let urn = running.call.urn.clone();
+        self.tell_failed(&urn, Some(running.instance), running.verb, outcome, &message);
+        self.failed(running.step, urn, running.verb, elapsed, &message);
     }
 
     /// A step is done: counts it, tells of it once it is durable, and lets its successors go.
@@ -250,11 +258,13 @@ impl Executor<'_> {
         matches!(self.job.plan.steps.node_weight(step), Some(plan::Step::Delete(..)))
     }
 
-    fn set_values(&mut self, node: usize, record: &ResourceRecord) {
+    fn set_values(&mut self, node: usize, record: &ResourceRecord, args: &[Value]) {
         let Some(planned) = self.job.plan.nodes.get(node) else { return };
         let Some(declared) = planned.declared else { return };
         if let Some(schema) = self.job.declared.resources.get(declared as usize).map(|declared| declared.schema) {
-            self.values[declared as usize] = plan::record_values(schema, record);
+            let mut values = plan::record_values(schema, record);
+            plan::fill_in(schema, &mut values, args);
+            self.values[declared as usize] = values;
         }
         self.instances[node] = Some(record.instance);
     }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 
+use crate::access::Role;
+
 /// The command line of a StackKit program.
 #[derive(Debug, Clone, Parser)]
 #[command(
@@ -41,6 +43,9 @@ pub struct Global {
     /// JSON on standard output, and nothing else there: one event a line, or one document
     #[arg(long, global = true)]
     pub json: bool,
+    /// Why, for the audit log
+    #[arg(short, long, global = true, value_name = "TEXT")]
+    pub message: Option<String>,
     /// When to use colours: auto, always or never [default: auto]
     #[arg(
         long,
@@ -83,7 +88,7 @@ pub enum Command {
     Destroy(Destroy),
     /// Reads everything anew, so that the state follows reality, and shows the drift
     Refresh(Refresh),
-    /// Adopts something that exists already, and prints the Rust that declares it
+    /// Adopts something that exists already, or all that another tool manages, and prints the Rust that declares it
     Import(Import),
     /// Shows the outputs of the stack
     Outputs(Outputs),
@@ -104,6 +109,11 @@ pub enum Command {
     /// Shows the policies that the program is held to
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Shows who did what to the stack, when and why, and whether that is as it was written
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Prints what makes the stores of state and keys let somebody do what a role does, and no more
+    Access(Access),
     /// Prints the completions for a shell
     Completions(Completions),
 }
@@ -257,22 +267,43 @@ pub struct Refresh {
 #[non_exhaustive]
 pub struct Import {
     /// Its type, such as aws:ec2:Vpc
-    #[arg(value_name = "TYPE")]
-    pub type_name: String,
+    #[arg(value_name = "TYPE", required_unless_present = "from")]
+    pub type_name: Option<String>,
     /// The name that it gets in the program
-    pub name: String,
+    #[arg(required_unless_present = "from")]
+    pub name: Option<String>,
     /// The id by which its provider knows it
-    #[arg(allow_hyphen_values = true)]
-    pub id: String,
+    #[arg(allow_hyphen_values = true, required_unless_present = "from")]
+    pub id: Option<String>,
     /// The provider instance that it is in, such as aws/frankfurt
-    #[arg(long, value_name = "INSTANCE")]
+    #[arg(long, value_name = "INSTANCE", conflicts_with = "from")]
     pub provider: Option<String>,
+    /// Adopts instead all that Terraform, OpenTofu or Pulumi has recorded in this file; - reads standard input
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["type_name", "name", "id"])]
+    pub from: Option<PathBuf>,
+    /// What wrote the file: terraform, opentofu or pulumi [default: told by its content]
+    #[arg(long, value_name = "TOOL", hide_possible_values = true)]
+    pub from_format: Option<FromFormat>,
+    /// Shows what would be adopted and what is left, and changes nothing
+    #[arg(long, conflicts_with = "yes")]
+    pub preview: bool,
     /// Does not ask before it is adopted
     #[arg(short, long)]
     pub yes: bool,
     /// Sets a config value for this run alone; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub config: Vec<(String, String)>,
+}
+
+/// Which tool wrote a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FromFormat {
+    /// Terraform: a state of version 4.
+    Terraform,
+    /// OpenTofu: a state of version 4, encrypted or not.
+    Opentofu,
+    /// Pulumi: what `pulumi stack export` writes.
+    Pulumi,
 }
 
 /// `outputs`
@@ -284,6 +315,18 @@ pub struct Outputs {
     /// Prints secrets in plain text
     #[arg(long)]
     pub show_secrets: bool,
+    /// How the state is read.
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+/// How a state is read.
+#[derive(Debug, Clone, Copy, Default, ClapArgs)]
+#[non_exhaustive]
+pub struct Reading {
+    /// Reads without a key: secrets stay sealed, and that nobody edited the state is not checked
+    #[arg(long)]
+    pub unverified: bool,
 }
 
 /// `state …`
@@ -291,12 +334,19 @@ pub struct Outputs {
 #[non_exhaustive]
 pub enum StateCommand {
     /// Lists the resources in the state
-    List,
+    List {
+        /// How the state is read.
+        #[command(flatten)]
+        reading: Reading,
+    },
     /// Shows everything that is recorded of a resource; secrets stay hidden
     Show {
         /// Its URN, or its name if only one resource has it
         #[arg(value_name = "URN|NAME")]
         resource: String,
+        /// How the state is read.
+        #[command(flatten)]
+        reading: Reading,
     },
     /// Drops a resource from the state, without touching the real one
     Rm {
@@ -488,6 +538,37 @@ pub enum PolicyCommand {
     },
 }
 
+/// `audit …`
+#[derive(Debug, Clone, Subcommand)]
+#[non_exhaustive]
+pub enum AuditCommand {
+    /// Shows what was done, oldest first; takes no key unless the state is sealed as a whole
+    Show {
+        /// Only so many lines of the end
+        #[arg(short = 'n', long, value_name = "N")]
+        last: Option<u64>,
+        /// Only what is no older: 7d, 12h, 30m, a day or a time such as 2026-01-31T12:00:00Z
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+    },
+    /// Finds lines that were edited, dropped, doubled, moved or cut off; takes the stack's key
+    Verify,
+    /// Writes all lines to a file, one JSON object a line
+    Export {
+        /// The file
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
+}
+
+/// `access`
+#[derive(Debug, Clone, Default, ClapArgs)]
+#[non_exhaustive]
+pub struct Access {
+    /// The role; all of them where it is left out
+    pub role: Option<Role>,
+}
+
 /// `graph`
 #[derive(Debug, Clone, ClapArgs)]
 #[non_exhaustive]
@@ -567,12 +648,20 @@ mod tests {
             "preview --save-plan p --replace a",
             "up --plan p --no-destroy",
             "policy list --json",
+            "audit show -n 20 --since 7d --json",
+            "audit verify",
+            "audit export audit.jsonl",
+            "up -y -m because",
             "destroy -y --timeline run.html",
             "destroy --run-program -y",
             "refresh -y",
             "import aws:ec2:Vpc main vpc-1 -y --json --provider aws/frankfurt",
+            "import --from terraform.tfstate --from-format opentofu --preview",
+            "import --from - -y --json --config a=b",
             "outputs url --show-secrets --json",
             "state list --json",
+            "state list --unverified",
+            "outputs url --unverified",
             "state show web",
             "state rm web -y",
             "state unlock 0190",
@@ -599,6 +688,8 @@ mod tests {
             "stack list",
             "stack select prod",
             "stack rm prod --yes",
+            "access viewer --json",
+            "access",
             "graph --format html -o graph.html",
             "completions bash",
         ] {
@@ -622,17 +713,12 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_wrong_usage() {
-        for line in [
-            "",
-            "nosuch",
-            "secrets whole",
-            "secrets whole yes",
-            "up --nosuch",
-            "up --parallel 0",
-            "up --config novalue",
-            "graph --format gif",
-            "up -q -v",
-        ] {
+        let lines = ["", "nosuch", "secrets whole", "secrets whole yes", "up --nosuch", "up --parallel 0"]
+            .into_iter()
+            .chain(["up --config novalue", "graph --format gif", "up -q -v"])
+            .chain(["import aws:ec2:Vpc main", "import --from a b c d", "import"])
+            .chain(["import --from a --preview -y", "import --from a --from-format helm"]);
+        for line in lines {
             assert!(parse(line).is_err(), "{line}");
         }
     }

@@ -51,7 +51,13 @@ impl App {
         } else {
             file.set(key, &value)?;
         }
-        let is_new = file.write()?;
+        let mut write = || file.write().map_err(Failure::from);
+        let is_new = if secret {
+            let deployment = self.deployment()?;
+            deployment.audited("config set --secret", vec![key.to_owned()], async { write() }, |_| Vec::new()).await?
+        } else {
+            write()?
+        };
         if is_new {
             note(&format!("Made {} for the new stack `{}`", file.path().display(), self.stack));
         }
@@ -86,6 +92,7 @@ impl App {
                 return Err(Failure::failed(format!("the config value `{}` is secret", clean(key)))
                     .help("give --show-secrets to print it in plain text"));
             }
+            self.deployment()?.record("config get --show-secrets", vec![key.to_owned()]).await;
             self.sealer_for_secrets().await?
         } else {
             None
@@ -102,7 +109,12 @@ impl App {
         let file = ConfigFile::read(&self.dir, &self.stack)?;
         let entries = file.entries()?;
         let any_secret = entries.iter().any(|(_, entry)| matches!(entry, Entry::Sealed(_)));
-        let sealer = if show_secrets && any_secret { self.sealer_for_secrets().await? } else { None };
+        let sealer = if show_secrets && any_secret {
+            self.deployment()?.record("config list --show-secrets", Vec::new()).await;
+            self.sealer_for_secrets().await?
+        } else {
+            None
+        };
         let secrets = Secrets::shown_if(show_secrets);
         let mut values = Vec::with_capacity(entries.len());
         for (key, entry) in entries {

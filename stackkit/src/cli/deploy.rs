@@ -228,11 +228,9 @@ impl App {
         let (watch, traced) = self.traced(&destroy.applying);
         let result = async {
             traced?;
+            self.require_program("destroy")?;
             self.require_consent(destroy.applying.yes, "delete everything")?;
             self.require_stack()?;
-            if destroy.run_program {
-                self.require_program("destroy --run-program")?;
-            }
             let mut options = self.deploy_options(&watch, None, Some(&destroy.applying))?;
             options.run_program = destroy.run_program;
             let deployment = Deployment::new(self.program, options);
@@ -253,6 +251,7 @@ impl App {
     pub(super) async fn refresh(&self, refresh: &Refresh) -> u8 {
         let watch = self.watch();
         let result = async {
+            self.require_program("refresh")?;
             self.require_consent(refresh.yes, "record what was found")?;
             self.require_stack()?;
             let deployment = self.deploy(&watch, None, None)?;

@@ -21,9 +21,24 @@ impl Failure {
         Self { diagnostics: vec![Diagnostic::invalid(message)], status }
     }
 
+    /// Several things are wrong.
+    pub(crate) fn several(messages: impl Iterator<Item = String>) -> Self {
+        Self { diagnostics: messages.map(Diagnostic::invalid).collect(), status: 1 }
+    }
+
+    /// Something went wrong, and has been said.
+    pub(crate) fn said() -> Self {
+        Self { diagnostics: Vec::new(), status: 1 }
+    }
+
     /// Something went wrong.
     pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self::new(message, 1)
+    }
+
+    /// Something went wrong; the way out stands after a colon.
+    pub(crate) fn told(message: &str) -> Self {
+        Self { diagnostics: vec![split_help(message)], status: 1 }
     }
 
     /// The arguments make no sense.
@@ -117,9 +132,9 @@ impl From<ConfigError> for Failure {
 /// Errors of keys and states are one sentence: what is wrong, a colon, and the way out. The way out begins with what to
 /// do, by which it is found, so that it stands apart on the screen.
 fn split_help(message: &str) -> Diagnostic {
-    const BEGINNINGS: [&str; 16] = [
-        "add ", "bring ", "check ", "choose ", "commit ", "give ", "copy ", "make ", "put ", "restore ", "run ",
-        "set ", "upgrade ", "use ", "wait ", "write ",
+    const BEGINNINGS: [&str; 17] = [
+        "add ", "bring ", "check ", "choose ", "commit ", "export ", "give ", "copy ", "make ", "put ", "restore ",
+        "run ", "set ", "upgrade ", "use ", "wait ", "write ",
     ];
     let mut splits = message.match_indices([':', ';']).filter_map(|(at, _)| {
         let rest = message.get(at + 1..)?.strip_prefix(' ')?;

@@ -5,27 +5,27 @@ use serde_json::json;
 use crate::cli::args::Import;
 use crate::cli::error::Failure;
 use crate::cli::{App, note, print, prompt};
-use crate::engine::{Adoption, Deployment, ImportOptions, RunError};
+use crate::engine::{Adoption, DeployOptions, Deployment, ImportOptions, RunError};
 use crate::event::Event;
 use crate::ui::clean;
 
 impl App {
     pub(super) async fn import(&self, import: &Import) -> Result<(), Failure> {
         self.require_program("import")?;
+        if let Some(file) = &import.from {
+            return self.migrate(import, file).await;
+        }
+        if import.preview || import.from_format.is_some() {
+            return Err(Failure::usage("--preview and --from-format are about a file of another tool")
+                .help("name it with --from FILE"));
+        }
+        let (Some(type_name), Some(name), Some(id)) = (&import.type_name, &import.name, &import.id) else {
+            return Err(Failure::usage("`import` needs a type, a name and an id, or --from FILE"));
+        };
         self.require_consent(import.yes, "adopt it")?;
         self.stack_to_make()?;
-        let mut options = self.options(std::sync::Arc::new(|event: &Event| {
-            if let Event::Warning { message, .. } = event {
-                note(message);
-            }
-        }))?;
-        options.config.clone_from(&import.config);
-        let wanted = ImportOptions {
-            type_name: &import.type_name,
-            name: &import.name,
-            id: &import.id,
-            provider: import.provider.as_deref(),
-        };
+        let options = self.import_options(import)?;
+        let wanted = ImportOptions { type_name, name, id, provider: import.provider.as_deref() };
         let confirm = |found: &Adoption| {
             import.yes
                 || tokio::task::block_in_place(|| {
@@ -69,5 +69,16 @@ impl App {
             self.say(&format!("\nLeft to the cloud, as it chose: {}", clean(&adopted.left_out.join(" "))));
         }
         Ok(())
+    }
+
+    /// What an import works on.
+    pub(super) fn import_options(&self, import: &Import) -> Result<DeployOptions, Failure> {
+        let mut options = self.options(std::sync::Arc::new(|event: &Event| {
+            if let Event::Warning { message, .. } = event {
+                note(message);
+            }
+        }))?;
+        options.config.clone_from(&import.config);
+        Ok(options)
     }
 }

@@ -1,11 +1,14 @@
 //! The command line of every program: arguments in, engine calls, screens and exit status out.
 
+mod access;
 mod args;
+mod audit;
 mod config;
 mod deploy;
 mod error;
 mod graph;
 mod import;
+mod migrate;
 mod policy;
 mod prompt;
 mod secrets;
@@ -21,13 +24,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::{CommandFactory as _, FromArgMatches as _};
 use tokio_util::sync::CancellationToken;
 
 pub use args::{
-    Applying, Args, Color, Command, Completions, ConfigCommand, Dependents, Destroy, Global, Graph, GraphFormat,
-    Guarding, Import, Outputs, Planning, PolicyCommand, Preview, Refresh, SecretsCommand, Selecting, StackCommand,
-    StateCommand, Up,
+    Access, Applying, Args, AuditCommand, Color, Command, Completions, ConfigCommand, Dependents, Destroy, FromFormat,
+    Global, Graph, GraphFormat, Guarding, Import, Outputs, Planning, PolicyCommand, Preview, Reading, Refresh,
+    SecretsCommand, Selecting, StackCommand, StateCommand, Up,
 };
 
 use crate::cli::error::Failure;
@@ -35,8 +38,9 @@ use crate::cli::signal::Signals;
 use crate::engine::{DeployOptions, Deployment};
 use crate::event::{Event, Listener};
 use crate::program::Program;
-use crate::seal::{Header, KeyOptions, Sealer, config_path, unlock};
+use crate::seal::{Header, KeyOptions, LinkedKeys, Sealer, config_path, unlock};
 use crate::state::Seen;
+use crate::state::place::LinkedBackend;
 use crate::ui::{JsonLines, Paint, PlanStyle, Verbosity};
 
 /// Exit status of wrong usage.
@@ -45,17 +49,42 @@ const USAGE: u8 = 64;
 /// The whole of a program's `main`: parses the arguments, does what they say, and returns the exit status.
 pub fn main(program: impl Into<Program>) -> ExitCode {
     let program = program.into();
-    start(Some(program))
+    start(Some(program), Links::default())
 }
 
-/// The same without a program, for what needs only the files of a stack: state, outputs, configuration.
-pub fn main_without_program() -> ExitCode {
-    start(None)
+/// Kinds of backends and keys that a command line without a program has linked.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Links {
+    /// Kinds of backends. Folders always are, and are not among them.
+    pub backends: &'static [LinkedBackend],
+    /// Kinds of keys. Key files and passphrases always are, and are not among them.
+    pub keys: &'static [LinkedKeys],
 }
 
-fn start(program: Option<Program>) -> ExitCode {
+/// The same without a program, for what needs only the files of a stack: state, outputs, configuration, keys, the audit
+/// log. Commands that run a program are not in its help, and say that they need one.
+pub fn main_without_program(links: Links) -> ExitCode {
+    start(None, links)
+}
+
+/// The command line, as it is offered: without a program, without the commands that need one.
+fn offered(has_program: bool) -> clap::Command {
+    let command = Args::command();
+    if has_program {
+        return command;
+    }
+    let about = "Looks after the states, secrets and audit logs of stacks, without the programs that declare them";
+    let hidden = |command: clap::Command, name: &&str| command.mut_subcommand(name, |sub| sub.hide(true));
+    PROGRAM_COMMANDS.iter().fold(command.about(about), |command, name| hidden(command, name))
+}
+
+/// Commands that run a program, or call the providers that one links.
+const PROGRAM_COMMANDS: [&str; 6] = ["preview", "up", "destroy", "refresh", "import", "policy"];
+
+fn start(program: Option<Program>, links: Links) -> ExitCode {
     early_color();
-    let args = match Args::try_parse() {
+    let parsed = offered(program.is_some()).try_get_matches().and_then(|matches| Args::from_arg_matches(&matches));
+    let args = match parsed {
         Ok(args) => args,
         Err(error) => {
             // Help and version were asked for; everything else is wrong usage.
@@ -68,7 +97,7 @@ fn start(program: Option<Program>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
     let status = match runtime {
         Ok(runtime) => {
-            let status = runtime.block_on(run(program, args));
+            let status = runtime.block_on(run_linked(program, links, args));
             // A question that nobody answered must not keep the process.
             runtime.shutdown_background();
             status
@@ -84,15 +113,19 @@ fn start(program: Option<Program>) -> ExitCode {
 /// Does what parsed arguments say and returns the exit status. For programs with a command line of their own that
 /// flatten [`Args`] into it; must be called within a multi-threaded tokio runtime.
 pub async fn run(program: Option<Program>, args: Args) -> u8 {
+    run_linked(program, Links::default(), args).await
+}
+
+async fn run_linked(program: Option<Program>, links: Links, args: Args) -> u8 {
     choose_color(args.global.color);
-    let status = execute(program, args).await;
+    let status = execute(program, links, args).await;
     crate::state::lease::settled().await;
     status
 }
 
-async fn execute(program: Option<Program>, args: Args) -> u8 {
+async fn execute(program: Option<Program>, links: Links, args: Args) -> u8 {
     let signals = Signals::listen(CancellationToken::new());
-    let app = match App::new(program, &args.global, signals) {
+    let app = match App::new(program, links, &args.global, signals) {
         Ok(app) => app,
         Err(failure) => return failure.report(args.global.json),
     };
@@ -109,7 +142,9 @@ async fn execute(program: Option<Program>, args: Args) -> u8 {
         Command::Stack(command) => app.stack_command(command).await,
         Command::Graph(options) => app.graph(options).await,
         Command::Policy(command) => app.policy_command(command).await,
-        Command::Completions(options) => completions(options),
+        Command::Audit(command) => app.audit_command(command).await,
+        Command::Access(options) => app.access(options).await,
+        Command::Completions(options) => completions(options, app.program.is_some()),
     };
     match result {
         Ok(()) => 0,
@@ -117,8 +152,8 @@ async fn execute(program: Option<Program>, args: Args) -> u8 {
     }
 }
 
-fn completions(options: &Completions) -> Result<(), Failure> {
-    let mut command = Args::command();
+fn completions(options: &Completions, has_program: bool) -> Result<(), Failure> {
+    let mut command = offered(has_program);
     let name = std::env::args_os()
         .next()
         .and_then(|path| Some(Path::new(&path).file_name()?.to_string_lossy().into_owned()))
@@ -164,9 +199,11 @@ fn note(text: &str) {
 /// Everything that a command needs to know.
 struct App {
     program: Option<Program>,
+    links: Links,
     stack: String,
     dir: PathBuf,
     backend: Option<String>,
+    message: Option<String>,
     json: bool,
     verbosity: Verbosity,
     signals: Signals,
@@ -174,7 +211,7 @@ struct App {
 }
 
 impl App {
-    fn new(program: Option<Program>, global: &Global, signals: Signals) -> Result<Self, Failure> {
+    fn new(program: Option<Program>, links: Links, global: &Global, signals: Signals) -> Result<Self, Failure> {
         let dir = global.dir.clone().unwrap_or_else(|| PathBuf::from("."));
         if !dir.is_dir() {
             return Err(Failure::usage(format!("there is no folder `{}`", dir.display()))
@@ -191,7 +228,8 @@ impl App {
             _ => verbosity_of(std::env::var("STACKKIT_LOG").unwrap_or_default().as_str()),
         };
         let token = signals.token();
-        Ok(Self { program, stack, dir, backend: global.backend.clone(), json: global.json, verbosity, signals, token })
+        let (backend, message) = (global.backend.clone(), global.message.clone());
+        Ok(Self { program, links, stack, dir, backend, message, json: global.json, verbosity, signals, token })
     }
 
     /// Where people read about progress: standard output if that is a terminal, else standard error.
@@ -213,9 +251,11 @@ impl App {
             stack: self.stack.clone(),
             dir: self.dir.clone(),
             backend: self.backend.clone(),
+            backends: self.links.backends.to_vec(),
             keys: self.keys()?,
             listener,
             cancel: self.token.clone(),
+            message: self.message.clone(),
             seen: Seen::of_user(),
             ..DeployOptions::default()
         })
@@ -224,7 +264,19 @@ impl App {
     /// A deployment for what only reads or mends the state.
     fn deployment(&self) -> Result<Deployment, Failure> {
         self.require_stack()?;
-        Ok(Deployment::new(self.program, self.options(Arc::new(|_: &Event| {}))?))
+        Ok(Deployment::new(self.program, self.options(warnings())?))
+    }
+
+    /// A deployment for what needs no key, so that none is asked for.
+    fn keyless(&self) -> Deployment {
+        let options = DeployOptions {
+            stack: self.stack.clone(),
+            dir: self.dir.clone(),
+            backend: self.backend.clone(),
+            backends: self.links.backends.to_vec(),
+            ..DeployOptions::default()
+        };
+        Deployment::new(self.program, options)
     }
 
     /// A deployment for what is not about one stack.
@@ -233,6 +285,7 @@ impl App {
         let options = DeployOptions {
             dir: self.dir.clone(),
             backend: self.backend.clone(),
+            backends: self.links.backends.to_vec(),
             listener,
             ..DeployOptions::default()
         };
@@ -242,6 +295,7 @@ impl App {
     fn keys(&self) -> Result<KeyOptions, Failure> {
         let mut keys = KeyOptions::from_env();
         keys.linked.extend(self.program.map(|program| program.keys()).unwrap_or_default());
+        keys.linked.extend(self.links.keys);
         // A header that cannot be read is reported by what opens the stack.
         let header = Header::read(&config_path(&self.dir, &self.stack)).ok().flatten();
         if header.is_some_and(|header| keys.lacks_passphrase_for(&header)) && prompt::can_ask() {
@@ -273,6 +327,15 @@ impl App {
     fn json_lines(&self) -> JsonLines<io::Stdout> {
         JsonLines::new(io::stdout()).hold_summary()
     }
+}
+
+/// Tells of warnings alone.
+fn warnings() -> Arc<dyn Listener> {
+    Arc::new(|event: &Event| {
+        if let Event::Warning { message, .. } = event {
+            note(&format!("warning: {}", crate::ui::clean(message)));
+        }
+    })
 }
 
 fn verbosity_of(text: &str) -> Verbosity {

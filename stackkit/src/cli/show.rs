@@ -4,11 +4,20 @@ use crate::cli::args::Outputs;
 use crate::cli::error::Failure;
 use crate::cli::{App, note, print};
 use crate::ui::{Paint, Secrets, count, nearest, render_outputs, to_json, to_text};
+use crate::value::Value;
 
 impl App {
     pub(super) async fn outputs(&self, options: &Outputs) -> Result<(), Failure> {
-        let outputs = self.deployment()?.state().await?.outputs;
+        let outputs = self.read_state(options.reading).await?.outputs;
         let secrets = Secrets::shown_if(options.show_secrets);
+        let shown = |(name, value): &(&String, &Value)| {
+            let plain = options.show_secrets && value.has_secret() && !value.has_sealed();
+            plain && options.name.as_ref().is_none_or(|wanted| wanted == *name)
+        };
+        let revealed: Vec<String> = outputs.iter().filter(shown).map(|(name, _)| name.clone()).collect();
+        if !revealed.is_empty() {
+            self.deployment()?.record("outputs --show-secrets", revealed).await;
+        }
         if let Some(name) = &options.name {
             let Some(value) = outputs.get(name) else {
                 let failure = Failure::failed(format!("the stack `{}` has no output `{name}`", self.stack));
@@ -19,6 +28,10 @@ impl App {
                     None => failure.help(format!("it has {}", known.join(", "))),
                 });
             };
+            if value.has_sealed() {
+                return Err(Failure::failed(format!("the output `{name}` is sealed, and --unverified opens nothing"))
+                    .help("leave out --unverified where a key of the stack is at hand"));
+            }
             if value.has_secret() && !options.show_secrets {
                 return Err(Failure::failed(format!("the output `{name}` is secret"))
                     .help("give --show-secrets to print it in plain text"));
@@ -29,13 +42,16 @@ impl App {
         }
         if self.json {
             // A secret is left out rather than replaced by words that a script would take for it.
-            let hidden = outputs.values().filter(|value| value.has_secret()).count();
-            let shown = outputs.iter().filter(|(_, value)| options.show_secrets || !value.has_secret());
+            let shows = |value: &Value| !value.has_secret() || (options.show_secrets && !value.has_sealed());
+            let hidden = outputs.values().filter(|value| !shows(value)).count();
+            let shown = outputs.iter().filter(|(_, value)| shows(value));
             let object: serde_json::Map<_, _> =
                 shown.map(|(name, value)| (name.clone(), to_json(value, secrets))).collect();
             print(&format!("{}\n", serde_json::Value::Object(object)));
-            if hidden > 0 && !options.show_secrets {
-                note(&format!("{} left out; --show-secrets prints everything", count(hidden, "secret output")));
+            if hidden > 0 {
+                let way =
+                    if options.reading.unverified { "they are sealed" } else { "--show-secrets prints everything" };
+                note(&format!("{} left out; {way}", count(hidden, "secret output")));
             }
             return Ok(());
         }

@@ -155,6 +155,7 @@ impl App {
             token: self.token.clone(),
             dir: self.dir.clone(),
             backend: self.backend.clone(),
+            message: self.message.clone(),
             ..*self
         };
         app.require_stack()?;

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 
 use serde_json::{Value as Json, json};
 
-use crate::cli::args::StateCommand;
+use crate::cli::args::{Reading, StateCommand};
 use crate::cli::error::Failure;
 use crate::cli::{App, note, print, prompt};
-use crate::engine::Repaired;
+use crate::engine::{Repaired, RunError};
 use crate::state::model::{ResourceRecord, State, Status};
 use crate::ui::{Paint, Secrets, clean, count, to_json};
 use crate::urn::Urn;
@@ -16,10 +16,9 @@ use crate::value::Value;
 
 impl App {
     pub(super) async fn state_command(&self, command: &StateCommand) -> Result<(), Failure> {
-        let deployment = self.deployment()?;
         match command {
-            StateCommand::List => {
-                let state = deployment.state().await?;
+            StateCommand::List { reading } => {
+                let state = self.read_state(*reading).await?;
                 if self.json {
                     let list: Vec<_> = sorted(&state).into_iter().map(listed).collect();
                     print(&format!("{}\n", Json::Array(list)));
@@ -31,8 +30,8 @@ impl App {
                 }
                 Ok(())
             }
-            StateCommand::Show { resource } => {
-                let state = deployment.state().await?;
+            StateCommand::Show { resource, reading } => {
+                let state = self.read_state(*reading).await?;
                 let urn = find(&state, resource)?;
                 let records: Vec<_> = sorted(&state).into_iter().filter(|record| record.urn == urn).collect();
                 if self.json {
@@ -47,6 +46,7 @@ impl App {
             }
             StateCommand::Rm { resource, yes } => {
                 self.require_consent(*yes, "drop it from the state")?;
+                let deployment = self.deployment()?;
                 let urn = find(&deployment.state().await?, resource)?;
                 let question = format!("Drop {urn} from the state? What it stands for stays and is no longer managed.");
                 if !yes && !prompt::confirm(&question, &self.signals) {
@@ -58,6 +58,7 @@ impl App {
             }
             StateCommand::Mv { resource, to, yes } => {
                 self.require_consent(*yes, "rename it in the state")?;
+                let deployment = self.deployment()?;
                 let urn = find(&deployment.state().await?, resource)?;
                 let new = Urn::parse(to).unwrap_or_else(|| Urn::new(urn.type_name(), to));
                 let question = format!("Rename {urn} to {new} in the state? What it stands for stays as it is.");
@@ -73,7 +74,7 @@ impl App {
                 Ok(())
             }
             StateCommand::Repair => {
-                tell_repaired(&deployment.repair().await?);
+                tell_repaired(&self.deployment()?.repair().await?);
                 Ok(())
             }
             StateCommand::Accept { yes } => {
@@ -82,7 +83,7 @@ impl App {
                 if !yes && !prompt::confirm(question, &self.signals) {
                     return Err(Failure::declined(self.signals.cancelled()));
                 }
-                let (seen, now) = deployment.accept().await?;
+                let (seen, now) = self.deployment()?.accept().await?;
                 match seen {
                     Some(seen) => {
                         note(&format!("This machine had seen position {seen}, and goes on from position {now}"))
@@ -91,18 +92,35 @@ impl App {
                 }
                 Ok(())
             }
-            StateCommand::History => self.history(&deployment).await,
-            StateCommand::Diff { id } => self.diff(&deployment, id).await,
-            StateCommand::Rollback { id, yes } => self.rollback(&deployment, id, *yes).await,
-            StateCommand::Export { file } => self.export(&deployment, file.as_deref()).await,
-            StateCommand::Import { file, yes } => self.import_state(&deployment, file, *yes).await,
-            StateCommand::Move { url, yes } => self.move_state(&deployment, url, *yes).await,
+            StateCommand::History => self.history(&self.deployment()?).await,
+            StateCommand::Diff { id } => self.diff(&self.deployment()?, id).await,
+            StateCommand::Rollback { id, yes } => self.rollback(&self.deployment()?, id, *yes).await,
+            StateCommand::Export { file } => self.export(&self.deployment()?, file.as_deref()).await,
+            StateCommand::Import { file, yes } => self.import_state(&self.deployment()?, file, *yes).await,
+            StateCommand::Move { url, yes } => self.move_state(&self.deployment()?, url, *yes).await,
             StateCommand::Unlock { id } => {
-                deployment.unlock(id).await?;
+                self.deployment()?.unlock(id).await?;
                 note(&format!("The stack `{}` is unlocked", self.stack));
                 Ok(())
             }
         }
+    }
+}
+
+impl App {
+    /// The state, as it is wanted. That it was not checked is said with it, every time.
+    pub(super) async fn read_state(&self, reading: Reading) -> Result<State, Failure> {
+        if !reading.unverified {
+            let state = self.deployment()?.state().await;
+            if let Err(RunError::Seal(_)) = &state {
+                note("--unverified reads without a key what is not secret");
+            }
+            return Ok(state?);
+        }
+        self.require_stack()?;
+        let state = self.keyless().unverified_state().await?;
+        note("Not verified: whoever can write the state can make it say this; secrets stay sealed");
+        Ok(state)
     }
 }
 

@@ -484,7 +484,9 @@ fn to_toml(value: &Value) -> Option<Toml> {
             Toml::InlineTable(entries.collect::<Option<Vec<_>>>()?.into_iter().collect())
         }
         // A secret goes through `set_secret`; everything else has no form in TOML.
-        Value::Null | Value::UInt(_) | Value::Secret(_) | Value::Expr(_) | Value::Unknown { .. } => return None,
+        Value::Null | Value::UInt(_) | Value::Secret(_) | Value::Digest(_) | Value::Expr(_) | Value::Unknown { .. } => {
+            return None;
+        }
     })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::event::Summary;
-use crate::seal::SealError;
+use crate::seal::{KeyTrouble, SealError};
 use crate::state::StateError;
 
 /// Why a run did not do what was asked.
@@ -64,7 +64,8 @@ impl RunError {
     pub fn exit_code(&self) -> u8 {
         match self {
             RunError::Diagnostics(diagnostics) if diagnostics.refused() => 3,
-            RunError::State(StateError::Backend(error)) if error.is_locked() => 3,
+            RunError::State(StateError::Backend(error)) if error.is_locked() || error.is_denied() => 3,
+            RunError::Seal(SealError::Provider { trouble: KeyTrouble::Denied, .. }) => 3,
             RunError::State(StateError::RolledBack { .. } | StateError::OtherHistory { .. }) => 3,
             RunError::Cancelled(_) => 130,
             _ => 1,

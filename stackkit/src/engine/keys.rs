@@ -1,9 +1,10 @@
 //! Who can open a stack: listing, adding and removing keys, changing all of them, and changing the data key.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::audit::{Counts, Outcome};
 use crate::config::file::ConfigFile;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::session::{Missing, Session, Source};
@@ -37,6 +38,19 @@ pub struct Rotated {
     pub removed: Vec<WrappedKey>,
     /// Whether this went on with a change that had stopped half-way.
     pub resumed: bool,
+}
+
+impl Changed {
+    /// What the audit log is told of it.
+    fn told(&self) -> Vec<String> {
+        let added = self.added.iter().map(|key| format!("+ {} {}", key.kind, key.id));
+        added.chain(self.removed.iter().map(|key| format!("- {} {}", key.kind, key.id))).collect()
+    }
+}
+
+/// Kinds of the keys that texts name. The rest of a text may be a private key, by a slip.
+fn kinds(texts: &[String]) -> impl Iterator<Item = String> {
+    texts.iter().map(|text| text.split(':').next().unwrap_or_default().to_owned())
 }
 
 /// The files and keys that all of it works on.
@@ -87,6 +101,11 @@ impl Deployment {
     /// # Errors
     /// When the text names none, when no key at hand opens the stack, or when a new one cannot be reached.
     pub async fn add_keys(&self, text: &str, label: Option<&str>) -> Result<Changed, RunError> {
+        let of = kinds(&[text.to_owned()]).chain(label.map(str::to_owned)).collect();
+        self.audited("secrets add", of, self.let_in(text, label), Changed::told).await
+    }
+
+    async fn let_in(&self, text: &str, label: Option<&str>) -> Result<Changed, RunError> {
         let mut files = self.files()?;
         files.refuse_while_changing()?;
         let key = files.header.open(files.keys).await?;
@@ -106,6 +125,10 @@ impl Deployment {
     /// # Errors
     /// When there is no such key, or when what is left would not open the stack from here.
     pub async fn remove_key(&self, name: &str) -> Result<Changed, RunError> {
+        self.audited("secrets remove", vec![name.to_owned()], self.shut_out(name), Changed::told).await
+    }
+
+    async fn shut_out(&self, name: &str) -> Result<Changed, RunError> {
         let mut files = self.files()?;
         files.refuse_while_changing()?;
         let at = find(&files.header.keys, name).map_err(RunError::one)?;
@@ -123,6 +146,11 @@ impl Deployment {
     /// # Errors
     /// As [`Deployment::add_keys`].
     pub async fn change_keys(&self, texts: &[String]) -> Result<Changed, RunError> {
+        let of = kinds(texts).collect();
+        self.audited("secrets change-provider", of, self.let_only_in(texts), Changed::told).await
+    }
+
+    async fn let_only_in(&self, texts: &[String]) -> Result<Changed, RunError> {
         let mut files = self.files()?;
         files.refuse_while_changing()?;
         let key = files.header.open(files.keys).await?;
@@ -161,16 +189,27 @@ impl Deployment {
     pub async fn rotate_keys(&self, without: &[String]) -> Result<Rotated, RunError> {
         let mut session = self.source.open(self.stack_name(), Missing::Refuse).await?;
         session.lock("secrets rotate").await?;
+        self.tell_begin(&mut session, "secrets rotate", without.to_vec(), BTreeMap::new());
+        session.store.commit_told().await?;
+        let result = self.rotate(&mut session, without).await;
+        self.tell_how_it_ended(&mut session, &result.as_ref().map(|_| ())).await;
+        if result.is_ok() && session.store.needs_fold() {
+            session.store.fold().await?;
+        }
+        result
+    }
+
+    async fn rotate(&self, session: &mut Session, without: &[String]) -> Result<Rotated, RunError> {
         session.refuse_with_rescue("it opens with the present key alone")?;
         let mut resumed = false;
         loop {
             let mut files = self.files()?;
             let old = files.header.open(files.keys).await?;
-            let finished = match self.pending(&files, &session).await? {
+            let finished = match self.pending(&files, session).await? {
                 Some(new) => {
                     let keys = files.header.next.clone().map(|next| next.keys).unwrap_or_default();
                     resumed = true;
-                    let finished = self.finish(&mut files, &mut session, &old, &new).await?;
+                    let finished = self.finish(&mut files, session, &old, &new).await?;
                     // What this call was to leave out may be in what the earlier one began with.
                     let left: Vec<_> = without.iter().filter(|name| find(&keys, name).is_ok()).cloned().collect();
                     if !left.is_empty() {
@@ -180,7 +219,7 @@ impl Deployment {
                 }
                 None => {
                     let (new, removed) = begin(&mut files, &old, without).await?;
-                    Rotated { removed, ..self.finish(&mut files, &mut session, &old, &new).await? }
+                    Rotated { removed, ..self.finish(&mut files, session, &old, &new).await? }
                 }
             };
             return Ok(Rotated { resumed, ..finished });
@@ -211,6 +250,9 @@ impl Deployment {
             return Ok(false);
         }
         let key = files.header.open(files.keys).await?;
+        let form = if whole { "on" } else { "off" };
+        self.tell_begin(&mut session, "secrets whole", vec![form.to_owned()], BTreeMap::new());
+        session.store.commit_told().await?;
         let header = Header { whole, ..files.header.clone() };
         let sealer = Arc::new(header.sealer(&key));
         if whole {
@@ -220,6 +262,8 @@ impl Deployment {
             session.store.rekey(sealer).await?;
             files.write(header, &key)?;
         }
+        self.tell_end(&mut session, Outcome::Done, Counts::default()).await;
+        session.store.fold().await?;
         Ok(true)
     }
 

@@ -37,6 +37,7 @@ impl Deployment {
             Repaired { folded: session.store.unfolded(), dropped: session.store.torn(), ..Repaired::default() };
         let path = session.rescue.clone();
         if path.exists() {
+            self.tell_command(&mut session, "state repair", Vec::new());
             repaired.merged = Some(session.store.merge_rescue(&path).await?);
         }
         session.store.tidy().await?;
@@ -65,6 +66,8 @@ impl Deployment {
     pub async fn unlock(&self, id: &str) -> Result<(), RunError> {
         let session = self.source.open(self.stack_name(), Missing::Refuse).await?;
         session.store.backend().unlock(id).await.map_err(crate::state::StateError::from)?;
+        drop(session);
+        self.record("state unlock", vec![id.to_owned()]).await;
         Ok(())
     }
 
@@ -82,6 +85,8 @@ impl Deployment {
                     .help("run `destroy` first"),
             ));
         }
+        self.tell_command(&mut session, "stack rm", Vec::new());
+        session.store.commit_told().await?;
         session.store.delete().await?;
         session.store.forget();
         Ok(())

@@ -1,10 +1,14 @@
 //! The engine as a library: what the command line and embedding programs call.
 
+mod access;
+mod audit;
 mod error;
 mod import;
 mod keys;
 mod mend;
+mod migrate;
 mod reads;
+mod refresh;
 mod repository;
 mod saved;
 pub(crate) mod session;
@@ -21,6 +25,7 @@ pub use error::RunError;
 pub use import::{Adoption, ImportOptions};
 pub use keys::{Changed, Rotated};
 pub use mend::Repaired;
+pub use migrate::{Migrated, Migration};
 pub use versions::{ConfirmDiff, StateDiff};
 
 use crate::apply::{Applied, Apply, Limits, apply};
@@ -82,6 +87,8 @@ pub struct DeployOptions {
     pub durations: Arc<dyn Durations>,
     /// Whether [`Deployment::destroy`] runs the program, for the hooks around its deletions.
     pub run_program: bool,
+    /// Why this is done, for the audit log. Secrets that the stack knows are taken out of it.
+    pub message: Option<String>,
     /// What this machine keeps of how far it has seen each state, so that one that was put back to an earlier moment is
     /// refused. The command line keeps it in the folder of [`Seen::of_user`]; by default nothing is kept.
     pub seen: Option<Seen>,
@@ -103,6 +110,7 @@ impl Default for DeployOptions {
             refresh: true,
             durations: Arc::new(Unknown),
             run_program: false,
+            message: None,
             seen: None,
         }
     }
@@ -231,13 +239,12 @@ impl Deployment {
         self.tell_of_key(&session);
         let declared = self.declarations(&mut session).await?;
         session.lock("up").await?;
-        let result = self.change(session, declared, options, confirm, Operation::Up, started, None).await;
-        lease::settled().await;
-        result
+        self.tell_run(&mut session, "up", options, false);
+        self.change(session, declared, options, confirm, Operation::Up, started, None).await
     }
 
-    /// Deletes everything in the state. The program is not run, except for its hooks where
-    /// [`DeployOptions::run_program`] says so.
+    /// Deletes everything in the state. The program is not run, except for its hooks, and for what nothing keeps of how
+    /// providers are reached, where [`DeployOptions::run_program`] says so.
     ///
     /// # Errors
     /// As [`Deployment::up`].
@@ -246,72 +253,12 @@ impl Deployment {
         self.begin(Operation::Destroy);
         let mut session = self.source.open(&self.options.stack, Missing::Refuse).await?;
         let declared = match self.options.run_program {
-            true => self.declarations(&mut session).await?.for_hooks_only(),
+            true => self.declarations(&mut session).await?.for_destroy(),
             false => Declarations::default(),
         };
         session.lock("destroy").await?;
-        let result = self.change(session, declared, options, confirm, Operation::Destroy, started, None).await;
-        lease::settled().await;
-        result
-    }
-
-    /// Lets the state follow reality: all of it, or what the targets and excludes of the options select.
-    ///
-    /// # Errors
-    /// When something cannot be read; the state is then as before. [`RunError::Cancelled`] when the run was cancelled
-    /// before all was read; what was read is recorded.
-    pub async fn refresh(
-        &self,
-        options: &PlanOptions,
-        confirm: &(dyn Fn(&[Urn]) -> bool + Send + Sync),
-    ) -> Result<Summary, RunError> {
-        let started = Instant::now();
-        let options = &PlanOptions { operation: Some(Operation::Refresh), ..options.clone() };
-        self.begin(Operation::Refresh);
-        let mut session = self.source.open(&self.options.stack, Missing::Refuse).await?;
-        let declared = match self.program {
-            Some(_) => self.declarations(&mut session).await?,
-            None => Declarations::default(),
-        };
-        session.lock("refresh").await?;
-        let mut run = Run::new(self, &mut session, &declared)?;
-        run.owner_check()?;
-        run.rescue_check()?;
-        run.read_for_settings(&declared).await?;
-        run.resolve_open(&declared, true).await?;
-        run.check_selection(&declared, options)?;
-        let scope = run.scope(&declared, options);
-        let before = run.session.state.clone();
-        let unread = run.refresh(&declared, options, true).await?;
-        let mut summary = Summary::default();
-        let mut touched = Vec::new();
-        for (instance, record) in &before.resources {
-            match run.session.state.resources.get(instance) {
-                None => {
-                    summary.forget += 1;
-                    touched.push(record.urn.clone());
-                }
-                Some(now) if now != record => {
-                    summary.update += 1;
-                    touched.push(record.urn.clone());
-                }
-                Some(_) if scope.as_ref().is_some_and(|scope| !scope.has(*instance)) => summary.left_out += 1,
-                Some(_) => summary.same += 1,
-            }
-        }
-        summary.same = summary.same.saturating_sub(unread);
-        summary.skipped = unread;
-        summary.cancelled = unread > 0;
-        let asked = Instant::now();
-        if !touched.is_empty() && !confirm(&touched) {
-            return Err(RunError::Declined);
-        }
-        let started = started + asked.elapsed();
-        run.commit_unsaved().await?;
-        session.store.fold().await?;
-        summary.duration = started.elapsed();
-        self.options.listener.event(&Event::Finished { summary: summary.clone() });
-        if summary.cancelled { Err(RunError::Cancelled(summary)) } else { Ok(summary) }
+        self.tell_run(&mut session, "destroy", options, false);
+        self.change(session, declared, options, confirm, Operation::Destroy, started, None).await
     }
 
     /// The state as it is recorded.
@@ -320,6 +267,15 @@ impl Deployment {
     /// When there is no such stack, or its keys or state cannot be read.
     pub async fn state(&self) -> Result<State, RunError> {
         Ok(self.source.open(&self.options.stack, Missing::Refuse).await?.state)
+    }
+
+    /// The state as it stands in the backend, read without a key: secrets stay sealed, and nothing is checked. It is
+    /// there to be shown, not to be acted on.
+    ///
+    /// # Errors
+    /// When there is no such stack, or its state cannot be read.
+    pub async fn unverified_state(&self) -> Result<State, RunError> {
+        self.source.look(&self.options.stack).await
     }
 
     /// Names of the stacks that the backend holds something of, and where that is. Stacks whose files name a backend of
@@ -373,6 +329,7 @@ impl Deployment {
                 Diagnostic::invalid("the state has no such resource").on(urn).help("`state list` shows what there is"),
             ));
         }
+        self.tell_command(&mut session, "state rm", vec![urn.to_string()]);
         session.store.commit(&changes).await?;
         session.store.fold().await?;
         Ok(())
@@ -388,6 +345,7 @@ impl Deployment {
         let mut session = self.source.open(&self.options.stack, Missing::Refuse).await?;
         session.lock("state mv").await?;
         let changes = crate::state::renamed(&session.state, old, new).map_err(RunError::one)?;
+        self.tell_command(&mut session, "state mv", vec![old.to_string(), new.to_string()]);
         session.store.commit(&changes).await?;
         session.store.fold().await?;
         Ok(())
@@ -470,20 +428,38 @@ impl Deployment {
         started: Instant,
         saved: Option<&Saved>,
     ) -> Result<Summary, RunError> {
-        let mut run = Run::new(self, &mut session, &declared)?;
+        let result = self.make_so(&mut session, &declared, options, confirm, operation, started, saved).await;
+        self.tell_how_it_ended(&mut session, &result.as_ref().map(|_| ())).await;
+        drop(session);
+        lease::settled().await;
+        result
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "what a run is about, each of another kind")]
+    async fn make_so(
+        &self,
+        session: &mut Session,
+        declared: &Declarations,
+        options: &PlanOptions,
+        confirm: Confirm<'_>,
+        operation: Operation,
+        started: Instant,
+        saved: Option<&Saved>,
+    ) -> Result<Summary, RunError> {
+        let mut run = Run::new(self, session, declared)?;
         run.owner_check()?;
         run.rescue_check()?;
-        self.looking(run.read_ahead(&declared)).await?;
-        self.looking(run.resolve_open(&declared, true)).await?;
+        self.looking(run.read_ahead(declared)).await?;
+        self.looking(run.resolve_open(declared, true)).await?;
         if self.options.refresh && operation == Operation::Up {
-            self.looking(run.refresh_to_plan(&declared, options, true)).await?;
+            self.looking(run.refresh_to_plan(declared, options, true)).await?;
         }
-        let (plan, imports) = run.plan(&declared, options, operation).await?;
+        let (plan, imports) = run.plan(declared, options, operation).await?;
         if let Some(saved) = saved {
-            saved.check_plan(&plan).map_err(RunError::one)?;
+            saved.check_plan(&declared, &plan).map_err(RunError::one)?;
         }
         let nothing = plan.steps.node_count() == 0 && !plan.has_changes();
-        run.check_connections(&declared, &plan).await?;
+        run.check_connections(declared, &plan).await?;
         // A run is not slow because a person thought about it.
         let asked = Instant::now();
         if plan.has_changes() && !confirm(&plan) {
@@ -491,13 +467,16 @@ impl Deployment {
         }
         let started = started + asked.elapsed();
         if operation == Operation::Up {
-            run.note_guard(&declared);
+            run.note_guard(declared);
+        }
+        if plan.has_changes() {
+            run.tell_plan(&declared, &plan);
         }
         run.commit_unsaved().await?;
         let mut summary = plan.summary();
         let mut unsaved = None;
         if !nothing {
-            let applied = run.apply(&plan, &declared, &imports).await;
+            let applied = run.apply(&plan, declared, &imports).await;
             summary = applied.summary;
             unsaved = applied.unsaved;
         }
@@ -506,7 +485,8 @@ impl Deployment {
             self.options.listener.event(&Event::Finished { summary });
             return Err(run.rescue(&changes, error));
         }
-        session.store.fold().await?;
+        self.tell_end(run.session, audit::outcome_of(&summary), (&summary).into()).await;
+        run.session.store.fold().await?;
         self.options.listener.event(&Event::Finished { summary: summary.clone() });
         if summary.cancelled {
             Err(RunError::Cancelled(summary))
@@ -599,8 +579,12 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let (mut reality, state) = self.reality(declared);
-        let changes = reality.recover(state, may_write).await.map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
+        let recovered = reality.recover(state, may_write).await;
+        let (changes, found) = recovered.map_err(|all| RunError::Diagnostics(Diagnostics(all)))?;
         if may_write {
+            for event in &found {
+                self.session.store.tell(self.info.clock.now(), event);
+            }
             self.session.store.commit(&changes).await?;
         }
         Ok(())
@@ -673,8 +657,16 @@ impl<'a> Run<'a> {
     }
 
     async fn commit_unsaved(&mut self) -> Result<(), RunError> {
-        self.session.store.commit(&std::mem::take(&mut self.unsaved)).await?;
+        let changes = std::mem::take(&mut self.unsaved);
+        self.session.store.commit_found(self.info.clock.now(), &changes).await?;
         Ok(())
+    }
+
+    fn tell_plan(&mut self, declared: &Declarations, plan: &Plan) {
+        let store = &mut self.session.store;
+        let digest = crate::saved::digest(declared, plan, store.sealer());
+        let (counts, identities) = ((&plan.summary()).into(), self.connections.identities());
+        store.tell(self.info.clock.now(), &crate::audit::Event::Plan { digest, counts, identities });
     }
 
     #[allow(clippy::type_complexity, reason = "a plan and what it was made from")]

@@ -9,7 +9,6 @@ use crate::engine::{DeployOptions, Deployment, RunError};
 use crate::event::{Operation, Summary};
 use crate::plan::{Plan, PlanOptions};
 use crate::saved::{FileError, Made, Saved};
-use crate::state::lease;
 
 impl From<FileError> for RunError {
     fn from(error: FileError) -> Self {
@@ -51,9 +50,8 @@ impl Deployment {
         origin(&session)?;
         saved.check_declared(&declared).map_err(RunError::one)?;
         let planning = saved.options.clone().guarded(options);
-        let result = this.change(session, declared, &planning, &|_| true, Operation::Up, started, Some(&saved)).await;
-        lease::settled().await;
-        result
+        this.tell_run(&mut session, "up", &planning, true);
+        this.change(session, declared, &planning, &|_| true, Operation::Up, started, Some(&saved)).await
     }
 
     /// Seals a plan that was just made.

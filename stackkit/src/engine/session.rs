@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::apply::Durable;
+use crate::audit;
 use crate::catalog::{Catalog, TypeEntry};
 use crate::clock::now;
 use crate::context::BoxFuture;
@@ -21,7 +22,7 @@ use crate::state::memory::MemoryBackend;
 use crate::state::model::{Change, State};
 use crate::state::place::{self, LinkedBackend, Place};
 use crate::state::store::data_key_of;
-use crate::state::{Seen, StateError, Store};
+use crate::state::{Seen, StateError, Store, unverified};
 use crate::value::Value;
 
 /// Where a stack's files, keys and state come from.
@@ -131,6 +132,24 @@ impl Source {
                 Ok(Session { store, state, config, new_key_file, rescue, shown, outside: None })
             }
         }
+    }
+}
+
+impl Source {
+    /// What stands in the state in plain text, without a key.
+    pub(crate) async fn look(&self, stack: &str) -> Result<State, RunError> {
+        let (backend, lineage) = match self {
+            Source::Given { backend, sealer, .. } => (Arc::clone(backend), sealer.lineage().to_owned()),
+            Source::Files { dir, states, .. } => {
+                let place = states.place(dir, Some(stack)).await?;
+                let backend = place.stack(stack).map_err(StateError::from)?;
+                let header = Header::read(&config_path(dir, stack))?
+                    .ok_or_else(|| RunError::NoStack { stack: stack.to_owned(), dir: dir.display().to_string() })?;
+                (backend, header.lineage)
+            }
+        };
+        let loaded = backend.load().await.map_err(StateError::from)?;
+        Ok(unverified::read(&loaded, &lineage, &backend.describe())?)
     }
 }
 
@@ -297,6 +316,10 @@ impl Durable for Store {
             }
             Ok(())
         })
+    }
+
+    fn tell(&mut self, at: u64, event: &audit::Event) {
+        Store::tell(self, at, event);
     }
 
     fn lease(&self) -> Option<Arc<dyn Lease>> {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use crate::audit;
 use crate::diagnostic::Diagnostic;
 use crate::engine::session::{Missing, Session, Source};
 use crate::engine::{Deployment, RunError};
-use crate::state::backend::{BackendError, Holder, Position, Version, snapshot_position};
+use crate::state::backend::{AuditPart, BackendError, Holder, Position, Version, snapshot_position};
 use crate::state::model::{Change, State};
 use crate::state::{StateError, Store, lease, place};
 use crate::urn::Urn;
@@ -88,7 +89,7 @@ impl Deployment {
         let mut session = self.existing().await?;
         session.lock("state rollback").await?;
         let (_, old) = version(&session, id).await?;
-        self.become_state(&mut session, &old, confirm).await
+        self.become_state(&mut session, &old, confirm, ("state rollback", id)).await
     }
 
     /// The state as it is recorded, sealed as in a snapshot: what [`Deployment::import_state`] takes.
@@ -120,9 +121,12 @@ impl Deployment {
                 return Err(RunError::Declined);
             }
             session.store.move_in(text.as_bytes()).await?;
+            self.tell_command(&mut session, "state import", Vec::new());
+            session.store.commit_told().await?;
             return Ok(diff);
         }
-        self.become_state(&mut session, &imported, confirm).await
+        let position = snapshot_position(text.as_bytes()).unwrap_or_default().0.to_string();
+        self.become_state(&mut session, &imported, confirm, ("state import", &position)).await
     }
 
     /// Takes the state to another backend: copies it, reads it again there, lets the stack's file name the new place, and
@@ -154,6 +158,7 @@ impl Deployment {
         }
         let (mut copy, _) = Store::open(target.clone(), session.store.sealer().clone()).await?;
         copy.lock(Holder::new("state move")?).await?;
+        copy_audit(&session.store, &copy).await?;
         let text = session.store.snapshot();
         // A copy that an interrupted move left is gone on with.
         if copy.position() == Position(0) {
@@ -176,6 +181,11 @@ impl Deployment {
         }
         let named =
             crate::config::file::set_backend(dir, stack, url).map_err(|error| RunError::Config(error.to_string()))?;
+        let (who, message) = self.who(&session);
+        let of = vec![here, target.describe()];
+        let event = audit::Event::Command { command: "state move".to_owned(), of, who, message };
+        copy.tell(self.clock.now(), &event);
+        copy.commit_told().await?;
         session.store.delete().await?;
         Ok((target.describe(), named))
     }
@@ -189,6 +199,7 @@ impl Deployment {
         session: &mut Session,
         wanted: &State,
         confirm: ConfirmDiff<'_>,
+        (command, of): (&str, &str),
     ) -> Result<StateDiff, RunError> {
         let diff = StateDiff::between(&session.state, wanted);
         let changes = changes(&session.state, wanted);
@@ -198,10 +209,27 @@ impl Deployment {
         if !confirm(&diff) {
             return Err(RunError::Declined);
         }
+        self.tell_command(session, command, vec![of.to_owned()]);
         session.store.commit(&changes).await?;
         session.store.fold().await?;
         Ok(diff)
     }
+}
+
+/// Copies the audit log to where a state is moved.
+async fn copy_audit(from: &Store, to: &Store) -> Result<(), RunError> {
+    let (Some(kept), Some(target), Some(lease)) = (from.backend().audit(), to.backend().audit(), to.lease()) else {
+        return Ok(());
+    };
+    let parts = kept.load_audit(from.lineage(), 1).await.map_err(StateError::from)?;
+    let lines = audit::merged(&parts, from.lines());
+    let number = |line: Option<&&str>| line.and_then(|line| audit::number_of(line)).unwrap_or_default();
+    let (first, last) = (number(lines.first()), number(lines.last()));
+    if !lines.is_empty() {
+        let part = AuditPart { first, last, text: lines.join("\n") + "\n" };
+        target.keep_audit(&*lease, from.lineage(), &part).await.map_err(StateError::from)?;
+    }
+    Ok(())
 }
 
 /// A kept version, read and checked.

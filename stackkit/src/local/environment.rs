@@ -9,7 +9,7 @@ use crate::lookup::{Answer, Lookup};
 
 /// A variable of the environment. That it is not set is an error, unless [`or`](Environment::or) gives one.
 ///
-/// What comes from there is taken for public. A secret belongs into the configuration: `config set --secret`.
+/// What comes from there is taken for public; [`EnvironmentSecret`](super::EnvironmentSecret) is for secrets.
 #[lookup("local:Environment")]
 pub struct Environment {
     /// Name of the variable.

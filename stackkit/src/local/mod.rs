@@ -10,7 +10,7 @@
 //! | [`Command`] | programs that make, change and delete something | |
 //!
 //! Looked up by `stack.lookup(…)` and `stack.look_up(…)`: [`Environment`] a variable of the process, [`ReadFile`] a text
-//! file that somebody else writes.
+//! file that somebody else writes; [`EnvironmentSecret`] and [`FileSecret`] where these hold a secret.
 //!
 //! Relative paths are taken from the stack's folder, so that a project can be moved as a whole. None of these types is
 //! stateful: what they make is either in the state or can be made again.
@@ -34,7 +34,10 @@ mod command;
 mod directory;
 mod disk;
 mod environment;
+mod environment_secret;
 mod file;
+mod file_secret;
+mod foreign;
 mod mode;
 mod process;
 mod random;
@@ -53,7 +56,11 @@ pub use self::certificate::KeyPurpose;
 pub use self::command::{Command, CommandArgs, CommandOutputs, CommandState};
 pub use self::directory::{Directory, DirectoryArgs, DirectoryOutputs, DirectoryState};
 pub use self::environment::{Environment, EnvironmentArgs, EnvironmentOutputs, EnvironmentState};
+pub use self::environment_secret::{
+    EnvironmentSecret, EnvironmentSecretArgs, EnvironmentSecretOutputs, EnvironmentSecretState,
+};
 pub use self::file::{File, FileArgs, FileOutputs, FileState};
+pub use self::file_secret::{FileSecret, FileSecretArgs, FileSecretOutputs, FileSecretState};
 pub use self::mode::Mode;
 pub use self::random_id::{RandomId, RandomIdArgs, RandomIdOutputs, RandomIdState};
 pub use self::random_password::{RandomPassword, RandomPasswordArgs, RandomPasswordOutputs, RandomPasswordState};
@@ -66,6 +73,7 @@ pub use self::tls_private_key::{
 };
 
 use crate::error::Error;
+use crate::foreign::{Becomes, ForeignResource};
 use crate::provider::{NoSettings, Provider};
 use crate::resource::Ops;
 
@@ -118,6 +126,10 @@ impl Provider for Local {
 
     async fn connect(_: NoSettings) -> Result<Self, Error> {
         Ok(Local::new())
+    }
+
+    fn foreign(resource: &ForeignResource) -> Option<Becomes> {
+        foreign::foreign(resource)
     }
 }
 

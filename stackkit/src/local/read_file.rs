@@ -9,7 +9,8 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::lookup::{Answer, Lookup};
 
-/// A text file, read and never written. What it holds is taken for public: a secret belongs into the configuration.
+/// A text file, read and never written. What it holds is taken for public; [`FileSecret`](super::FileSecret) is for
+/// secrets.
 #[lookup("local:ReadFile")]
 pub struct ReadFile {
     /// Where it is; a relative path is taken from the stack's folder.

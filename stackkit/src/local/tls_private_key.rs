@@ -66,6 +66,18 @@ impl TlsPrivateKeyState {
             fingerprint: format!("SHA256:{}", STANDARD_NO_PAD.encode(digest)),
         }
     }
+
+    /// The state of a key that exists. `place` says where it was found.
+    pub(super) fn of_pem(pem: &Secret<String>, place: &str) -> Result<Self, Error> {
+        let key = certificate::key_pair(pem, place)?;
+        let algorithm = [KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384, KeyAlgorithm::Ed25519]
+            .into_iter()
+            .find(|algorithm| key.is_compatible(algorithm.signature()))
+            .ok_or_else(|| {
+                Error::invalid(format!("the key in `{place}` is neither ECDSA on P-256 or P-384 nor Ed25519"))
+            })?;
+        Ok(Self::of(TlsPrivateKeyArgs { algorithm, keepers: Default::default() }, &key))
+    }
 }
 
 impl Managed for TlsPrivateKey {
@@ -88,15 +100,7 @@ impl Managed for TlsPrivateKey {
             return Ok(Some(prior.clone()));
         }
         let Some(seen) = disk::read_file(cx, id).await? else { return Ok(None) };
-        let key = certificate::key_pair(&seen.secret_text(id)?, id)?;
-        let algorithm = [KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384, KeyAlgorithm::Ed25519]
-            .into_iter()
-            .find(|algorithm| key.is_compatible(algorithm.signature()))
-            .ok_or_else(|| {
-                Error::invalid(format!("the key in `{id}` is neither ECDSA on P-256 or P-384 nor Ed25519"))
-            })?;
-        let args = TlsPrivateKeyArgs { algorithm, keepers: Default::default() };
-        Ok(Some(TlsPrivateKeyState::of(args, &key)))
+        TlsPrivateKeyState::of_pem(&seen.secret_text(id)?, id).map(Some)
     }
 
     async fn update(

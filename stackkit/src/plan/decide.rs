@@ -9,10 +9,10 @@ use crate::plan::diff::{Diff, FieldChange, TRIGGER, desired_inputs, diff, trigge
 use crate::plan::guard::{guard, refused_by_protection};
 use crate::plan::reads::open_reads;
 use crate::plan::select::Selection;
-use crate::plan::values::record_values;
+use crate::plan::values::{fill_in_declared, record_values};
 use crate::plan::{Action, Glob, Known, Plan, PlanInput, PlanNode, PlannedOutput, order};
 use crate::resource::Values;
-use crate::schema::{Role, Schema};
+use crate::schema::{Field, Role, Schema};
 use crate::stack::{Declarations, Declared};
 use crate::state::model::{Instance, ResourceRecord, State, Status};
 use crate::urn::Urn;
@@ -172,6 +172,13 @@ pub(crate) fn type_of<'a>(record: &'a ResourceRecord, retyped: &Retyped) -> &'a 
     retyped.get(&record.instance).copied().unwrap_or_else(|| record.urn.type_name())
 }
 
+pub(crate) fn same_name(field: &str) -> String {
+    format!("it is to be replaced, and its old instance is to be retained, but both would have the same `{field}`")
+}
+
+/// The way out of [`same_name`].
+pub(crate) const SAME_NAME_HELP: &str = "choose another name, or let the engine make it";
+
 pub(crate) fn alias_urn(declared: &Declared, alias: &str) -> Urn {
     Urn::parse(alias).unwrap_or_else(|| Urn::new(declared.schema.type_name, alias))
 }
@@ -181,8 +188,12 @@ fn left_out(input: &PlanInput<'_>, current: &Current<'_>, known: &mut [Values], 
     let declared = &input.declared.resources[index as usize];
     let recorded = current.of_declared(index);
     let values = recorded.filter(|record| record.status != Status::PendingReplacement);
-    if let (Some(record), Some(slot)) = (values, known.get_mut(index as usize)) {
-        *slot = record_values(declared.schema, record);
+    if let Some(record) = values {
+        let mut own = record_values(declared.schema, record);
+        fill_in_declared(declared, record, &mut own, &Known { values: known, declared: input.declared });
+        if let Some(slot) = known.get_mut(index as usize) {
+            *slot = own;
+        }
     }
     PlanNode {
         urn: declared.urn.clone(),
@@ -279,13 +290,11 @@ fn declared_node(
                 && let Some(field) = schema.name_field().and_then(|name| fixed_name(declared, record, &desired, name))
             {
                 diagnostics.push(
-                    Diagnostic::refused(format!(
-                        "it is to be replaced, and its old instance is to be retained, but both would have the same `{field}`"
-                    ))
-                    .on(&declared.urn)
-                    .field(field)
-                    .help("choose another name, or let the engine make it")
-                    .at(declared.at),
+                    Diagnostic::refused(same_name(field))
+                        .on(&declared.urn)
+                        .field(field)
+                        .help(SAME_NAME_HELP)
+                        .at(declared.at),
                 );
             }
             if imported.is_some() {
@@ -316,7 +325,7 @@ fn declared_node(
             } else if node.action == Action::Same
                 && (recorded_options(input.declared, declared, trigger) != record.options
                     || needs_recording(declared, record, dependencies, done, index)
-                    || schema.inputs().any(|(_, field)| was_never_told(field, record)))
+                    || schema.inputs().any(|(_, field)| was_never_told(field, record) || keeps_too_much(field, record)))
             {
                 node.action = Action::Record;
             }
@@ -435,6 +444,11 @@ fn reasons(diff: &Diff, schema: &Schema, record: &ResourceRecord, forced: bool, 
         });
     }
     reasons
+}
+
+/// Whether the state has more of an input than it should: one of an earlier version has the secret itself.
+fn keeps_too_much(field: &Field, record: &ResourceRecord) -> bool {
+    field.is_unkept() && record.inputs.get(field.name).is_some_and(Value::holds_secret)
 }
 
 /// Whether name or dependencies of an unchanged resource differ from what is recorded.

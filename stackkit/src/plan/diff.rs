@@ -242,7 +242,8 @@ fn keep_ignored(value: &mut Value, field: &str, record: &ResourceRecord, options
         // What somebody else made of an ignored path is kept: sending the recorded value would undo it.
         let values = if record.drifted.contains(field) { &record.seen } else { &record.inputs };
         let was = || values.get(field).cloned().unwrap_or_default();
-        if paths::leads_into(path, field) {
+        // What is not kept cannot be sent again; that it is not compared is all that can be done.
+        if paths::leads_into(path, field) && !was().has_digest() {
             paths::keep(value, &was(), path);
         }
     }
@@ -263,6 +264,12 @@ pub(super) fn compare(was: &Value, wanted: &Value) -> Difference {
         (Value::Map(a), Value::Map(b)) if a.len() == b.len() && a.keys().eq(b.keys()) => {
             worst(a.values().zip(b.values()).map(|(a, b)| compare(a, b)))
         }
+        // Of a part that is not known yet no digest can be made.
+        (Value::Secret(a), Value::Secret(b)) if matches!(a.reveal(), Value::Digest(_)) => match b.reveal() {
+            value if !value.is_known() => Difference::Unknown,
+            _ if was.fits(wanted) => Difference::Same,
+            _ => Difference::Changed,
+        },
         (Value::Secret(a), Value::Secret(b)) => compare(a.reveal(), b.reveal()),
         (a, b) if a == b => Difference::Same,
         _ => Difference::Changed,

@@ -13,16 +13,19 @@ mod values;
 use petgraph::graph::DiGraph;
 
 pub use decide::plan;
-pub(crate) use decide::{Retyped, alias_urn, delete_first, names, protected, recorded_options, retyped, type_of};
+pub(crate) use decide::{
+    Retyped, SAME_NAME_HELP, alias_urn, delete_first, names, protected, recorded_options, retyped, same_name, type_of,
+};
 pub use diff::FieldChange;
-pub(crate) use diff::{desired_inputs, diff, trigger, was_never_told};
+pub(crate) use diff::{desired_inputs, diff, trigger};
 pub(crate) use order::dependencies;
 pub use reads::PlannedRead;
 pub(crate) use reads::ReadyRead;
 pub use select::Selected;
 pub(crate) use select::{Glob, Scope};
 pub(crate) use values::{
-    Known, absorb, field_value, is_as_recorded, lacks_outputs, named_inputs, named_outputs, record_values, state_values,
+    Known, absorb, field_value, fill_in, is_as_recorded, lacks_outputs, named_outputs, record_values, recorded_inputs,
+    seen_inputs, sought_values, state_values, told_values,
 };
 
 use crate::catalog::Catalog;

@@ -104,7 +104,11 @@ pub(crate) fn difference(was: &Value, wanted: &Value, path: &str) -> Difference 
 }
 
 fn difference_at(was: Option<&Value>, wanted: Option<&Value>, segments: &[Segment<'_>]) -> Difference {
-    let (was, wanted) = (was.unwrap_or(&Value::Null).reveal(), wanted.unwrap_or(&Value::Null).reveal());
+    let (was, wanted) = (was.unwrap_or(&Value::Null), wanted.unwrap_or(&Value::Null));
+    if was.has_digest() && segments.is_empty() {
+        return super::diff::compare(was, wanted);
+    }
+    let (was, wanted) = (was.reveal(), wanted.reveal());
     let Some((first, rest)) = segments.split_first() else { return super::diff::compare(was, wanted) };
     if let Value::Unknown { .. } | Value::Expr(_) = wanted {
         return Difference::Unknown;

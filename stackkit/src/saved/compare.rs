@@ -25,7 +25,9 @@ fn part<'a>(value: &'a Value, name: &str) -> &'a Value {
 fn first<'a>(then: &'a Value, now: &'a Value) -> Option<(&'a str, Option<&'a Value>, Option<&'a Value>)> {
     let (then, now) = (fields(then), fields(now));
     let keys: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
-    keys.into_iter().map(|key| (key.as_str(), then.get(key), now.get(key))).find(|(_, then, now)| then != now)
+    let differs = |then: &Option<&Value>, now: &Option<&Value>| !then.unwrap_or(&NULL).fits(now.unwrap_or(&NULL));
+    let mut all = keys.into_iter().map(|key| (key.as_str(), then.get(key), now.get(key)));
+    all.find(|(_, then, now)| differs(then, now))
 }
 
 /// The first difference between two declarations of a program.
@@ -45,7 +47,7 @@ pub(super) fn declared(then: &Value, now: &Value) -> Option<String> {
             return Some(format!("{what} `{name}` {}", was_and_is(then, now)));
         }
     }
-    (then != now).then(|| "it is not what was saved".to_owned())
+    (!then.fits(now)).then(|| "it is not what was saved".to_owned())
 }
 
 /// The first difference between two plans.
@@ -59,7 +61,7 @@ pub(super) fn plan(then: &Value, now: &Value) -> Option<String> {
                 format!("{urn} takes `{}` now, where the plan says `{}`", action(now), action(then))
             }
             (Some(then), Some(now)) => match first(part(then, "changes"), part(now, "changes")) {
-                Some((field, Some(then), Some(now))) if part(then, "before") != part(now, "before") => {
+                Some((field, Some(then), Some(now))) if !part(then, "before").fits(part(now, "before")) => {
                     format!("{urn}: `{field}` {}", was_and_is(Some(part(then, "before")), Some(part(now, "before"))))
                 }
                 Some((field, Some(then), Some(now))) => {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::{Action, Plan, PlanNode};
-use crate::schema::Role;
+use crate::schema::{Field, Role};
 use crate::stack::{Declarations, Declared};
 use crate::value::{Expr, Value};
 
@@ -36,13 +36,33 @@ fn value(given: &Value, name: &dyn Fn(u32, u16) -> String) -> Value {
             let key = |key: &String| if key.starts_with('$') { format!("${key}") } else { key.clone() };
             Value::Map(items.iter().map(|(k, item)| (key(k), value(item, name))).collect())
         }
+        // Nothing keeps it, and the next run has another one.
+        Value::Secret(secret) if secret.is_ephemeral() => given.digested(),
         Value::Secret(secret) => value(secret.reveal(), name).into_secret(),
         other => other.clone(),
     }
 }
 
+/// What the values are for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// To be kept: of what the state does not keep there is no more than a digest here.
+    Kept,
+    /// To be compared with what was kept.
+    Compared,
+}
+
+impl Use {
+    fn of(self, field: Option<&Field>, value: Value) -> Value {
+        match self {
+            Use::Kept if field.is_some_and(Field::is_unkept) => value.digested(),
+            _ => value,
+        }
+    }
+}
+
 /// What a program declares: resources, providers and outputs by name.
-pub(super) fn declared(all: &Declarations) -> Value {
+pub(super) fn declared(all: &Declarations, purpose: Use) -> Value {
     let name = |resource: u32, field: u16| match all.resources.get(resource as usize) {
         Some(declared) => match declared.schema.fields.get(usize::from(field)) {
             Some(field) => format!("{} {}", declared.urn, field.name),
@@ -50,7 +70,8 @@ pub(super) fn declared(all: &Declarations) -> Value {
         },
         None => "?".to_owned(),
     };
-    let resources = all.resources.iter().map(|declared| (declared.urn.to_string(), resource(all, declared, &name)));
+    let resources =
+        all.resources.iter().map(|declared| (declared.urn.to_string(), resource(all, declared, purpose, &name)));
     let providers = all.providers.iter().map(|declared| (declared.name.clone(), value(&declared.settings, &name)));
     let outputs = all.outputs.iter().map(|output| (output.name.clone(), value(&output.value, &name)));
     map([
@@ -60,11 +81,11 @@ pub(super) fn declared(all: &Declarations) -> Value {
     ])
 }
 
-fn resource(all: &Declarations, declared: &Declared, name: &dyn Fn(u32, u16) -> String) -> Value {
+fn resource(all: &Declarations, declared: &Declared, purpose: Use, name: &dyn Fn(u32, u16) -> String) -> Value {
     let inputs = declared.schema.fields.iter().zip(&declared.values);
     let inputs: BTreeMap<String, Value> = inputs
         .filter(|(field, given)| field.role == Role::Input && !given.is_null())
-        .map(|(field, given)| (field.name.to_owned(), value(given, name)))
+        .map(|(field, given)| (field.name.to_owned(), purpose.of(Some(field), value(given, name))))
         .collect();
     let mut options = declared.options().clone();
     // Indices move when something else is declared before; names do not.
@@ -81,8 +102,9 @@ fn resource(all: &Declarations, declared: &Declared, name: &dyn Fn(u32, u16) -> 
 }
 
 /// What a plan does: everything that does not stay as it is, and the outputs that change.
-pub(super) fn plan(plan: &Plan) -> Value {
-    let nodes = plan.nodes.iter().filter(|node| node.action != Action::Same).map(|node| (key(node), self::node(node)));
+pub(super) fn plan(all: &Declarations, plan: &Plan, purpose: Use) -> Value {
+    let nodes = plan.nodes.iter().filter(|node| node.action != Action::Same);
+    let nodes = nodes.map(|node| (key(node), self::node(all, node, purpose)));
     let unknown = |_: u32, _: u16| String::new();
     let shown = |found: &Option<Value>| found.as_ref().map_or(Value::Null, |found| value(found, &unknown));
     let outputs =
@@ -100,7 +122,8 @@ fn key(node: &PlanNode) -> String {
     }
 }
 
-fn node(node: &PlanNode) -> Value {
+fn node(all: &Declarations, node: &PlanNode, purpose: Use) -> Value {
+    let schema = node.declared.and_then(|index| all.resources.get(index as usize)).map(|declared| declared.schema);
     let unknown = |_: u32, _: u16| String::new();
     let action = match &node.action {
         Action::Import { id } => format!("import of {id}"),
@@ -108,9 +131,10 @@ fn node(node: &PlanNode) -> Value {
         other => other.name().to_owned(),
     };
     let changes = node.changes.iter().map(|change| {
+        let field = schema.and_then(|schema| schema.fields.get(schema.index(change.field)?));
         let said = map([
-            ("before", value(&change.before, &unknown)),
-            ("after", value(&change.after, &unknown)),
+            ("before", purpose.of(field, value(&change.before, &unknown))),
+            ("after", purpose.of(field, value(&change.after, &unknown))),
             ("forces_replacement", Value::Bool(change.forces_replacement)),
             ("certain", Value::Bool(change.certain)),
         ]);

@@ -7,10 +7,12 @@ mod file;
 
 use std::path::Path;
 
+use encode::Use;
+
 use crate::diagnostic::Diagnostic;
 use crate::plan::{Plan, PlanOptions};
 use crate::program::Program;
-use crate::seal::Sealer;
+use crate::seal::{Purpose, Sealer, base64, json};
 use crate::stack::Declarations;
 use crate::state::store::Store;
 use crate::value::Value;
@@ -53,13 +55,13 @@ impl Saved {
         Self {
             program: made.program.map(|program| program.name().to_owned()).unwrap_or_default(),
             stack: made.stack.to_owned(),
-            position: store.position().0,
-            fingerprint: store.fingerprint(),
+            position: store.changed().0.0,
+            fingerprint: store.changed().1,
             options: PlanOptions { operation: None, ..made.options.clone() },
             refresh: made.refresh,
             config: made.config.to_vec(),
-            declared: encode::declared(declared),
-            plan: encode::plan(plan),
+            declared: encode::declared(declared, Use::Kept),
+            plan: encode::plan(declared, plan, Use::Kept),
         }
     }
 
@@ -92,11 +94,11 @@ impl Saved {
         if self.stack != stack {
             return Err(refuse(format!("it was made for the stack `{}`, and this is `{stack}`", self.stack)));
         }
-        let position = store.position().0;
+        let (position, fingerprint) = (store.changed().0.0, store.changed().1);
         if self.position != position {
             return Err(refuse(format!("the state moved from serial {} to {position} since", self.position)));
         }
-        if self.fingerprint != store.fingerprint() {
+        if self.fingerprint != fingerprint {
             return Err(refuse(format!("the state at serial {position} is another one than it was")));
         }
         Ok(())
@@ -107,7 +109,7 @@ impl Saved {
     /// # Errors
     /// The first difference.
     pub(crate) fn check_declared(&self, declared: &Declarations) -> Result<(), Diagnostic> {
-        match compare::declared(&self.declared, &encode::declared(declared)) {
+        match compare::declared(&self.declared, &encode::declared(declared, Use::Compared)) {
             None => Ok(()),
             Some(difference) => Err(refuse(format!("the program or its configuration changed: {difference}"))),
         }
@@ -117,13 +119,22 @@ impl Saved {
     ///
     /// # Errors
     /// The first difference.
-    pub(crate) fn check_plan(&self, plan: &Plan) -> Result<(), Diagnostic> {
+    pub(crate) fn check_plan(&self, declared: &Declarations, plan: &Plan) -> Result<(), Diagnostic> {
         let why = if self.refresh { "what is there is not as the plan saw it" } else { "another plan comes out" };
-        match compare::plan(&self.plan, &encode::plan(plan)) {
+        match compare::plan(&self.plan, &encode::plan(declared, plan, Use::Compared)) {
             None => Ok(()),
             Some(difference) => Err(refuse(format!("{why}: {difference}"))),
         }
     }
+}
+
+/// A code of all that a plan says, values included: it tells nothing of them to who has no key.
+pub(crate) fn digest(declared: &Declarations, plan: &Plan, sealer: &Sealer) -> String {
+    let said = encode::plan(declared, plan, Use::Kept);
+    let mut text = zeroize::Zeroizing::new(Vec::with_capacity(json::size(&said)));
+    // What cannot be written cannot be sealed either: a plan of it is never applied.
+    let _ = json::write_plain(&said, &mut text);
+    base64(&sealer.code(Purpose::Audit, &[b"plan", &text]))
 }
 
 /// A refusal to apply a saved plan.

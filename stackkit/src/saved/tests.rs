@@ -36,7 +36,7 @@ fn it_comes_back_as_it_was_and_nothing_of_it_is_readable() {
     let (header, token) = text.split_once('\n').expect("two lines");
     assert_eq!(header, format!("stackkit-plan 1 {}", sealer.key_id()));
     assert!(token.starts_with("sk1."), "{token}");
-    for word in ["canary", "shop", "toy:", "size", "dev", "replace"] {
+    for word in ["canary", "shop", "toy:", "size", "replace"] {
         assert!(!token.contains(word), "{word}");
     }
     #[cfg(unix)]

@@ -17,6 +17,8 @@ use crate::value::{SecretValue, Value};
 const SEALED: &str = "$sealed";
 /// The mark of a secret within a secret, in the plain form.
 const SECRET: &str = "$secret";
+/// The mark of a digest in the place of a secret, in the plain form.
+const DIGEST: &str = "$digest";
 /// The mark of a number that is not finite: its IEEE 754 bits as sixteen hexadecimal digits.
 const FLOAT: &str = "$float";
 /// JSON readers refuse what is nested deeper than 128; a record adds a few levels of its own.
@@ -61,6 +63,7 @@ pub(crate) fn size(value: &Value) -> usize {
         Value::List(items) => 2 + items.iter().map(|item| size(item) + 1).sum::<usize>(),
         Value::Map(map) => 2 + map.iter().map(|(key, item)| text_size(key) + size(item) + 3).sum::<usize>(),
         Value::Secret(secret) => size(secret.reveal()) + 16,
+        Value::Digest(_) => 128,
         _ => 32,
     }
 }
@@ -163,6 +166,14 @@ impl Writer<'_, '_> {
                     self.depth -= 1;
                 }
             },
+            // A digest tells nothing of its secret to whoever has no key: it stands within a seal alone.
+            Value::Digest(digest) if self.seal.is_none() => {
+                let text = digest.text();
+                drop(write!(self.out, "{{\"{DIGEST}\":\"{text}\"}}"));
+            }
+            Value::Digest(_) => {
+                return Err(self.unfit("it is a digest outside a seal; this is a mistake in the engine"));
+            }
             Value::Expr(_) | Value::Unknown { .. } => {
                 return Err(self.unfit("it is not resolved yet; this is a mistake in the engine"));
             }
@@ -254,6 +265,11 @@ impl Reader<'_> {
                 })
             }
             (SECRET, None) => map.next_value_seed(self).map(|inner| Value::Secret(SecretValue::new(inner))),
+            (DIGEST, None) => {
+                let text: Cow<'de, str> = map.next_value()?;
+                let digest = crate::digest::Digest::parse(&text);
+                digest.map(Value::Digest).ok_or_else(|| A::Error::custom("a $digest needs a key and a code"))
+            }
             (FLOAT, _) => {
                 let digits: Cow<'de, str> = map.next_value()?;
                 match u64::from_str_radix(&digits, 16) {

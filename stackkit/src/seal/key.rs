@@ -10,6 +10,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::{SealError, base64, hex, parts, random, unbase64};
+use crate::access::{Grant, Role};
 use crate::context::BoxFuture;
 
 /// First part of the associated data of every wrapped key.
@@ -116,6 +117,12 @@ pub trait KeyProvider: Send + Sync + fmt::Debug {
     fn wrap<'a>(&'a self, key: &'a DataKey, lineage: &'a str) -> BoxFuture<'a, Result<WrappedKey, SealError>>;
     /// Unwraps what the same kind of provider wrapped for the same lineage.
     fn unwrap<'a>(&'a self, wrapped: &'a WrappedKey, lineage: &'a str) -> BoxFuture<'a, Result<DataKey, SealError>>;
+    /// What makes the key service let somebody do what a role does with the key of this stack, and no more; `None` where
+    /// nothing stands in front of the key but who holds it. Nothing is asked of the service.
+    fn access(&self, role: Role, lineage: &str) -> Option<Grant> {
+        let _ = (role, lineage);
+        None
+    }
 }
 
 /// What a key that takes no associated data wraps: what the data key belongs to, then the data key. [`unbind`] takes it

@@ -131,6 +131,11 @@ impl KeyOptions {
         })
     }
 
+    /// The key of a linked kind that wrapped this.
+    pub(crate) fn linked_provider(&self, wrapped: &WrappedKey) -> Result<Arc<dyn KeyProvider>, SealError> {
+        (self.linked_kind(&wrapped.kind)?.of)(wrapped)
+    }
+
     fn linked_kind(&self, kind: &str) -> Result<&LinkedKeys, SealError> {
         self.linked.iter().find(|linked| linked.kind == kind).ok_or_else(|| {
             let there: Vec<_> =

@@ -23,7 +23,7 @@ pub use kinds::{KeyKind, LinkedKeys, NamedKey};
 pub use options::{Created, KeyOptions, create, create_with, unlock, unlock_with};
 pub use passphrase::{Cost, Passphrase};
 pub use ring::{Ring, open, rewrap, wrap};
-pub(crate) use sealer::{Code, NAME, Purpose, Scratch};
+pub(crate) use sealer::{Code, NAME, Purpose, Scratch, code_with, open_line};
 pub use sealer::{Place, Sealer, Section};
 pub use strength::weakness;
 pub use team::{Team, create_in, read_team, team_path};

@@ -49,6 +49,8 @@ pub enum Section {
     Config,
     /// A saved plan.
     Plan,
+    /// Keys of the audit log of before a change of the data key.
+    Audit,
 }
 
 impl Section {
@@ -64,6 +66,7 @@ impl Section {
             Section::Settings => "settings",
             Section::Config => "config",
             Section::Plan => "plan",
+            Section::Audit => "audit",
         }
     }
 }
@@ -130,6 +133,8 @@ pub struct Sealer {
     digest: Hmac<Sha256>,
     head: Hmac<Sha256>,
     rescue: Hmac<Sha256>,
+    audit: Hmac<Sha256>,
+    audit_key: Zeroizing<Code>,
 }
 
 impl fmt::Debug for Sealer {
@@ -151,6 +156,8 @@ pub(crate) enum Purpose {
     Head,
     /// Of a rescue file.
     Rescue,
+    /// Of a line of the audit log and all before it.
+    Audit,
 }
 
 impl Sealer {
@@ -158,9 +165,7 @@ impl Sealer {
     pub fn new(key: &DataKey, lineage: &str) -> Self {
         let derive = |purpose: &str| key.derive(&[purpose.as_bytes(), lineage.as_bytes()]);
         let cipher = |purpose| XChaCha20Poly1305::new((&*derive(purpose)).into());
-        let code = |purpose| {
-            <Hmac<Sha256> as KeyInit>::new_from_slice(&*derive(purpose)).expect("HMAC takes a key of any length")
-        };
+        let code = |purpose| keyed(&derive(purpose));
         Self {
             lineage: lineage.to_owned(),
             key_id: key.id(),
@@ -174,6 +179,8 @@ impl Sealer {
             digest: code("digest"),
             head: code("snapshot"),
             rescue: code("rescue"),
+            audit: code("audit"),
+            audit_key: derive("audit"),
         }
     }
 
@@ -205,6 +212,12 @@ impl Sealer {
     /// The id of the data key.
     pub fn key_id(&self) -> &str {
         &self.key_id
+    }
+
+    /// The key that lines of the audit log are bound with. Whoever changes the data key keeps it, sealed: the lines
+    /// before stay as they are.
+    pub(crate) fn audit_key(&self) -> &Zeroizing<Code> {
+        &self.audit_key
     }
 
     /// Seals a value for one place, with a fresh nonce. A secret mark around the whole of it makes no difference.
@@ -340,20 +353,69 @@ impl Sealer {
     }
 
     fn coded(&self, purpose: Purpose, parts: &[&[u8]]) -> Hmac<Sha256> {
-        let mut mac = match purpose {
+        let mac = match purpose {
             Purpose::Record => &self.record,
             Purpose::Chain => &self.chain,
             Purpose::Digest => &self.digest,
             Purpose::Head => &self.head,
             Purpose::Rescue => &self.rescue,
-        }
-        .clone();
-        for bytes in parts {
-            mac.update(&(bytes.len() as u32).to_be_bytes());
-            mac.update(bytes);
-        }
-        mac
+            Purpose::Audit => &self.audit,
+        };
+        over(mac.clone(), parts)
     }
+}
+
+fn keyed(key: &Code) -> Hmac<Sha256> {
+    <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes a key of any length")
+}
+
+fn over(mut mac: Hmac<Sha256>, parts: &[&[u8]]) -> Hmac<Sha256> {
+    for bytes in parts {
+        mac.update(&(bytes.len() as u32).to_be_bytes());
+        mac.update(bytes);
+    }
+    mac
+}
+
+/// First part of the associated data of every line of the audit log that is sealed.
+const LINE_FORMAT: &[u8] = b"stackkit/1 audit line";
+
+fn line_cipher(audit_key: &Code) -> XChaCha20Poly1305 {
+    XChaCha20Poly1305::new((&*super::key::derive(audit_key, &[b"lines"])).into())
+}
+
+fn associate_line(key_id: &str, lineage: &str, n: u64, aad: &mut Vec<u8>) {
+    aad.clear();
+    for bytes in [LINE_FORMAT, key_id.as_bytes(), lineage.as_bytes(), &n.to_be_bytes()] {
+        part(aad, bytes);
+    }
+}
+
+impl Sealer {
+    /// Seals what line `n` of the audit log tells.
+    pub(crate) fn seal_line(&self, n: u64, text: &str) -> Option<String> {
+        let (mut scratch, mut out) = (Scratch::default(), Vec::new());
+        scratch.plain.reserve(24 + text.len() + BUCKET + 16);
+        scratch.plain.resize(24, 0);
+        random(&mut scratch.plain[..24]).ok()?;
+        scratch.plain.extend_from_slice(text.as_bytes());
+        associate_line(&self.key_id, &self.lineage, n, &mut scratch.aad);
+        encrypt(&line_cipher(&self.audit_key), &mut scratch, &mut out)?;
+        String::from_utf8(out).ok()
+    }
+}
+
+/// What line `n` of the audit log tells; `None` where it does not open with the key that its code was made with.
+pub(crate) fn open_line(audit_key: &Code, key_id: &str, lineage: &str, n: u64, token: &str) -> Option<String> {
+    let mut scratch = Scratch::default();
+    associate_line(key_id, lineage, n, &mut scratch.aad);
+    let text = decrypt(&line_cipher(audit_key), token.strip_prefix(TOKEN)?, &mut scratch)?;
+    Some(std::str::from_utf8(text).ok()?.trim_end_matches(' ').to_owned())
+}
+
+/// The code of these parts under a key that is no sealer's any more. It is compared, not kept from anybody.
+pub(crate) fn code_with(key: &Code, parts: &[&[u8]]) -> Code {
+    over(keyed(key), parts).finalize().into_bytes().into()
 }
 
 /// Encrypts what stands in the buffer behind 24 bytes of nonce, padded, and appends its token.

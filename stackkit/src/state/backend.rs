@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::access::{Grant, Role};
 use crate::context::BoxFuture;
 
 /// Where a log stands: how many entries have ever been appended. An append names the position that it read.
@@ -75,6 +76,16 @@ pub enum BackendError {
     /// The place cannot be used as it is; the message says what to do.
     #[error("{0}")]
     Unfit(String),
+    /// The store lets whoever asks do less than that.
+    #[error("cannot {what} {place}: {source}; run `access` to see which rights that takes")]
+    Denied {
+        /// What was attempted.
+        what: &'static str,
+        /// The file, bucket or table.
+        place: String,
+        /// The store's words.
+        source: std::io::Error,
+    },
     /// The log is not where this writer left it: somebody else wrote.
     #[error("the state moved from position {} to {} while this run held it: another writer was here, so nothing more is written", .expected.0, .found.0)]
     Moved {
@@ -112,6 +123,20 @@ impl BackendError {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         Self::Io { what, place: place.into(), source: std::io::Error::other(source) }
+    }
+
+    /// A refusal of a store, because of who asks.
+    pub fn denied(
+        what: &'static str,
+        place: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Denied { what, place: place.into(), source: std::io::Error::other(source) }
+    }
+
+    /// Whether the store refused it because of who asks.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Denied { .. })
     }
 
     /// What [`Backend::unlock`] answers when the stack is not held under that id.
@@ -160,6 +185,37 @@ pub trait Lease: Send + Sync + fmt::Debug {
     }
 }
 
+/// Lines of the audit log that are kept together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditPart {
+    /// The number of the first line.
+    pub first: u64,
+    /// The number of the last line.
+    pub last: u64,
+    /// The lines, each ended by a line feed.
+    pub text: String,
+}
+
+/// Where lines of a stack's audit log are kept, apart from its state: they outlive it.
+///
+/// The lines of a part are in the stack's log already when it is kept, so a writer that lost its lock keeps nothing that
+/// is not so. A crash may come between this and the fold that empties the journal; the next part then begins with the
+/// same lines again.
+pub trait AuditStore: Send + Sync {
+    /// Keeps lines of the stack with this lineage beside those that are there; durable on return. Nothing that is there
+    /// is ever changed. What is there already just as it is given may be kept once more or not.
+    fn keep_audit<'a>(
+        &'a self,
+        lease: &'a dyn Lease,
+        lineage: &'a str,
+        part: &'a AuditPart,
+    ) -> BoxFuture<'a, Result<(), BackendError>>;
+
+    /// The texts of the parts that are there of the stack with this lineage, in the order of their first lines, and of
+    /// their last ones where these are the same. Parts that end before line `from` may be left out.
+    fn load_audit<'a>(&'a self, lineage: &'a str, from: u64) -> BoxFuture<'a, Result<Vec<String>, BackendError>>;
+}
+
 /// A place that keeps the log of one stack.
 ///
 /// - `append` and `compact` by anybody but the present holder fail, whatever that writer believes: the store refuses
@@ -194,6 +250,19 @@ pub trait Backend: Send + Sync + fmt::Debug {
     fn unlock<'a>(&'a self, holder_id: &'a str) -> BoxFuture<'a, Result<(), BackendError>>;
     /// Deletes everything of the stack.
     fn delete<'a>(&'a self, lease: &'a dyn Lease) -> BoxFuture<'a, Result<(), BackendError>>;
+
+    /// Where lines of the audit log are kept for good; `None` where the place has no room for them, and no audit log is
+    /// written then.
+    fn audit(&self) -> Option<&dyn AuditStore> {
+        None
+    }
+
+    /// What makes the store let somebody do what a role does with this stack, and no more; `None` where nothing is known
+    /// of that. Nothing is asked of the store.
+    fn access(&self, role: Role) -> Option<Grant> {
+        let _ = role;
+        None
+    }
 
     /// Where beside the log a run keeps, sealed, what it could not append; `None` for the folder of local states.
     fn rescue_path(&self) -> Option<PathBuf> {

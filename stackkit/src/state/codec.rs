@@ -20,11 +20,26 @@ pub(crate) struct SealedJson(Box<RawValue>);
 pub(crate) struct Codec<'a> {
     pub(crate) sealer: &'a Sealer,
     scratch: RefCell<Scratch>,
+    /// Whether every seal stays as it is.
+    shut: bool,
 }
 
 impl<'a> Codec<'a> {
     pub(crate) fn new(sealer: &'a Sealer) -> Self {
-        Self { sealer, scratch: RefCell::default() }
+        Self { sealer, scratch: RefCell::default(), shut: false }
+    }
+
+    /// One that opens no seal: what is sealed is read as a secret that nobody knows. It is there to be shown, and its
+    /// sealer seals nothing that anybody could open.
+    pub(crate) fn shut(sealer: &'a Sealer) -> Self {
+        Self { sealer, scratch: RefCell::default(), shut: true }
+    }
+
+    fn opened(&self, place: Place<'_>, token: &str) -> Result<Value, SealError> {
+        match self.shut {
+            true => Ok(Value::sealed()),
+            false => self.sealer.open_with(place, token, &mut self.scratch.borrow_mut()),
+        }
     }
 
     /// A value in stored form.
@@ -56,10 +71,8 @@ impl<'a> Codec<'a> {
 
     /// The value that a stored form stands for.
     pub(crate) fn open(&self, place: Place<'_>, stored: &SealedJson) -> Result<Value, SealError> {
-        json::read_stored(stored.0.get(), &|path, token| {
-            self.sealer.open_with(place.at(path), token, &mut self.scratch.borrow_mut())
-        })
-        .map_err(|problem| problem.at(place))
+        json::read_stored(stored.0.get(), &|path, token| self.opened(place.at(path), token))
+            .map_err(|problem| problem.at(place))
     }
 
     /// The text of a record, sealed as a whole.
@@ -82,10 +95,8 @@ impl<'a> Codec<'a> {
         stored: Option<&SealedJson>,
     ) -> Result<BTreeMap<String, Value>, SealError> {
         let Some(stored) = stored else { return Ok(BTreeMap::new()) };
-        json::read_fields(stored.0.get(), &|path, token| {
-            self.sealer.open_with(place.at(path), token, &mut self.scratch.borrow_mut())
-        })
-        .map_err(|problem| problem.at(place))
+        json::read_fields(stored.0.get(), &|path, token| self.opened(place.at(path), token))
+            .map_err(|problem| problem.at(place))
     }
 }
 

@@ -48,6 +48,12 @@ pub enum StateError {
         /// The id of the stack's data key.
         expected: String,
     },
+    /// It is sealed as a whole, and was read without a key.
+    #[error("{place} is sealed as a whole: without a key of the stack nothing of it can be read")]
+    SealedWhole {
+        /// What was read.
+        place: String,
+    },
     /// The end is missing.
     #[error("{place} is cut short: restore it from version control or a backup")]
     Truncated {

@@ -20,7 +20,7 @@ pub(crate) fn sign_records(sealer: &Sealer, bodies: &[String]) -> String {
             digest.add(sealer, key, &mac);
         }
     }
-    let head = Head { position: 1, chain: [0; 32], count: records.len() as u64, digest };
+    let head = Head { position: 1, chain: [0; 32], count: records.len() as u64, digest, audit: None };
     format::write_snapshot(sealer, &head, 0, records.iter().map(String::as_str))
 }
 
@@ -32,5 +32,5 @@ pub(crate) fn sign_entry(sealer: &Sealer, text: &str) -> String {
 
 /// How many changes a rescue file holds.
 pub(crate) fn count_rescued(sealer: &Sealer, text: &str) -> Result<usize, StateError> {
-    format::read_rescue(sealer, text, &|| "the rescue file".to_owned()).map(|changes| changes.len())
+    format::read_rescue(sealer, text, &|| "the rescue file".to_owned()).map(|(changes, _)| changes.len())
 }

@@ -74,6 +74,8 @@ pub(crate) struct EntryOut<'a> {
     pub(crate) prev: &'a Code,
     pub(crate) put: &'a mut dyn Iterator<Item = &'a str>,
     pub(crate) del: Vec<String>,
+    /// Lines of the audit log, which tell of this entry.
+    pub(crate) audit: &'a [String],
     pub(crate) digest: Digest,
 }
 
@@ -95,6 +97,9 @@ pub(crate) fn write_entry(sealer: &Sealer, entry: EntryOut<'_>) -> (String, Code
     }
     text.push_str("],\"del\":");
     text.push_str(&serde_json::Value::from(entry.del).to_string());
+    if !entry.audit.is_empty() {
+        text.extend([",\"audit\":[", &entry.audit.join(","), "]"]);
+    }
     text.extend([",\"digest\":\"", &base64(&entry.digest.bytes()), "\"}"]);
     let text = add_code(text, "chain", &|body| sealer.code(Purpose::Chain, &[entry.prev, body]));
     let chain = split_code(&text, "chain").map(|(_, chain)| chain).unwrap_or_default();
@@ -115,6 +120,8 @@ pub(crate) struct EntryIn<'a> {
     #[serde(borrow)]
     pub(crate) put: Vec<&'a RawValue>,
     pub(crate) del: Vec<String>,
+    #[serde(default, borrow)]
+    pub(crate) audit: Vec<&'a RawValue>,
     digest: String,
     #[serde(rename = "chain")]
     _chain: String,
@@ -166,22 +173,52 @@ pub(crate) struct Head {
     pub(crate) chain: Code,
     pub(crate) count: u64,
     pub(crate) digest: Digest,
+    /// Where the audit log ends; none before its first line.
+    pub(crate) audit: Option<AuditHead>,
+}
+
+/// Where the audit log ended when the journal was folded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct AuditHead {
+    pub(crate) lines: u64,
+    pub(crate) chain: Code,
+    /// Position and chain code of the last entry that changed a record: what came after it are lines alone.
+    pub(crate) changed: (u64, Code),
+}
+
+impl AuditHead {
+    /// As it stands in a snapshot: nothing before the first line.
+    pub(crate) fn written(self) -> Option<Self> {
+        (self.lines > 0).then_some(self)
+    }
 }
 
 impl Head {
     fn code(&self, sealer: &Sealer) -> Code {
-        sealer.code(
-            Purpose::Head,
-            &[
-                sealer.lineage().as_bytes(),
-                sealer.key_id().as_bytes(),
-                &self.position.to_be_bytes(),
-                &self.chain,
-                &self.count.to_be_bytes(),
-                &self.digest.bytes(),
-            ],
-        )
+        with_head_parts(sealer, self.position, &self.chain, self.count, &self.digest.bytes(), self.audit, |parts| {
+            sealer.code(Purpose::Head, parts)
+        })
     }
+}
+
+/// What the code of a snapshot's head is made of.
+fn with_head_parts<T>(
+    sealer: &Sealer,
+    position: u64,
+    chain: &Code,
+    count: u64,
+    digest: &Code,
+    audit: Option<AuditHead>,
+    make: impl FnOnce(&[&[u8]]) -> T,
+) -> T {
+    let (position, count) = (position.to_be_bytes(), count.to_be_bytes());
+    let numbers = audit.map(|audit| (audit.lines.to_be_bytes(), audit.changed.0.to_be_bytes()));
+    let (lineage, key) = (sealer.lineage().as_bytes(), sealer.key_id().as_bytes());
+    let mut parts: Vec<&[u8]> = vec![lineage, key, &position, chain, &count, digest];
+    if let (Some(audit), Some((lines, changed))) = (&audit, &numbers) {
+        parts.extend([&lines[..], &audit.chain, &changed[..], &audit.changed.1]);
+    }
+    make(&parts)
 }
 
 /// The text of a snapshot, one record a line.
@@ -192,8 +229,17 @@ pub(crate) fn write_snapshot<'a>(
     records: impl Iterator<Item = &'a str>,
 ) -> String {
     let mut text = String::with_capacity(size + 1024);
+    let audit = head.audit.map_or_else(String::new, |audit| {
+        format!(
+            "\"audit\": {{\"lines\": {}, \"chain\": \"{}\", \"changed\": {}, \"fingerprint\": \"{}\"}},\n",
+            audit.lines,
+            base64(&audit.chain),
+            audit.changed.0,
+            base64(&audit.changed.1)
+        )
+    });
     text.push_str(&format!(
-        "{{\n\"stackkit\": {VERSION},\n\"position\": {},\n\"lineage\": \"{}\",\n\"key\": \"{}\",\n\"chain\": \"{}\",\n\"count\": {},\n\"digest\": \"{}\",\n\"mac\": \"{}\",\n\"records\": [",
+        "{{\n\"stackkit\": {VERSION},\n\"position\": {},\n\"lineage\": \"{}\",\n\"key\": \"{}\",\n\"chain\": \"{}\",\n\"count\": {},\n\"digest\": \"{}\",\n{audit}\"mac\": \"{}\",\n\"records\": [",
         head.position,
         sealer.lineage(),
         sealer.key_id(),
@@ -221,17 +267,29 @@ pub(crate) struct SnapshotIn<'a> {
     chain: String,
     pub(crate) count: u64,
     digest: String,
+    #[serde(default)]
+    audit: Option<AuditHeadV1>,
     mac: String,
     #[serde(borrow)]
     pub(crate) records: Vec<&'a RawValue>,
 }
 
-/// Reads a snapshot and checks its head.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuditHeadV1 {
+    lines: u64,
+    chain: String,
+    changed: u64,
+    fingerprint: String,
+}
+
+/// Reads a snapshot and checks its head; gives the chain code of the entry that it ends with, and where the audit log
+/// ends.
 pub(crate) fn read_snapshot<'a>(
     sealer: &Sealer,
     text: &'a str,
     place: &dyn Fn() -> String,
-) -> Result<(SnapshotIn<'a>, Code), StateError> {
+) -> Result<(SnapshotIn<'a>, Code, Option<AuditHead>), StateError> {
     let snapshot: SnapshotIn<'a> = serde_json::from_str(text).map_err(|error| unreadable(text, &error, place()))?;
     check_origin(sealer, snapshot.stackkit, &snapshot.lineage, &snapshot.key, place)?;
     let code = |text: &str| unbase64(text).and_then(|bytes| Code::try_from(bytes).ok());
@@ -240,18 +298,20 @@ pub(crate) fn read_snapshot<'a>(
     else {
         return Err(edited());
     };
-    let parts: [&[u8]; 6] = [
-        sealer.lineage().as_bytes(),
-        sealer.key_id().as_bytes(),
-        &snapshot.position.to_be_bytes(),
-        &chain,
-        &snapshot.count.to_be_bytes(),
-        &digest,
-    ];
-    if !sealer.fits(Purpose::Head, &parts, &mac) {
+    let audit = match &snapshot.audit {
+        None => None,
+        Some(audit) => match (code(&audit.chain), code(&audit.fingerprint)) {
+            (Some(chain), Some(fingerprint)) => {
+                Some(AuditHead { lines: audit.lines, chain, changed: (audit.changed, fingerprint) })
+            }
+            _ => return Err(edited()),
+        },
+    };
+    let fits = |parts: &[&[u8]]| sealer.fits(Purpose::Head, parts, &mac);
+    if !with_head_parts(sealer, snapshot.position, &chain, snapshot.count, &digest, audit, fits) {
         return Err(edited());
     }
-    Ok((snapshot, chain))
+    Ok((snapshot, chain, audit))
 }
 
 impl SnapshotIn<'_> {
@@ -317,6 +377,13 @@ pub(crate) fn chain_of(text: &[u8]) -> Option<String> {
     code(head.windows(mark.len()).position(|window| window == mark)? + mark.len())
 }
 
+/// How many lines of the audit log a snapshot claims to know. Nothing is checked.
+pub(crate) fn audit_lines_of(text: &[u8]) -> Option<u64> {
+    let mark = b"\n\"audit\": {\"lines\": ";
+    let head = &text[..text.len().min(1024)];
+    number(&head[head.windows(mark.len()).position(|window| window == mark)? + mark.len()..])
+}
+
 /// The id of the data key that an entry or a snapshot claims to be written with. Nothing is checked.
 pub(crate) fn key_of(text: &[u8]) -> Option<String> {
     let head = &text[..text.len().min(1024)];
@@ -350,44 +417,56 @@ struct RescueV1 {
     lineage: String,
     key: String,
     changes: Vec<RescuedV1>,
+    /// What was told and has no place in the audit log yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    told: Vec<Box<RawValue>>,
     mac: String,
 }
 
-fn rescue_parts<'a>(sealer: &'a Sealer, changes: &'a [RescuedV1]) -> Vec<&'a [u8]> {
+fn rescue_parts<'a>(sealer: &'a Sealer, changes: &'a [RescuedV1], told: &'a [Box<RawValue>]) -> Vec<&'a [u8]> {
     let mut parts = vec![sealer.lineage().as_bytes(), sealer.key_id().as_bytes()];
     for change in changes {
         parts.push(change.key.as_bytes());
         parts.push(change.was.as_deref().unwrap_or_default().as_bytes());
         parts.push(change.put.as_ref().map_or("", |put| put.get()).as_bytes());
     }
+    if !told.is_empty() {
+        parts.push(b"told");
+        parts.extend(told.iter().map(|told| told.get().as_bytes()));
+    }
     parts
 }
 
 /// The text of a rescue file.
-pub(crate) fn write_rescue(sealer: &Sealer, changes: Vec<RescuedV1>) -> Result<String, SealError> {
-    let mac = base64(&sealer.code(Purpose::Rescue, &rescue_parts(sealer, &changes)));
+pub(crate) fn write_rescue(
+    sealer: &Sealer,
+    changes: Vec<RescuedV1>,
+    told: Vec<Box<RawValue>>,
+) -> Result<String, SealError> {
+    let mac = base64(&sealer.code(Purpose::Rescue, &rescue_parts(sealer, &changes, &told)));
     serde_json::to_string(&RescueV1 {
         stackkit: VERSION,
         lineage: sealer.lineage().into(),
         key: sealer.key_id().into(),
         changes,
+        told,
         mac,
     })
     .map(|text| text + "\n")
     .map_err(|_| SealError::Unfit { place: "the rescue file".into(), detail: "it is no text" })
 }
 
-/// Reads and checks a rescue file.
+/// Reads and checks a rescue file: its changes, and what was told of them.
 pub(crate) fn read_rescue(
     sealer: &Sealer,
     text: &str,
     place: &dyn Fn() -> String,
-) -> Result<Vec<RescuedV1>, StateError> {
+) -> Result<(Vec<RescuedV1>, Vec<Box<RawValue>>), StateError> {
     let rescue: RescueV1 = serde_json::from_str(text).map_err(|error| unreadable(text, &error, place()))?;
     check_origin(sealer, rescue.stackkit, &rescue.lineage, &rescue.key, place)?;
     let mac = unbase64(&rescue.mac).unwrap_or_default();
-    if !sealer.fits(Purpose::Rescue, &rescue_parts(sealer, &rescue.changes), &mac) {
+    if !sealer.fits(Purpose::Rescue, &rescue_parts(sealer, &rescue.changes, &rescue.told), &mac) {
         return Err(StateError::HeadEdited { place: place() });
     }
-    Ok(rescue.changes)
+    Ok((rescue.changes, rescue.told))
 }

@@ -2,14 +2,17 @@
 //! and a mark that says while the snapshot does not hold all of it.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::backend::{Backend, BackendError, Holder, Lease, Loaded, Position, check_stack_name, snapshot_position};
+use super::backend::{
+    AuditPart, AuditStore, Backend, BackendError, Holder, Lease, Loaded, Position, check_stack_name, snapshot_position,
+};
 use super::lock::{self, FileLock};
 use super::memory::position;
 use super::place::Place;
+use crate::access::{Grant, Role};
 use crate::context::BoxFuture;
 use crate::seal::{private_folder, sync_folder};
 
@@ -25,7 +28,7 @@ const UNFOLDED_TEXT: &str = "A run is under way here, or was cut short: what it 
      Do not commit the state as it is now. `state repair`, or the next run that ends in order, removes this file.\n";
 
 /// The state of one stack in a folder: `<stack>.state.json`, `<stack>.journal`, `<stack>.lock`, and `<stack>.unfolded` while
-/// the journal holds what the snapshot does not.
+/// the journal holds what the snapshot does not, and the audit log in `<stack>.audit/<lineage>.jsonl`.
 ///
 /// Its calls do their file operations on the calling thread. An append is a few kilobytes and one `fdatasync`, a
 /// fraction of a millisecond on a solid-state disk; handing it to another thread and back costs about as much, on the
@@ -309,6 +312,34 @@ impl Inner {
         }
     }
 
+    /// The audit log of the stack with a lineage, which becomes part of a file name.
+    fn audit_path(&self, lineage: &str) -> Result<PathBuf, BackendError> {
+        self.check_name()?;
+        check_stack_name(lineage)?;
+        Ok(self.path("audit").join(format!("{lineage}.jsonl")))
+    }
+
+    /// Appends what is not there yet. The lock of the system cannot be lost, so that nobody else writes.
+    fn keep_audit(&self, lease: &dyn Lease, lineage: &str, part: &AuditPart) -> Result<(), BackendError> {
+        self.held().as_ref().filter(|held| held.id == lease.holder().id).ok_or_else(lost)?;
+        let path = self.audit_path(lineage)?;
+        append_lines(&path, &part.text).map_err(|source| BackendError::Io {
+            what: "write",
+            place: format!("`{}`", path.display()),
+            source,
+        })
+    }
+
+    fn load_audit(&self, lineage: &str) -> Result<Vec<String>, BackendError> {
+        let path = self.audit_path(lineage)?;
+        let failed = |source| BackendError::Io { what: "read", place: format!("`{}`", path.display()), source };
+        let bytes = read(&path).map_err(failed)?.unwrap_or_default();
+        // What a crash cut short is in the journal still.
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let text = String::from_utf8_lossy(&bytes[..whole]).into_owned();
+        Ok(if text.is_empty() { Vec::new() } else { vec![text] })
+    }
+
     fn unlock(&self, holder_id: &str) -> Result<(), BackendError> {
         self.check_name()?;
         let path = self.path("lock");
@@ -341,6 +372,19 @@ impl Backend for LocalBackend {
     fn describe(&self) -> String {
         let dir = std::path::absolute(&self.0.dir).unwrap_or_else(|_| self.0.dir.clone());
         format!("file://{} (stack `{}`)", dir.display(), self.0.stack)
+    }
+
+    fn access(&self, role: Role) -> Option<Grant> {
+        let dir = std::path::absolute(&self.0.dir).unwrap_or_else(|_| self.0.dir.clone());
+        let (dir, stack) = (dir.display(), &self.0.stack);
+        let what = match role.deploys() {
+            true => format!("a {role} has to be able to read and write the folder {dir} and the files in it"),
+            false => format!("a {role} needs to read {dir}/{stack}.state.json and {dir}/{stack}.journal, and no more"),
+        };
+        let grant = Grant::new(format!("Files in {dir}"), "text", what);
+        Some(grant.note(
+            "The permissions of the files are all there is: whoever may write the folder may write every stack in it",
+        ))
     }
 
     fn load(&self) -> BoxFuture<'_, Result<Loaded, BackendError>> {
@@ -380,6 +424,64 @@ impl Backend for LocalBackend {
     fn rescue_path(&self) -> Option<PathBuf> {
         Some(LocalBackend::rescue_path(self))
     }
+
+    fn audit(&self) -> Option<&dyn AuditStore> {
+        Some(self)
+    }
+}
+
+impl AuditStore for LocalBackend {
+    fn keep_audit<'a>(
+        &'a self,
+        lease: &'a dyn Lease,
+        lineage: &'a str,
+        part: &'a AuditPart,
+    ) -> BoxFuture<'a, Result<(), BackendError>> {
+        Box::pin(async move { self.0.keep_audit(lease, lineage, part) })
+    }
+
+    fn load_audit<'a>(&'a self, lineage: &'a str, _: u64) -> BoxFuture<'a, Result<Vec<String>, BackendError>> {
+        Box::pin(async move { self.0.load_audit(lineage) })
+    }
+}
+
+/// Appends lines to a file, without those that stand at its end already. What a crash cut short at its end goes.
+fn append_lines(path: &Path, text: &str) -> io::Result<()> {
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    private_folder(folder)?;
+    let is_new = !path.try_exists()?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    if is_new {
+        sync_folder(folder)?;
+    }
+    // Lines that are there already are no more than those that are to be, and one that is cut short is one of them.
+    let length = file.metadata()?.len();
+    let mut from = length.saturating_sub(2 * text.len() as u64 + 1);
+    let mut end = Vec::new();
+    let whole = loop {
+        file.seek(io::SeekFrom::Start(from))?;
+        end.clear();
+        file.read_to_end(&mut end)?;
+        match end.iter().rposition(|byte| *byte == b'\n') {
+            Some(at) => break at + 1,
+            None if from == 0 => break 0,
+            None => from = 0,
+        }
+    };
+    end.truncate(whole);
+    let ends = text.match_indices('\n').map(|(at, _)| at + 1);
+    let there = ends.filter(|length| end.ends_with(&text.as_bytes()[..*length])).last().unwrap_or(0);
+    let keep = from + whole as u64;
+    if keep < length {
+        file.set_len(keep)?;
+    }
+    file.seek(io::SeekFrom::Start(keep))?;
+    file.write_all(&text.as_bytes()[there..])?;
+    file.sync_all()
 }
 
 fn lost() -> BackendError {

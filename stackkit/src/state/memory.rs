@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::backend::{Backend, BackendError, Holder, Lease, Loaded, Position, check_stack_name, snapshot_position};
+use super::backend::{
+    AuditPart, AuditStore, Backend, BackendError, Holder, Lease, Loaded, Position, check_stack_name, snapshot_position,
+};
 use super::format;
 use super::place::Place;
 use crate::context::BoxFuture;
@@ -20,6 +22,8 @@ pub struct MemoryBackend(Arc<Mutex<Inner>>);
 struct Inner {
     log: Loaded,
     holder: Option<Holder>,
+    /// Parts of audit logs, with the lineages of their stacks.
+    audit: Vec<(String, AuditPart)>,
     appended: u64,
     /// What a crash left of an append that it cut short.
     torn: Vec<u8>,
@@ -222,6 +226,36 @@ impl Backend for MemoryBackend {
             inner.check(lease, inner.log.position)?;
             inner.log = Loaded::default();
             Ok(())
+        })
+    }
+
+    fn audit(&self) -> Option<&dyn AuditStore> {
+        Some(self)
+    }
+}
+
+impl AuditStore for MemoryBackend {
+    fn keep_audit<'a>(
+        &'a self,
+        lease: &'a dyn Lease,
+        lineage: &'a str,
+        part: &'a AuditPart,
+    ) -> BoxFuture<'a, Result<(), BackendError>> {
+        Box::pin(async move {
+            let mut inner = self.inner();
+            inner.check(lease, inner.log.position)?;
+            inner.audit.push((lineage.to_owned(), part.clone()));
+            Ok(())
+        })
+    }
+
+    fn load_audit<'a>(&'a self, lineage: &'a str, from: u64) -> BoxFuture<'a, Result<Vec<String>, BackendError>> {
+        Box::pin(async move {
+            let inner = self.inner();
+            let of = |(other, part): &&(String, AuditPart)| other == lineage && part.last >= from;
+            let mut parts: Vec<_> = inner.audit.iter().filter(of).map(|(_, part)| part.clone()).collect();
+            parts.sort_by_key(|part| (part.first, part.last));
+            Ok(parts.into_iter().map(|part| part.text).collect())
         })
     }
 }

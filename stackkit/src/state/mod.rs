@@ -11,16 +11,19 @@ pub mod local;
 mod lock;
 pub mod memory;
 pub mod model;
+pub mod objects;
 pub mod place;
 mod records;
 mod rename;
 mod seen;
 pub(crate) mod store;
+pub(crate) mod unverified;
 mod verify;
 
 pub use error::StateError;
 #[cfg(test)]
 pub(crate) use forge::{count_rescued, sign_entry, sign_record, sign_records};
+pub(crate) use format::{add_code, audit_lines_of, split_code};
 pub use local::{LocalBackend, LocalPlace};
 pub use memory::{MemoryBackend, MemoryPlace};
 pub use model::State;

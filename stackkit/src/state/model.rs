@@ -49,6 +49,8 @@ pub enum Key {
     Intent(Instance),
     /// An output of the stack, by its name.
     Output(String),
+    /// The key of the audit log's lines of before a change of the data key, by the id of that data key.
+    Audit(String),
 }
 
 /// A record.
@@ -64,6 +66,8 @@ pub enum Record {
     Intent(Box<IntentRecord>),
     /// See [`OutputRecord`].
     Output(OutputRecord),
+    /// See [`AuditRecord`].
+    Audit(AuditRecord),
 }
 
 impl Record {
@@ -75,6 +79,7 @@ impl Record {
             Record::Resource(resource) => Key::Resource(resource.instance),
             Record::Intent(intent) => Key::Intent(intent.instance),
             Record::Output(output) => Key::Output(output.name.clone()),
+            Record::Audit(audit) => Key::Audit(audit.data_key.clone()),
         }
     }
 }
@@ -223,6 +228,17 @@ pub struct OutputRecord {
     pub value: Value,
 }
 
+/// What lines of the audit log were bound with before the data key was changed. Without it nobody could verify them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuditRecord {
+    /// The id of the data key of then.
+    pub data_key: String,
+    /// How many lines there were when it was changed.
+    pub lines: u64,
+    /// The key, as text; always secret.
+    pub key: Value,
+}
+
 /// A change of the set of records. A batch of them is durable as a whole or not at all.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
@@ -245,6 +261,8 @@ pub struct State {
     pub intents: BTreeMap<Instance, IntentRecord>,
     /// Outputs by name.
     pub outputs: BTreeMap<String, Value>,
+    /// Keys of the audit log of before changes of the data key, by the ids of those.
+    pub audit: BTreeMap<String, AuditRecord>,
 }
 
 impl State {
@@ -264,6 +282,9 @@ impl State {
             Change::Put(Record::Output(output)) => {
                 self.outputs.insert(output.name, output.value);
             }
+            Change::Put(Record::Audit(audit)) => {
+                self.audit.insert(audit.data_key.clone(), audit);
+            }
             Change::Remove(Key::Stack) => self.stack = None,
             Change::Remove(Key::Provider(name)) => {
                 self.providers.remove(&name);
@@ -276,6 +297,9 @@ impl State {
             }
             Change::Remove(Key::Output(name)) => {
                 self.outputs.remove(&name);
+            }
+            Change::Remove(Key::Audit(id)) => {
+                self.audit.remove(&id);
             }
         }
     }

@@ -13,7 +13,10 @@ use super::local::LocalPlace;
 use crate::context::BoxFuture;
 
 /// What a link to a backend is, where nothing else is known.
-const KNOWN: [(&str, &str, &str); 3] = [
+const KNOWN: [(&str, &str, &str); 6] = [
+    ("azblob", "crate `stackkit-azure` with feature `state`", "stackkit_azure::AzureBlobState"),
+    ("gs", "crate `stackkit-google` with feature `state`", "stackkit_google::GcsState"),
+    ("k8s", "crate `stackkit-k8s` with feature `state`", "stackkit_k8s::KubernetesState"),
     ("s3", "crate `stackkit-aws` with feature `s3`", "stackkit_aws::S3State"),
     ("postgres", "crate `stackkit-postgres`", "stackkit_postgres::Postgres"),
     ("postgresql", "crate `stackkit-postgres`", "stackkit_postgres::Postgres"),
@@ -146,6 +149,23 @@ impl BackendUrl {
         &self.path
     }
 
+    /// The path, or what is left of it after what else stands there, as the beginning of keys: nothing, or names with a
+    /// `/` after each.
+    ///
+    /// # Errors
+    /// When they are not of letters, digits, `-`, `_` and `.`, or of `.` alone.
+    pub fn prefix(&self, path: &str) -> Result<String, BackendError> {
+        let path = path.trim_matches('/');
+        if path.is_empty() {
+            return Ok(String::new());
+        }
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if path.split('/').any(|part| part.trim_matches('.').is_empty() || !part.chars().all(plain)) {
+            return Err(self.unfit("its prefix is names of letters, digits, `-`, `_` and `.`, with `/` between them"));
+        }
+        Ok(format!("{path}/"))
+    }
+
     /// The folder that relative paths are taken from.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -166,6 +186,35 @@ impl BackendUrl {
             Some("true") => Ok(true),
             Some(other) => Err(self.unfit(&format!("`{name}` is `true` or `false`, not `{}`", other.escape_debug()))),
         }
+    }
+
+    /// An option that is the address of a server.
+    ///
+    /// # Errors
+    /// When it begins neither with `http://` nor with `https://`.
+    pub fn address(&self, name: &str) -> Result<Option<&str>, BackendError> {
+        match self.option(name) {
+            Some(text) if !text.starts_with("http://") && !text.starts_with("https://") => {
+                Err(self.unfit(&format!("`{name}` begins with http:// or https://")))
+            }
+            address => Ok(address),
+        }
+    }
+
+    /// An option that lists some of these names, with commas between them.
+    ///
+    /// # Errors
+    /// When it lists another.
+    pub fn names(&self, name: &str, known: &[&'static str]) -> Result<Vec<&'static str>, BackendError> {
+        let listed = self.option(name).map_or_else(Vec::new, |list| list.split(',').collect());
+        let found = |text: &str| known.iter().copied().find(|known| *known == text);
+        listed
+            .into_iter()
+            .map(|text| {
+                let unknown = || format!("`{name}` lists {}, not `{}`", known.join(", "), text.escape_debug());
+                found(text).ok_or_else(|| self.unfit(&unknown()))
+            })
+            .collect()
     }
 
     /// An option that is a whole number within a range.
@@ -343,6 +392,18 @@ mod tests {
         assert!(error.contains("no option `ttl`: there are sse"), "{error}");
         assert_eq!(url.reveal_without(&["ttl"]), "s3://bucket/a/b?sse=aws%3Akms");
         assert_eq!(url.reveal_without(&["ttl", "sse"]), "s3://bucket/a/b");
+        let url =
+            parse("s3://bucket/a/b/?endpoint=http://[::1]:9&accept=b,a").unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(url.prefix(url.path()).ok().as_deref(), Some("a/b/"));
+        assert_eq!(url.address("endpoint").ok().flatten(), Some("http://[::1]:9"));
+        assert_eq!(url.names("accept", &["a", "b", "c"]).ok(), Some(vec!["b", "a"]));
+        assert_eq!(url.names("nothing", &["a"]).ok(), Some(vec![]));
+        let error = url.names("accept", &["a", "c"]).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("`accept` lists a, c, not `b`"), "{error}");
+        for text in ["s3://bucket/a//b?e=localhost", "s3://bucket/a%2fb?e=ftp://x", "s3://bucket/a/..?e=x"] {
+            let url = parse(text).unwrap_or_else(|error| panic!("{error}"));
+            assert!(url.prefix(url.path()).is_err() && url.address("e").is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -11,8 +11,8 @@ use super::codec::{Codec, SealedJson};
 use super::error::StateError;
 use super::format::{add_code, split_code};
 use super::model::{
-    HookDue, Instance, IntentKind, IntentRecord, Key, OutputRecord, ProviderRecord, Record, RecordedOptions,
-    ResourceRecord, StackRecord, Status,
+    AuditRecord, HookDue, Instance, IntentKind, IntentRecord, Key, OutputRecord, ProviderRecord, Record,
+    RecordedOptions, ResourceRecord, StackRecord, Status,
 };
 use crate::options::Guard;
 use crate::seal::{Code, NAME, Place, Purpose, SealError, Section};
@@ -27,6 +27,7 @@ impl Key {
             Key::Resource(instance) => format!("r/{instance}"),
             Key::Intent(instance) => format!("i/{instance}"),
             Key::Output(name) => format!("o/{name}"),
+            Key::Audit(id) => format!("a/{id}"),
         }
     }
 
@@ -38,6 +39,7 @@ impl Key {
             Some(("r/", digits)) => Instance::parse(digits).map(Key::Resource),
             Some(("i/", digits)) => Instance::parse(digits).map(Key::Intent),
             Some(("o/", name)) => Some(Key::Output(name.into())),
+            Some(("a/", id)) => Some(Key::Audit(id.into())),
             Some(_) => None,
         }
     }
@@ -159,6 +161,14 @@ struct IntentV1 {
 struct OutputV1 {
     key: String,
     value: SealedJson,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuditV1 {
+    key: String,
+    lines: u64,
+    bound: SealedJson,
 }
 
 /// A record of which nothing is readable: its name, and its text as it would stand there otherwise, but for its code.
@@ -309,6 +319,12 @@ pub(crate) fn encode(codec: &Codec<'_>, record: &Record) -> Result<String, SealE
             value: codec.seal(place(&output.name, None, Section::Output), &output.value)?,
         })
         .map_err(unfit)?,
+        Record::Audit(audit) => serde_json::to_string(&AuditV1 {
+            key,
+            lines: audit.lines,
+            bound: codec.seal(place(&audit.data_key, None, Section::Audit), &audit.key)?,
+        })
+        .map_err(unfit)?,
     };
     let body = match codec.sealer.is_whole() {
         true => {
@@ -340,14 +356,33 @@ pub(crate) fn decode(codec: &Codec<'_>, text: &str, place: &dyn Fn() -> String) 
         let whole: WholeV1 = serde_json::from_str(&body).map_err(|_| edited())?;
         body = codec.open_record(name, &whole.sealed).ok_or_else(edited)?;
     }
-    let record = decode_body(codec, &body)?.ok_or_else(|| StateError::Malformed {
-        place: place(),
-        detail: format!("record {} is not of a kind that this program knows", name_of(text)),
-    })?;
+    let record = decode_body(codec, &body)?.ok_or_else(|| unknown_kind(text, place))?;
     if name.is_some_and(|name| codec.sealer.name(&record.key().text()) != name) {
         return Err(edited());
     }
     Ok(Decoded { record, mac })
+}
+
+/// Reads a record without checking its code.
+pub(crate) fn decode_unverified(
+    codec: &Codec<'_>,
+    text: &str,
+    place: &dyn Fn() -> String,
+) -> Result<Record, StateError> {
+    let malformed =
+        || StateError::Malformed { place: place(), detail: format!("record {} has no code at its end", name_of(text)) };
+    if whole_name(text).is_some() {
+        return Err(StateError::SealedWhole { place: place() });
+    }
+    let (body, _) = split_code(text, "mac").ok_or_else(malformed)?;
+    decode_body(codec, &format!("{body}}}"))?.ok_or_else(|| unknown_kind(text, place))
+}
+
+fn unknown_kind(text: &str, place: &dyn Fn() -> String) -> StateError {
+    StateError::Malformed {
+        place: place(),
+        detail: format!("record {} is not of a kind that this program knows", name_of(text)),
+    }
 }
 
 fn decode_body(codec: &Codec<'_>, body: &str) -> Result<Option<Record>, SealError> {
@@ -441,6 +476,12 @@ fn decode_body(codec: &Codec<'_>, body: &str) -> Result<Option<Record>, SealErro
             let Some(Key::Output(name)) = Key::parse(&output.key) else { return Ok(None) };
             let value = codec.open(place(&name, None, Section::Output), &output.value)?;
             Some(Record::Output(OutputRecord { name, value }))
+        }
+        'a' => {
+            let Ok(audit) = serde_json::from_str::<AuditV1>(body) else { return Ok(None) };
+            let Some(Key::Audit(data_key)) = Key::parse(&audit.key) else { return Ok(None) };
+            let key = codec.open(place(&data_key, None, Section::Audit), &audit.bound)?;
+            Some(Record::Audit(AuditRecord { data_key, lines: audit.lines, key }))
         }
         _ => None,
     })

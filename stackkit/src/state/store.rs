@@ -1,25 +1,29 @@
 //! `Store`: the keyed set of records over a backend's log. It checks everything that it reads, and every write is one
 //! entry that is durable before the call returns.
 
+mod rescue;
+mod told;
+
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
-
-use serde_json::value::RawValue;
 
 use super::backend::{Backend, BackendError, Holder, Lease, Loaded, Position};
 use super::codec::Codec;
 use super::error::StateError;
-use super::format::{self, Digest, EntryOut, Head, RescuedV1};
-use super::model::{Change, Key, OutputRecord, Record, State};
+use super::format::{self, AuditHead, Digest, EntryOut, Head};
+use super::model::{AuditRecord, Change, Key, OutputRecord, Record, State};
 use super::records;
 use super::seen::Seen;
+use crate::audit::{self, Told};
 use crate::seal::{Code, NAME, Purpose, Sealer, base64, hex, random};
+use crate::value::Value;
 
 /// Journals below this are never worth folding in the middle of a run: 1 MiB.
 const SMALL_JOURNAL: usize = 1024 * 1024;
+
+/// So many entries that only tell of something are folded away, also where the state is large.
+const MANY_LINES: u64 = 32;
 
 /// The records of a stack, in memory and in a backend's log.
 ///
@@ -31,6 +35,10 @@ pub struct Store {
     writer: String,
     set: Set,
     rescued: BTreeMap<Key, Option<String>>,
+    /// What was told and goes into the audit log with the next entry.
+    told: Vec<Told>,
+    /// Whether anything of it is in the log since the lock was taken.
+    begun: bool,
     /// What this machine keeps of where the state stands.
     seen: Option<Seen>,
 }
@@ -52,6 +60,10 @@ struct Set {
     entries: usize,
     journal: usize,
     torn: usize,
+    /// Where the audit log ends, and the entry that changed a record last.
+    audit: AuditHead,
+    /// Lines of the audit log that are in the journal alone.
+    lines: Vec<String>,
 }
 
 impl fmt::Debug for Store {
@@ -89,8 +101,9 @@ impl Store {
         let (set, state) = Set::read(&loaded, &sealer, &backend.describe())?;
         let mut writer = [0; 8];
         random(&mut writer)?;
-        let mut store =
-            Self { backend, sealer, lease: None, writer: hex(&writer), set, rescued: BTreeMap::new(), seen: None };
+        let (rescued, told) = (BTreeMap::new(), Vec::new());
+        let (lease, seen) = (None, None);
+        let mut store = Self { backend, sealer, lease, writer: hex(&writer), set, rescued, told, begun: false, seen };
         store.follow();
         Ok((store, state))
     }
@@ -114,6 +127,7 @@ impl Store {
             self.set.measure(&loaded);
         }
         self.lease = Some(lease);
+        (self.told, self.begun) = (Vec::new(), false);
         self.settle().await?;
         Ok(now)
     }
@@ -179,12 +193,12 @@ impl Store {
         self.sealer.lineage()
     }
 
-    /// How many entries have ever been appended. A saved plan names it.
+    /// How many entries have ever been appended.
     pub fn position(&self) -> Position {
         Position(self.set.position)
     }
 
-    /// A code of everything that was ever written, as it stands now. A saved plan names it.
+    /// A code of everything that was ever written, as it stands now.
     pub fn fingerprint(&self) -> String {
         base64(&self.set.chain)
     }
@@ -239,8 +253,10 @@ impl Store {
         }
         let lease = self.lease.as_deref().ok_or(StateError::NotLocked)?;
         let text = self.snapshot();
+        self.keep_lines(lease).await?;
         self.backend.compact(lease, Position(self.set.position), text.as_bytes()).await?;
         (self.set.size, self.set.entries, self.set.journal, self.set.torn) = (text.len(), 0, 0, 0);
+        self.set.lines.clear();
         Ok(())
     }
 
@@ -252,8 +268,10 @@ impl Store {
     pub(crate) async fn tidy(&mut self) -> Result<(), StateError> {
         if self.set.torn > 0 && self.set.position > 0 {
             let lease = self.lease.as_deref().ok_or(StateError::NotLocked)?;
+            self.keep_lines(lease).await?;
             self.backend.compact(lease, Position(self.set.position), self.snapshot().as_bytes()).await?;
             (self.set.entries, self.set.journal, self.set.torn) = (0, 0, 0);
+            self.set.lines.clear();
         }
         self.fold().await
     }
@@ -266,6 +284,7 @@ impl Store {
     /// When the lock is not held, or the backend fails. What [`data_key_of`] finds in the log then says which it is.
     pub(crate) async fn rekey(&mut self, sealer: Arc<Sealer>) -> Result<(), StateError> {
         let lease = self.lease.as_deref().ok_or(StateError::NotLocked)?;
+        self.keep_lines(lease).await?;
         if self.set.position == 0 {
             self.sealer = sealer;
             return Ok(());
@@ -282,8 +301,22 @@ impl Store {
                 set.insert(key.clone(), text.into_boxed_str());
             }
         }
+        set.audit = self.set.audit;
+        if set.audit.lines > 0 && sealer.key_id() != self.sealer.key_id() {
+            // The lines so far stay as they are, and what they were bound with comes along.
+            let (data_key, lines) = (self.sealer.key_id().to_owned(), set.audit.lines);
+            let bound = Value::Text(base64(&**self.sealer.audit_key())).into_secret();
+            let record = Record::Audit(AuditRecord { data_key, lines, key: bound });
+            let text = records::encode(&Codec::new(&sealer), &record)?;
+            let key = record.key();
+            if let Some(mac) = format::mac_of(&text) {
+                set.digest.add(&sealer, &records::name(&key, &text), &mac);
+            }
+            set.insert(key, text.into_boxed_str());
+        }
         set.position = self.set.position + 1;
         set.chain = sealer.code(Purpose::Chain, &[b"rotation", &self.set.chain]);
+        set.audit.changed = (set.position, set.chain);
         set.begin();
         let text = set.snapshot(&sealer);
         self.backend.compact(lease, Position(self.set.position), text.as_bytes()).await?;
@@ -327,7 +360,13 @@ impl Store {
 
     /// Whether the journal has outgrown the snapshot, so that reading it again would cost more than folding it.
     pub fn needs_fold(&self) -> bool {
-        self.set.journal > SMALL_JOURNAL && self.set.journal > 2 * self.set.size
+        // Where nothing but lines of the audit log comes, no run folds them away.
+        let lines_alone = match self.set.entries {
+            0 => 0,
+            _ => self.set.position.saturating_sub(self.set.audit.changed.0),
+        };
+        let due = if self.set.size < SMALL_JOURNAL { lines_alone > 0 } else { lines_alone > MANY_LINES };
+        (self.set.journal > SMALL_JOURNAL && self.set.journal > 2 * self.set.size) || due
     }
 
     /// Deletes everything that the backend holds of the stack.
@@ -336,6 +375,8 @@ impl Store {
     /// When the lock is not held, or the backend fails.
     pub async fn delete(&mut self) -> Result<(), StateError> {
         let lease = self.lease.as_deref().ok_or(StateError::NotLocked)?;
+        // The audit log outlives the state.
+        self.keep_lines(lease).await?;
         self.backend.delete(lease).await?;
         self.set = Set::empty();
         Ok(())
@@ -347,99 +388,6 @@ impl Store {
             // What is left there is of a lineage that never comes back.
             let _ = seen.forget(self.sealer.lineage());
         }
-    }
-
-    /// Writes changes that could not be committed into a local file, sealed, together with those of earlier calls.
-    /// [`Store::merge_rescue`] brings them back.
-    ///
-    /// # Errors
-    /// When a value cannot be sealed, or the file cannot be written.
-    pub fn rescue(&mut self, path: &Path, changes: &[Change]) -> Result<(), StateError> {
-        let codec = Codec::new(&self.sealer);
-        for change in changes {
-            let (key, text) = match change {
-                Change::Put(record) => (record.key(), Some(records::encode(&codec, record)?)),
-                Change::Remove(key) => (key.clone(), None),
-            };
-            self.rescued.insert(key, text);
-        }
-        let mut list = Vec::with_capacity(self.rescued.len());
-        for (key, text) in &self.rescued {
-            let was = self.set.texts.get(key).and_then(|text| format::mac_of(text)).map(|mac| base64(&mac));
-            let put = match text {
-                Some(text) => Some(RawValue::from_string(text.clone()).map_err(|error| StateError::Malformed {
-                    place: path.display().to_string(),
-                    detail: error.to_string(),
-                })?),
-                None => None,
-            };
-            let name = match self.sealer.is_whole() {
-                true => self.sealer.name(&key.text()),
-                false => key.text(),
-            };
-            list.push(RescuedV1 { key: name, was, put });
-        }
-        let text = format::write_rescue(&self.sealer, list)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
-        folder
-            .map_or(Ok(()), super::local::prepare_folder)
-            .and_then(|()| super::local::write_private(path, text.as_bytes()))
-            .map_err(|source| file_error("write", path, source))
-    }
-
-    /// Commits what a rescue file holds, as one entry, and removes the file. Says how many changes that were.
-    ///
-    /// # Errors
-    /// When the file is not whole or of another stack, when a record that it changes has been changed otherwise since,
-    /// or when the commit fails. The file is then still there.
-    pub async fn merge_rescue(&mut self, path: &Path) -> Result<usize, StateError> {
-        if self.lease.is_none() {
-            return Err(StateError::NotLocked);
-        }
-        let place = || format!("`{}`", path.display());
-        let text = std::fs::read_to_string(path).map_err(|source| file_error("read", path, source))?;
-        let codec = Codec::new(&self.sealer);
-        let mut batch = Batch::new();
-        let mut conflicts = Vec::new();
-        for change in format::read_rescue(&self.sealer, &text, &place)? {
-            let put = match change.put {
-                Some(raw) => Some(records::decode(&codec, raw.get(), &place).map(|read| (raw, read.record))?),
-                None => None,
-            };
-            let key = match &put {
-                Some((_, record)) => record.key(),
-                None if change.key.starts_with(NAME) => match self.set.names.get(&*change.key) {
-                    Some(key) => key.clone(),
-                    // It is not there, so there is nothing to remove.
-                    None => continue,
-                },
-                None => Key::parse(&change.key).ok_or_else(|| StateError::Malformed {
-                    place: place(),
-                    detail: format!("`{}` is no key", change.key.escape_debug()),
-                })?,
-            };
-            let now = self.set.texts.get(&key);
-            let same = match &put {
-                Some((_, record)) => self.set.holds(&codec, &key, record),
-                // What came and went within the run that was rescued was never there.
-                None => now.is_none() || change.was.is_none(),
-            };
-            if same {
-                continue;
-            }
-            if now.and_then(|text| format::mac_of(text)).map(|mac| base64(&mac)) != change.was {
-                conflicts.push(format!("`{}`", change.key));
-                continue;
-            }
-            batch.insert(key, put.map(|(raw, _)| raw.get().to_owned()));
-        }
-        if !conflicts.is_empty() {
-            return Err(StateError::RescueConflict { place: place(), records: conflicts.join(", ") });
-        }
-        let merged = batch.len();
-        self.append(batch).await?;
-        std::fs::remove_file(path).map_err(|source| file_error("remove", path, source))?;
-        Ok(merged)
     }
 
     /// The last change of each key that changes anything, as text.
@@ -468,9 +416,11 @@ impl Store {
     }
 
     async fn append(&mut self, batch: Batch) -> Result<(), StateError> {
-        if batch.is_empty() {
-            return Ok(());
-        }
+        if batch.is_empty() { Ok(()) } else { self.write(batch).await }
+    }
+
+    /// Appends an entry with these changes and with everything that was told.
+    async fn write(&mut self, batch: Batch) -> Result<(), StateError> {
         let lease = self.lease.as_deref().ok_or(StateError::NotLocked)?;
         let set = &self.set;
         let mut digest = set.digest;
@@ -496,6 +446,14 @@ impl Store {
             del.sort_unstable();
             put.sort_unstable();
         }
+        let mut audit = set.audit;
+        let mut lines = Vec::with_capacity(self.told.len());
+        for told in &self.told {
+            audit.lines += 1;
+            let (line, chain) = audit::write(&self.sealer, audit.lines, &audit.chain, told);
+            audit.chain = chain;
+            lines.push(line);
+        }
         let (text, chain) = format::write_entry(
             &self.sealer,
             EntryOut {
@@ -504,6 +462,7 @@ impl Store {
                 prev: &set.chain,
                 put: &mut put.into_iter(),
                 del,
+                audit: &lines,
                 digest,
             },
         );
@@ -513,6 +472,13 @@ impl Store {
         }
         let set = &mut self.set;
         (set.position, set.chain, set.digest) = (reached.0, chain, digest);
+        if !batch.is_empty() {
+            audit.changed = (reached.0, chain);
+        }
+        self.begun |= !lines.is_empty();
+        self.told.clear();
+        set.audit = audit;
+        set.lines.extend(lines);
         set.entries += 1;
         set.journal += text.len() + 1;
         for (key, put) in batch {
@@ -526,7 +492,8 @@ impl Store {
 }
 
 impl State {
-    /// All records.
+    /// All records, but for keys of the audit log: these are no part of what a stack is, and stay when a state is put in
+    /// the place of another.
     pub fn records(&self) -> Vec<Record> {
         let outputs = self
             .outputs
@@ -548,6 +515,7 @@ impl State {
             Record::Resource(resource) => self.resources.get(&resource.instance) == Some(&**resource),
             Record::Intent(intent) => self.intents.get(&intent.instance) == Some(&**intent),
             Record::Output(output) => self.outputs.get(&output.name) == Some(&output.value),
+            Record::Audit(audit) => self.audit.get(&audit.data_key) == Some(audit),
         }
     }
 }
@@ -566,6 +534,8 @@ impl Set {
             entries: 0,
             journal: 0,
             torn: 0,
+            audit: AuditHead::default(),
+            lines: Vec::new(),
         }
     }
 
@@ -595,8 +565,8 @@ impl Set {
     }
 
     fn snapshot(&self, sealer: &Sealer) -> String {
-        let head =
-            Head { position: self.position, chain: self.chain, count: self.texts.len() as u64, digest: self.digest };
+        let (position, count) = (self.position, self.texts.len() as u64);
+        let head = Head { position, chain: self.chain, count, digest: self.digest, audit: self.audit.written() };
         let size = self.texts.values().map(|text| text.len() + 2).sum();
         let mut keys = self.texts.keys();
         let mut named = self.names.values();
@@ -642,7 +612,7 @@ impl Set {
         text: &str,
         place: &dyn Fn() -> String,
     ) -> Result<(), StateError> {
-        let (snapshot, chain) = format::read_snapshot(sealer, text, place)?;
+        let (snapshot, chain, audit) = format::read_snapshot(sealer, text, place)?;
         for raw in &snapshot.records {
             let decoded = records::decode(codec, raw.get(), place)?;
             let key = decoded.record.key();
@@ -662,6 +632,7 @@ impl Set {
             return Err(StateError::SetEdited { place: place() });
         }
         (self.position, self.chain) = (snapshot.position, chain);
+        self.audit = audit.unwrap_or(AuditHead { changed: (snapshot.position, chain), ..AuditHead::default() });
         self.begin();
         Ok(())
     }
@@ -717,6 +688,16 @@ impl Set {
         }
         if !entry.leaves(self.digest) {
             return Err(StateError::SetEdited { place: place() });
+        }
+        for raw in &entry.audit {
+            let line = raw.get();
+            let edited = || StateError::EntryEdited { place: place() };
+            self.audit.chain = format::split_code(line, "chain").ok_or_else(edited)?.1;
+            self.audit.lines = audit::number_of(line).ok_or_else(edited)?;
+            self.lines.push(line.to_owned());
+        }
+        if !entry.put.is_empty() || !entry.del.is_empty() {
+            self.audit.changed = (entry.n, self.chain);
         }
         self.position = entry.n;
         self.trail.push(self.chain);
@@ -776,8 +757,4 @@ fn last(loaded: &Loaded) -> Option<&[u8]> {
 
 fn text<'a>(bytes: &'a [u8], place: &dyn Fn() -> String) -> Result<&'a str, StateError> {
     std::str::from_utf8(bytes).map_err(|error| StateError::Malformed { place: place(), detail: error.to_string() })
-}
-
-fn file_error(what: &'static str, path: &Path, source: io::Error) -> StateError {
-    BackendError::Io { what, place: format!("`{}`", path.display()), source }.into()
 }

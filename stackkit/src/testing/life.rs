@@ -8,7 +8,7 @@ use std::task::{Poll, Waker};
 
 use crate::context::BoxFuture;
 use crate::seal::Sealer;
-use crate::state::backend::{Backend, BackendError, Holder, Lease, Loaded, Position};
+use crate::state::backend::{AuditPart, AuditStore, Backend, BackendError, Holder, Lease, Loaded, Position};
 use crate::state::memory::MemoryBackend;
 use crate::state::{Store, verify};
 
@@ -210,5 +210,27 @@ impl Backend for Mortal {
     }
     fn delete<'a>(&'a self, lease: &'a dyn Lease) -> BoxFuture<'a, Result<(), BackendError>> {
         self.inner.delete(lease)
+    }
+    fn audit(&self) -> Option<&dyn AuditStore> {
+        Some(self)
+    }
+}
+
+impl AuditStore for Mortal {
+    fn keep_audit<'a>(
+        &'a self,
+        lease: &'a dyn Lease,
+        lineage: &'a str,
+        part: &'a AuditPart,
+    ) -> BoxFuture<'a, Result<(), BackendError>> {
+        Box::pin(async move {
+            self.life.pass(|| "before lines of the audit log are kept".into()).await;
+            self.inner.keep_audit(lease, lineage, part).await?;
+            self.life.pass(|| "after lines of the audit log are kept".into()).await;
+            Ok(())
+        })
+    }
+    fn load_audit<'a>(&'a self, lineage: &'a str, from: u64) -> BoxFuture<'a, Result<Vec<String>, BackendError>> {
+        self.inner.load_audit(lineage, from)
     }
 }

@@ -41,12 +41,14 @@ pub use run::TestRun;
 pub use simulate::CrashReport;
 pub use weather::Weather;
 
+use crate::audit::{self, Line};
 use crate::clock::Clock;
 use crate::context::BoxFuture;
 use crate::durations::{Durations, Unknown};
 use crate::engine::session::Source;
-use crate::engine::{Adoption, DeployOptions, Deployment, ImportOptions, Repaired, RunError};
+use crate::engine::{Adoption, DeployOptions, Deployment, ImportOptions, Migration, Repaired, RunError};
 use crate::event::{Event, Operation};
+use crate::foreign::ForeignState;
 use crate::ids::Ids;
 use crate::plan::PlanOptions;
 use crate::program::Program;
@@ -54,7 +56,7 @@ use crate::property::Property;
 use crate::read::Given;
 use crate::seal::Sealer;
 use crate::stack::IntoOutput;
-use crate::state::backend::{Backend, BackendError, Holder, Lease, Loaded, Position};
+use crate::state::backend::{AuditStore, Backend, BackendError, Holder, Lease, Loaded, Position};
 use crate::state::memory::MemoryBackend;
 use crate::state::model::State;
 use crate::state::{StateError, Store, verify};
@@ -295,6 +297,23 @@ impl Test {
         Ok(state)
     }
 
+    /// The audit log of all runs so far, verified.
+    ///
+    /// # Errors
+    /// When it cannot be read, or what is wrong with it.
+    pub async fn audit(&self) -> Result<Vec<Line>, String> {
+        let backend: Arc<dyn Backend> = Arc::new(self.world.backend.clone());
+        let opened = Store::open(backend, Arc::clone(&self.world.sealer)).await;
+        let (store, _) = opened.map_err(|error| error.to_string())?;
+        let report = store.verify_audit().await.map_err(|error| error.to_string())?;
+        if let Some(fault) = report.faults.first() {
+            return Err(format!("the audit log: {fault}"));
+        }
+        let parts = self.world.backend.load_audit(store.lineage(), 1).await.map_err(|error| error.to_string())?;
+        let parse = |text: &str| Line::parse(text).ok_or_else(|| format!("no line of the audit log: {text}"));
+        audit::merged(&parts, store.lines()).into_iter().map(parse).collect()
+    }
+
     /// What `state rm` does; see [`Deployment::remove`].
     ///
     /// # Errors
@@ -314,6 +333,17 @@ impl Test {
         let plain = DeployOptions { stack: self.stack.clone(), ..plain() };
         let deployment = self.deployment(&self.world, backend, self.world.cloud.clone(), plain);
         deployment.import(options, &|_| true).await
+    }
+
+    /// Adopts what another tool has recorded of things that are in the mocked cloud; see [`Deployment::migrate`].
+    ///
+    /// # Errors
+    /// As [`Deployment::migrate`].
+    pub async fn migrate(&self, foreign: &ForeignState) -> Result<Migration, RunError> {
+        let backend: Arc<dyn Backend> = Arc::new(self.world.backend.clone());
+        let plain = DeployOptions { stack: self.stack.clone(), ..plain() };
+        let deployment = self.deployment(&self.world, backend, self.world.cloud.clone(), plain);
+        deployment.migrate(foreign, &|_| true).await
     }
 
     /// Merges what a run could not write to the state; see [`Deployment::repair`].
@@ -453,6 +483,9 @@ impl Backend for Measured {
     }
     fn delete<'a>(&'a self, lease: &'a dyn Lease) -> BoxFuture<'a, Result<(), BackendError>> {
         self.inner.delete(lease)
+    }
+    fn audit(&self) -> Option<&dyn AuditStore> {
+        self.inner.audit()
     }
 }
 

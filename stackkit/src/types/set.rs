@@ -136,7 +136,7 @@ fn rank(value: &Value) -> u8 {
         Value::Text(_) => 5,
         Value::List(_) => 6,
         Value::Map(_) => 7,
-        Value::Secret(_) => 8,
+        Value::Secret(_) | Value::Digest(_) => 8,
         Value::Expr(_) | Value::Unknown { .. } => 9,
     }
 }

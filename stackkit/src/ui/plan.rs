@@ -337,6 +337,7 @@ impl Writer<'_> {
                 format!("{} {arrow} {}", paint.red(before), self.after(&after))
             }
             What::SecretChanged if change.certain => format!("{SECRET} {}", paint.yellow("changed")),
+            What::SecretRotated => format!("{SECRET} {}", paint.yellow("rotated")),
             What::SecretChanged => SECRET.to_owned(),
             What::Added(item) => paint.green(format!("+ {}", shorten(item, columns - 2))),
             What::Removed(item) => paint.red(format!("- {}", shorten(item, columns - 2))),

@@ -9,6 +9,8 @@ use crate::value::Value;
 
 /// What stands for a secret.
 pub(crate) const SECRET: &str = "[secret]";
+/// What stands for a secret that was not opened.
+pub(crate) const SEALED: &str = "(sealed)";
 /// What stands for a value that a provider will choose.
 pub(crate) const UNKNOWN: &str = "known after apply";
 const NONE: &str = "none";
@@ -33,6 +35,8 @@ pub(crate) enum What {
     Changed(String, String),
     /// A secret changes, and that is all that is said.
     SecretChanged,
+    /// A secret of which only a digest is kept is another one than was told last.
+    SecretRotated,
     /// An item comes into a list.
     Added(String),
     /// An item leaves a list.
@@ -63,7 +67,8 @@ pub(crate) fn show(value: &Value) -> String {
         Value::UInt(n) => n.to_string(),
         Value::Float(n) => n.to_string(),
         Value::Text(text) => format!("\"{}\"", clean(text)),
-        Value::Secret(_) => SECRET.into(),
+        Value::Secret(_) if value.has_sealed() => SEALED.into(),
+        Value::Secret(_) | Value::Digest(_) => SECRET.into(),
         Value::Unknown { .. } | Value::Expr(_) => UNKNOWN.into(),
         Value::List(items) => format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(", ")),
         Value::Map(map) if map.is_empty() => "{}".into(),
@@ -93,7 +98,8 @@ pub(crate) fn compare(path: &str, before: &Value, after: &Value, out: &mut Vec<L
             (Value::Null, _) => push(What::Set(SECRET.into())),
             (_, Value::Null) => push(What::Changed(SECRET.into(), NONE.into())),
             (_, Value::Unknown { .. } | Value::Expr(_)) => push(What::Changed(SECRET.into(), UNKNOWN.into())),
-            (a, b) if a == b => {}
+            (a, b) if a.fits(b) => {}
+            (a, _) if a.has_digest() => push(What::SecretRotated),
             _ => push(What::SecretChanged),
         },
         (Value::Null, Value::Map(map)) if !map.is_empty() => {
@@ -243,6 +249,8 @@ pub fn to_json(value: &Value, secrets: Secrets) -> serde_json::Value {
         Value::Text(text) => Json::String(text.clone()),
         Value::List(items) => Json::Array(items.iter().map(|item| to_json(item, secrets)).collect()),
         Value::Map(map) => Json::Object(map.iter().map(|(key, item)| (key.clone(), to_json(item, secrets))).collect()),
+        Value::Digest(_) => Json::String(SECRET.into()),
+        Value::Secret(_) if value.has_sealed() => Json::String(SEALED.into()),
         Value::Secret(secret) => match secrets {
             Secrets::Hidden => Json::String(SECRET.into()),
             Secrets::Shown => to_json(secret.reveal(), secrets),
@@ -270,6 +278,7 @@ impl Secrets {
 pub fn to_text(value: &Value, secrets: Secrets) -> String {
     match value {
         Value::Text(text) => text.clone(),
+        Value::Secret(_) if value.has_sealed() => SEALED.into(),
         Value::Secret(_) if secrets == Secrets::Hidden => SECRET.into(),
         Value::Secret(secret) => to_text(secret.reveal(), secrets),
         Value::Unknown { .. } | Value::Expr(_) => UNKNOWN.into(),

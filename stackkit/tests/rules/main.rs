@@ -7,6 +7,7 @@ mod diff;
 mod failure;
 mod hooks;
 mod imports;
+mod migrations;
 mod names;
 mod options;
 mod order;

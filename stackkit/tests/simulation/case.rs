@@ -8,14 +8,18 @@ use proptest::option;
 use proptest::prelude::*;
 use stackkit::engine::RunError;
 use stackkit::event::{Operation, Verb};
+use stackkit::hook::HookPoint;
 use stackkit::plan::PlanOptions;
 use stackkit::state::backend::BackendError;
-use stackkit::state::model::{IntentKind, State, Status};
-use stackkit::testing::{Failure, Test, TestRun, Weather};
+use stackkit::state::model::{HookDue, IntentKind, State, Status};
+use stackkit::testing::{CloudCall, Failure, Test, TestRun, Weather};
 use stackkit::{ErrorKind, Urn, Value};
 
+use crate::hooks;
 use crate::order::{Judge, shows};
-use crate::program::{CANARY, Edit, Item, Listing, Ty, declare, edits, name, program};
+use crate::program::{BOX, CANARY, Edit, Item, Listing, POINTS, Ran, Ty, declare, edits, found, name, program};
+use crate::program::{fail_hook, mend_hooks, take_ran, watch};
+use crate::select::{Select, select};
 
 /// How a run is to go.
 #[derive(Clone, Debug)]
@@ -27,6 +31,9 @@ pub struct Go {
     refresh: bool,
     fail_fast: bool,
     replace: Option<&'static str>,
+    select: Option<Select>,
+    /// Whether `destroy` runs the program, for its hooks.
+    run_program: bool,
     /// After so many durable writes the disk is full.
     disk: Option<usize>,
 }
@@ -48,6 +55,9 @@ pub enum Event {
     Change(Vec<Edit>),
     Run(Go),
     Fail(Fault),
+    /// A hook fails until further notice.
+    FailHook(&'static str, HookPoint),
+    MendHooks,
     /// Somebody deletes it.
     Vanish(&'static str),
     /// Somebody changes it.
@@ -55,6 +65,8 @@ pub enum Event {
     /// Somebody makes something of the name that the program may want.
     Stranger(&'static str),
     StrangerLeaves(&'static str),
+    /// Somebody makes something that a thing of the program may adopt.
+    Found(&'static str),
     /// Time goes by.
     Wait(u64),
 }
@@ -80,8 +92,9 @@ fn go() -> impl Strategy<Value = Go> {
         prop::bool::weighted(0.1),
         option::weighted(0.15, name()),
         option::weighted(0.06, 0..6usize),
+        (option::weighted(0.15, select()), any::<bool>()),
     )
-        .prop_map(|(operation, dies, cancelled, refresh, fail_fast, replace, disk)| Go {
+        .prop_map(|(operation, dies, cancelled, refresh, fail_fast, replace, disk, (select, run_program))| Go {
             operation,
             dies,
             cancelled,
@@ -89,6 +102,8 @@ fn go() -> impl Strategy<Value = Go> {
             fail_fast,
             replace,
             disk,
+            select,
+            run_program,
         })
 }
 
@@ -102,15 +117,22 @@ fn fault() -> impl Strategy<Value = Fault> {
         .prop_map(|(verb, name, kind, after, panics, hangs)| Fault { verb, name, kind, after, panics, hangs })
 }
 
+fn point() -> impl Strategy<Value = HookPoint> {
+    prop::sample::select(&POINTS[..])
+}
+
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         4 => edits().prop_map(Event::Change),
         9 => go().prop_map(Event::Run),
         2 => fault().prop_map(Event::Fail),
+        1 => (name(), point()).prop_map(|(name, point)| Event::FailHook(name, point)),
+        1 => Just(Event::MendHooks),
         1 => name().prop_map(Event::Vanish),
         1 => name().prop_map(Event::Tamper),
         1 => name().prop_map(Event::Stranger),
         1 => name().prop_map(Event::StrangerLeaves),
+        1 => name().prop_map(Event::Found),
         1 => (1..60u64).prop_map(Event::Wait),
     ]
 }
@@ -137,6 +159,12 @@ struct World {
     /// Everything that was ever declared.
     ever: Vec<Item>,
     strangers: BTreeMap<String, Vec<Value>>,
+    /// Names of what was ever declared without a hook after its creation.
+    unhooked: BTreeSet<&'static str>,
+    /// Ids of what such a hook has run for.
+    greeted: BTreeSet<String>,
+    /// Ids of what the stack has ever adopted.
+    adopted: BTreeSet<String>,
     trace: bool,
 }
 
@@ -155,8 +183,12 @@ pub async fn play(case: &Case, trace: bool) -> Result<(), String> {
         specs: BTreeMap::new(),
         ever: Vec::new(),
         strangers: BTreeMap::new(),
+        unhooked: BTreeSet::new(),
+        greeted: BTreeSet::new(),
+        adopted: BTreeSet::new(),
         trace,
     };
+    watch(world.test.cloud());
     for (at, event) in case.events.iter().enumerate() {
         world.say(|| format!("{at}: {event:?}"));
         world.event(event).await.map_err(|problem| format!("event {at}: {problem}"))?;
@@ -174,8 +206,15 @@ pub fn is_said_by_a_call(text: &str) -> bool {
     text == FOR_GOOD || text == IN_PASSING
 }
 
+/// Why a replacement with a fixed name is refused, or fails.
+const RETAINED: &str = "to be retained, but both";
+
+fn brief(ran: &Ran) -> String {
+    format!("{} {}: {}", ran.point.name(), ran.urn, if ran.ended.is_some() { "passed" } else { "failed" })
+}
+
 fn name_of(id: &str) -> &str {
-    id.split('-').nth(1).unwrap_or_default()
+    id.split('-').skip(1).find(|part| *part != BOX).unwrap_or_default()
 }
 
 impl World {
@@ -192,6 +231,10 @@ impl World {
             if item.retain || item.with.is_some() {
                 self.loose.insert(item.name.to_owned());
                 self.loose.extend(item.alias.map(str::to_owned));
+            }
+            if !item.hooks.contains(&HookPoint::AfterCreate) {
+                self.unhooked.insert(item.name);
+                self.unhooked.extend(item.alias);
             }
         }
         declare(&items);
@@ -222,18 +265,21 @@ impl World {
                 }
                 self.test.cloud().fail(failure);
             }
+            Event::FailHook(name, point) => fail_hook(name, *point),
+            Event::MendHooks => mend_hooks(),
             Event::Vanish(name) => drop(self.test.cloud().remove(name)),
             Event::Tamper(name) => {
-                for ty in [Ty::Node, Ty::First] {
-                    let id = self.test.cloud().ids_of(Urn::new(ty.schema().type_name, name).as_str());
-                    if !id.is_empty() {
-                        let urn = Urn::new(ty.schema().type_name, name);
+                for (ty, boxed) in [(Ty::Node, false), (Ty::First, false), (Ty::Node, true), (Ty::First, true)] {
+                    let path = if boxed { format!("{BOX}/{name}") } else { (*name).to_owned() };
+                    let urn = Urn::new(ty.schema().type_name, &path);
+                    if !self.test.cloud().ids_of(urn.as_str()).is_empty() {
                         self.test.cloud().tamper(urn.as_str(), ty.schema(), "size", Value::Int(9));
                     }
                 }
             }
             Event::Stranger(name) => self.stranger(name).await?,
             Event::StrangerLeaves(name) => self.stranger_leaves(name),
+            Event::Found(name) => self.found(name),
             Event::Wait(seconds) => tokio::time::sleep(Duration::from_secs(*seconds)).await,
         }
         Ok(())
@@ -261,9 +307,26 @@ impl World {
         }
     }
 
+    fn found(&mut self, name: &str) {
+        let id = found(name);
+        if !self.test.cloud().ids().contains(&id) && !self.adopted.contains(&id) {
+            let wood = [("kind", Value::text("wood")), ("size", Value::Int(1))];
+            self.test.cloud().put(Ty::Node.schema(), &id, &wood);
+        }
+    }
+
+    /// Ids of everything that the stack has made or adopted.
+    fn ids(&self) -> Vec<String> {
+        let ours = |id: &String| !id.starts_with("found-") || self.adopted.contains(id);
+        self.test.cloud().ids().into_iter().filter(ours).collect()
+    }
+
     async fn state(&mut self) -> Result<State, String> {
         let state = self.test.state().await.map_err(|error| format!("the state is not whole: {error}"))?;
         for record in state.resources.values() {
+            if record.id.starts_with("found-") {
+                self.adopted.insert(record.id.clone());
+            }
             // What an alias renamed keeps its id.
             if self.loose.contains(record.urn.name()) && !record.id.is_empty() {
                 self.loose.insert(name_of(&record.id).to_owned());
@@ -288,6 +351,12 @@ impl World {
         let declared = |name: &&str| self.items.iter().any(|item| item.name == *name);
         if let Some(name) = go.replace.filter(|name| declared(name) && go.operation == Operation::Up) {
             test = test.options(PlanOptions { replace: vec![name.to_owned()], ..PlanOptions::default() });
+        }
+        if let Some(select) = &go.select {
+            test = test.options(select.options());
+        }
+        if go.run_program {
+            test = test.run_program();
         }
         if let Some(mut left) = go.disk {
             test.backend().before_append(move |_| {
@@ -320,9 +389,13 @@ impl World {
         if let Some(problem) = killed.problems.first() {
             return Err(problem.clone());
         }
-        let items: &[Item] = if go.operation == Operation::Destroy { &[] } else { &self.items };
         let calls = self.test.cloud().calls();
+        self.judge_hooks(go.operation != Operation::Destroy || go.run_program, &calls)?;
+        let items: &[Item] = if go.operation == Operation::Destroy { &[] } else { &self.items };
         Judge::new(items, &self.loose).check(&before, &calls)?;
+        if let Some(select) = &go.select {
+            select.check(items, &before, &calls)?;
+        }
         if matches!(go.operation, Operation::Preview | Operation::Refresh) && calls.iter().any(|call| !call.late) {
             return Err(format!("a look changed something: {calls:?}"));
         }
@@ -347,7 +420,7 @@ impl World {
                 self.test.repair().await.map_err(|error| format!("`state repair` fails: {error}"))?;
             }
             Err(RunError::State(error)) if go.disk.is_some() && error.to_string().contains("the disk is full") => {}
-            Err(RunError::Diagnostics(_)) => self.refused(run, before).await?,
+            Err(RunError::Diagnostics(_)) => self.refused(run, go.select.as_ref(), before).await?,
             Err(other) => return Err(format!("the run ends badly: {other}")),
         }
         if go.operation != Operation::Preview {
@@ -357,7 +430,7 @@ impl World {
     }
 
     /// A refusal has a reason, comes before anything is touched, and a question is asked of one type alone.
-    async fn refused(&mut self, run: &TestRun, before: &State) -> Result<(), String> {
+    async fn refused(&mut self, run: &TestRun, select: Option<&Select>, before: &State) -> Result<(), String> {
         let Err(RunError::Diagnostics(all)) = run.result() else { return Ok(()) };
         let calls = self.test.cloud().calls();
         if let Some(call) = calls.iter().find(|call| !call.late) {
@@ -375,13 +448,15 @@ impl World {
                 specs().any(|item| item.ty == Ty::First || item.fixed || item.delete_first == Some(true))
             } else if text.contains("it is protected") {
                 specs().any(|item| item.ty == Ty::Vault || item.protect == Some(true))
-            } else if text.contains("to be retained, but both") {
+            } else if text.contains(RETAINED) {
                 self.items.iter().any(|item| item.fixed && item.retain)
+            } else if text.contains("import") {
+                specs().any(|item| item.import)
             } else if text.contains("looking what became of it failed") || text.contains("could not be read") {
                 // Throttled for longer than anybody has patience.
                 true
             } else {
-                false
+                select.is_some_and(|select| select.is_refused(&text))
             };
             if !fair {
                 return Err(format!("refused without a reason: {text}; before: {:?}", before.resources.len()));
@@ -417,6 +492,7 @@ impl World {
                 return Err(format!("{} adopted a stranger's `{}`", record.urn, record.id));
             }
         }
+        crate::audited::check(&self.test.audit().await?, &state)?;
         let log = self.test.backend().log();
         let holds = |bytes: &[u8]| bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes());
         if log.entries.iter().any(|entry| holds(entry)) || log.snapshot.as_deref().is_some_and(holds) {
@@ -435,7 +511,7 @@ impl World {
     /// cleared away by somebody, so that its name is free again.
     async fn nothing_is_lost(&mut self) -> Result<(), String> {
         let state = self.state().await?;
-        for id in self.test.cloud().ids() {
+        for id in self.ids() {
             let known = state.resources.values().any(|record| record.id == id);
             let open = state
                 .intents
@@ -450,6 +526,20 @@ impl World {
             self.test.cloud().remove(&id);
         }
         Ok(())
+    }
+
+    fn greet(&mut self, ran: &[Ran]) {
+        let greeted = ran.iter().filter(|ran| ran.point == HookPoint::AfterCreate && ran.ended.is_some());
+        self.greeted.extend(greeted.filter_map(|ran| ran.id.clone()));
+    }
+
+    /// Judges the hooks of the run that just was.
+    fn judge_hooks(&mut self, of_program: bool, calls: &[CloudCall]) -> Result<(), String> {
+        let ran = take_ran();
+        self.say(|| format!("   hooks: {:?}", ran.iter().map(brief).collect::<Vec<_>>()));
+        self.greet(&ran);
+        let items: &[Item] = if of_program { &self.items } else { &[] };
+        hooks::check(&Judge::new(items, &self.loose), calls, &ran)
     }
 
     async fn up(&mut self) -> Result<TestRun, String> {
@@ -469,6 +559,7 @@ impl World {
             )
         });
         Judge::new(&self.items, &self.loose).check(&before, &calls)?;
+        self.judge_hooks(true, &calls)?;
         self.sound().await?;
         self.nothing_is_lost().await?;
         Ok(run)
@@ -477,33 +568,42 @@ impl World {
     /// Runs `up` until it ends well: a person answers questions, takes protection off, and goes the long way round where
     /// the short one is refused.
     async fn brought_up(&mut self) -> Result<TestRun, String> {
-        let wanted = self.items.clone();
+        let mut wanted = self.items.clone();
         for attempt in 0..8 {
             let run = self.up().await?;
-            match run.result() {
+            let failures = run.failures().join("; ");
+            let text = match run.result() {
                 Ok(_) => return Ok(run),
                 Err(RunError::Diagnostics(all)) => {
-                    let text = all.to_string();
                     let before = self.state().await?;
-                    self.refused(&run, &before).await?;
-                    if text.contains("nobody but you can tell") {
-                        continue;
-                    }
-                    if attempt > 5 {
-                        return Err(format!("refused for good: {text}"));
-                    }
-                    self.unprotect().await?;
-                    if !text.contains("it is protected") {
-                        self.set(Vec::new());
-                        let run = self.up().await?;
-                        if run.result().is_err() {
-                            return Err(format!("the way out is refused, too: {}", run.expect_err()));
-                        }
-                    }
-                    self.set(wanted.clone());
+                    self.refused(&run, None, &before).await?;
+                    all.to_string()
                 }
-                Err(error) => return Err(format!("`up` fails: {error}; {:?}", run.failures())),
+                // That it comes to this may be seen only when what it uses is there.
+                Err(RunError::Failed(_)) if failures.contains(RETAINED) => failures,
+                Err(error) => return Err(format!("`up` fails: {error}; {failures}")),
+            };
+            if text.contains("nobody but you can tell") {
+                continue;
             }
+            if text.contains("import") {
+                let own = |item: &Item| Item { import: false, ..item.clone() };
+                self.set(wanted.iter().map(own).collect());
+                wanted = self.items.clone();
+                continue;
+            }
+            if attempt > 5 {
+                return Err(format!("refused for good: {text}"));
+            }
+            self.unprotect().await?;
+            if !text.contains("it is protected") {
+                self.set(Vec::new());
+                let run = self.up().await?;
+                if run.result().is_err() {
+                    return Err(format!("the way out is refused, too: {}", run.expect_err()));
+                }
+            }
+            self.set(wanted.clone());
         }
         Err("`up` does not come to its end".into())
     }
@@ -515,12 +615,10 @@ impl World {
         for record in state.resources.values().filter(|record| record.status != Status::PendingDelete) {
             let Some(ty) = Ty::of(&record.urn) else { continue };
             let spec = self.specs.get(&record.urn).cloned();
-            let Some(mut item) = spec.filter(|_| !items.iter().any(|item| item.name == record.urn.name())) else {
-                continue;
-            };
+            let Some(mut item) = spec else { continue };
             (item.protect, item.retain) = (Some(false), false);
             item.ty = ty;
-            (item.with, item.alias, item.uses) = (None, None, Vec::new());
+            (item.with, item.alias, item.uses, item.moved, item.import) = (None, None, Vec::new(), false, false);
             items.push(item);
         }
         // Only the options matter: whatever else this asks for may be refused or not.
@@ -528,6 +626,7 @@ impl World {
         declare(&items);
         self.items = items;
         let run = self.test.up().await;
+        self.greet(&take_ran());
         self.say(|| format!("   unprotected: {:?}", run.result().as_ref().err().map(ToString::to_string)));
         self.items = now;
         self.nothing_is_lost().await
@@ -536,6 +635,7 @@ impl World {
     /// When nothing goes wrong any more, everything comes to where the last program wants it, and stays there.
     async fn comes_to_rest(&mut self, case: &Case) -> Result<(), String> {
         self.test.cloud().clear_failures();
+        mend_hooks();
         for name in crate::program::NAMES {
             self.stranger_leaves(name);
         }
@@ -573,7 +673,7 @@ impl World {
         if !state.resources.is_empty() || !state.intents.is_empty() || !state.outputs.is_empty() {
             return Err("`destroy` leaves something in the state".into());
         }
-        match self.test.cloud().ids() {
+        match self.ids() {
             ids if ids.is_empty() => Ok(()),
             ids => Err(format!("`destroy` leaves {ids:?}")),
         }
@@ -582,16 +682,31 @@ impl World {
     /// What the program says is there, once, as it says, and nothing else is.
     async fn is_as_declared(&mut self) -> Result<(), String> {
         let state = self.state().await?;
-        let cloud = self.test.cloud().clone();
+        let (cloud, there) = (self.test.cloud().clone(), self.ids());
         let mut recorded: Vec<String> = state.resources.values().map(|record| record.id.clone()).collect();
         recorded.sort();
-        if cloud.ids() != recorded || recorded.len() != self.items.len() || !state.intents.is_empty() {
-            return Err(format!("the cloud has {:?}, and the state has {recorded:?}", cloud.ids()));
+        if there != recorded || recorded.len() != self.items.len() || !state.intents.is_empty() {
+            return Err(format!("the cloud has {there:?}, and the state has {recorded:?}"));
         }
         let of = |urn: &Urn| state.resources.values().find(|record| record.urn == *urn);
         for item in &self.items {
             let urn = item.urn();
             let Some(record) = of(&urn) else { return Err(format!("{urn} is not in the state")) };
+            let due = match record.options.hook_due {
+                Some(HookDue::Create) => item.hooks.contains(&HookPoint::AfterCreate),
+                Some(HookDue::Update) => item.hooks.contains(&HookPoint::AfterUpdate),
+                None => false,
+            };
+            if due {
+                return Err(format!("a hook of {urn} is due, and nobody runs it"));
+            }
+            if item.hooks.contains(&HookPoint::AfterCreate)
+                && !self.unhooked.contains(item.name)
+                && !self.greeted.contains(&record.id)
+                && !self.adopted.contains(&record.id)
+            {
+                return Err(format!("no hook ran after {urn} was made as `{}`", record.id));
+            }
             let there = |field: &str| cloud.value(&record.id, item.ty.schema(), field);
             if !item.ignore_size && there("size") != Some(Value::Int(item.size.into())) {
                 return Err(format!("{urn} is to have size {}, and has {:?}", item.size, there("size")));

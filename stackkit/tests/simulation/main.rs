@@ -5,11 +5,14 @@
 //! `STACKKIT_CASES` says how many cases are tried (a few by default), `STACKKIT_SEED` where they begin; a case that
 //! fails is made as small as it can be (in `STACKKIT_SHRINK` steps at most), and says how it is played again.
 
+mod audited;
 mod case;
+mod hooks;
 mod order;
 mod overtaken;
 mod program;
 mod recovery;
+mod select;
 mod time;
 
 use std::sync::Mutex;
@@ -49,7 +52,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Rules: 1, 2, 3, 4, 5, 7, 9, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 23, 24, 25, 35.
+/// Rules: 1, 2, 3, 4, 5, 7, 9, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 23, 24, 25, 29, 30, 35.
 #[test]
 fn any_history_comes_to_rest() {
     let hook = std::panic::take_hook();

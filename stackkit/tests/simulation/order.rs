@@ -12,7 +12,7 @@ use crate::program::{How, Item, Ty};
 
 /// A program, as the oracle sees it.
 pub struct Judge<'a> {
-    items: BTreeMap<&'a str, &'a Item>,
+    pub(crate) items: BTreeMap<&'a str, &'a Item>,
     /// Names of what was ever to be retained, or to go with another: the cloud holds on to what the state forgot.
     loose: &'a BTreeSet<String>,
 }
@@ -23,16 +23,14 @@ impl<'a> Judge<'a> {
     }
 
     /// The declaration of a resource, by its name of today or of before.
-    fn declared(&self, urn: &Urn) -> Option<&'a Item> {
-        let same = |item: &&&Item| Ty::of(urn) == Some(item.ty);
-        self.items.get(urn.name()).filter(same).copied().or_else(|| {
-            let claims = |item: &&&Item| item.alias == Some(urn.name()) && Ty::of(urn) == Some(item.ty);
-            self.items.values().find(claims).copied()
-        })
+    pub(crate) fn declared(&self, urn: &Urn) -> Option<&'a Item> {
+        let same = |item: &&&Item| item.urn() == *urn;
+        let of_before = || self.items.values().find(|item| item.former().contains(urn)).copied();
+        self.items.get(urn.name()).filter(same).copied().or_else(of_before)
     }
 
     /// Whether one needs the other, directly or through others.
-    fn needs(&self, item: &Item, other: &Item) -> bool {
+    pub(crate) fn needs(&self, item: &Item, other: &Item) -> bool {
         let mut open = vec![item];
         let mut seen = BTreeSet::new();
         while let Some(item) = open.pop() {
@@ -104,7 +102,9 @@ impl<'a> Judge<'a> {
                 self.loose.contains(urn.name())
                     || first.zip(self.declared(urn)).is_some_and(|(first, user)| self.needs(user, first))
             };
-            if let Some(user) = call.used_by.iter().find(|urn| !exempt(urn)) {
+            // What was adopted has its name of before in the cloud.
+            let owner = |urn: &'_ Urn| ids.get(urn.name()).map_or_else(|| urn.clone(), |record| record.urn.clone());
+            if let Some(user) = call.used_by.iter().map(owner).find(|urn| !exempt(urn)) {
                 return Err(format!("{} was deleted while {user} still referred to it", record.urn));
             }
             for user in users.get(&record.instance).into_iter().flatten() {

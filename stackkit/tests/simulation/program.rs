@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use stackkit::hook::HookPoint;
 use stackkit::prelude::*;
 use stackkit::provider::{NoSettings, Provider};
+use stackkit::testing::Cloud;
 use stackkit::{Context, Created, Error, Managed, Outcome, Output, Resource, Urn};
 
 /// A provider whose types are only ever mocked.
@@ -137,6 +139,27 @@ pub struct Item {
     pub password: Option<bool>,
     pub replace_on_size: bool,
     pub ignore_size: bool,
+    /// Whether it is in the component.
+    pub boxed: bool,
+    /// Whether it says that it may have been outside the component before, or inside.
+    pub moved: bool,
+    /// What asks for its replacement when it changes.
+    pub trigger: Option<u32>,
+    pub hooks: Vec<HookPoint>,
+    /// Whether it adopts what somebody left under its name.
+    pub import: bool,
+}
+
+/// The component of the programs.
+pub const BOX: &str = "box";
+
+/// Id of what somebody may have left for a thing to adopt.
+pub fn found(name: &str) -> String {
+    format!("found-{name}")
+}
+
+fn path(boxed: bool, name: &str) -> String {
+    if boxed { format!("{BOX}/{name}") } else { name.to_owned() }
 }
 
 impl Item {
@@ -157,15 +180,40 @@ impl Item {
             password: None,
             replace_on_size: false,
             ignore_size: false,
+            boxed: false,
+            moved: false,
+            trigger: None,
+            hooks: Vec::new(),
+            import: false,
         }
     }
 
+    pub fn path(&self) -> String {
+        path(self.boxed, self.name)
+    }
+
     pub fn urn(&self) -> Urn {
-        Urn::new(self.ty.schema().type_name, self.name)
+        Urn::new(self.ty.schema().type_name, &self.path())
+    }
+
+    /// What it says that it may have been before.
+    pub fn former(&self) -> Vec<Urn> {
+        let alias = self.alias.map(|old| path(self.boxed, old));
+        let elsewhere = self.moved.then(|| path(!self.boxed, self.name));
+        alias.into_iter().chain(elsewhere).map(|path| Urn::new(self.ty.schema().type_name, &path)).collect()
     }
 }
 
 pub const NAMES: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
+
+pub const POINTS: [HookPoint; 6] = [
+    HookPoint::BeforeCreate,
+    HookPoint::AfterCreate,
+    HookPoint::BeforeUpdate,
+    HookPoint::AfterUpdate,
+    HookPoint::BeforeDelete,
+    HookPoint::AfterDelete,
+];
 
 pub fn name() -> impl Strategy<Value = &'static str> {
     prop::sample::select(&NAMES[..])
@@ -203,10 +251,19 @@ pub fn item() -> impl Strategy<Value = Item> {
         rarely(8, Just(())),
         rarely(5, Just(())),
     );
-    (plain, options).prop_map(
+    let point = prop::sample::select(&POINTS[..]);
+    let place = (
+        prop::bool::weighted(0.25),
+        prop::bool::weighted(0.6),
+        rarely(8, 0..3u32),
+        prop_oneof![3 => Just(Vec::new()), 1 => vec(point, 1..4)],
+        prop::bool::weighted(0.06),
+    );
+    (plain, options, place).prop_map(
         |(
             (name, ty, kind, size, uses, password),
             (fixed, delete_first, retain, protect, with, alias, on_size, ignore),
+            (boxed, moved, trigger, hooks, import),
         )| {
             Item {
                 name,
@@ -223,6 +280,11 @@ pub fn item() -> impl Strategy<Value = Item> {
                 password,
                 replace_on_size: on_size.is_some(),
                 ignore_size: ignore.is_some(),
+                boxed,
+                moved,
+                trigger,
+                hooks,
+                import,
             }
         },
     )
@@ -302,6 +364,7 @@ struct Config {
 }
 
 struct Parts {
+    urn: Urn,
     id: Output<String>,
     revision: Output<String>,
     address: Output<String>,
@@ -319,11 +382,77 @@ impl Parts {
     }
 }
 
+/// A hook that ran.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    serial: u64,
+    pub urn: Urn,
+    pub point: HookPoint,
+    pub id: Option<String>,
+    /// How many calls the cloud had seen when it ended well.
+    pub ended: Option<usize>,
+}
+
+#[derive(Default)]
+struct Hooks {
+    cloud: Option<Cloud>,
+    failing: Vec<(&'static str, HookPoint)>,
+    ran: Vec<Ran>,
+    count: u64,
+}
+
+thread_local! {
+    static HOOKS: RefCell<Hooks> = RefCell::new(Hooks::default());
+}
+
+/// Hooks watch this cloud from now on, and none fails.
+pub fn watch(cloud: &Cloud) {
+    HOOKS.with_borrow_mut(|hooks| *hooks = Hooks { cloud: Some(cloud.clone()), ..Hooks::default() });
+}
+
+/// The hooks that ran since this was asked last.
+pub fn take_ran() -> Vec<Ran> {
+    HOOKS.with_borrow_mut(|hooks| std::mem::take(&mut hooks.ran))
+}
+
+/// From now on a hook fails.
+pub fn fail_hook(name: &'static str, point: HookPoint) {
+    HOOKS.with_borrow_mut(|hooks| hooks.failing.push((name, point)));
+}
+
+/// From now on no hook fails.
+pub fn mend_hooks() {
+    HOOKS.with_borrow_mut(|hooks| hooks.failing.clear());
+}
+
+fn hooked(point: HookPoint, urn: &Urn, id: Option<&str>) -> impl Future<Output = Result<()>> + Send + use<> {
+    let (urn, id) = (urn.clone(), id.map(str::to_owned));
+    async move {
+        let seen = || HOOKS.with_borrow(|hooks| hooks.cloud.as_ref().map_or(0, |cloud| cloud.calls().len()));
+        let serial = HOOKS.with_borrow_mut(|hooks| {
+            hooks.count += 1;
+            hooks.ran.push(Ran { serial: hooks.count, urn: urn.clone(), point, id, ended: None });
+            hooks.count
+        });
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        let ended = seen();
+        HOOKS.with_borrow_mut(|hooks| {
+            if hooks.failing.iter().any(|(name, at)| *name == urn.name() && *at == point) {
+                return Err(Error::invalid("this hook does not pass").into());
+            }
+            if let Some(ran) = hooks.ran.iter_mut().find(|ran| ran.serial == serial) {
+                ran.ended = Some(ended);
+            }
+            Ok(())
+        })
+    }
+}
+
 /// The canary: no byte of it may be persisted.
 pub const CANARY: &str = "canary";
 
 macro_rules! add {
-    ($stack:ident, $item:ident, $parts:ident, $handles:ident, $draft:expr) => {{
+    ($stack:expr, $item:ident, $parts:ident, $handles:ident, $draft:expr) => {{
         let mut draft = $draft.size($item.size);
         if let Some(kind) = $item.kind {
             draft = draft.kind(kind);
@@ -340,7 +469,7 @@ macro_rules! add {
             draft = draft.soft(soft);
         }
         if $item.fixed {
-            draft = draft.name(format!("fixed-{}", $item.name));
+            draft = draft.name(format!("fixed-{}", $item.path().replace('/', "-")));
         }
         if let Some(other) = $item.password {
             draft = draft.password(format!("{CANARY}-{other}"));
@@ -361,6 +490,25 @@ macro_rules! add {
         if let Some(alias) = $item.alias {
             handle = handle.alias(alias);
         }
+        if $item.moved {
+            handle = handle.alias(if $item.boxed { format!("/{}", $item.name) } else { path(true, $item.name) });
+        }
+        if let Some(trigger) = $item.trigger {
+            handle = handle.replace_trigger(trigger);
+        }
+        if $item.import {
+            handle = handle.import(found($item.name));
+        }
+        for point in $item.hooks.iter().copied() {
+            handle = match point {
+                HookPoint::BeforeCreate => handle.before_create(move |hook| hooked(point, hook.urn(), hook.id())),
+                HookPoint::AfterCreate => handle.after_create(move |hook| hooked(point, hook.urn(), hook.id())),
+                HookPoint::BeforeUpdate => handle.before_update(move |hook| hooked(point, hook.urn(), hook.id())),
+                HookPoint::AfterUpdate => handle.after_update(move |hook| hooked(point, hook.urn(), hook.id())),
+                HookPoint::BeforeDelete => handle.before_delete(move |hook| hooked(point, hook.urn(), hook.id())),
+                HookPoint::AfterDelete => handle.after_delete(move |hook| hooked(point, hook.urn(), hook.id())),
+            };
+        }
         if $item.replace_on_size {
             handle = handle.replace_on_changes(["size"]);
         }
@@ -368,9 +516,15 @@ macro_rules! add {
             handle = handle.ignore_changes(["size"]);
         }
         for (of, _) in $item.uses.iter().filter(|(_, how)| *how == How::After) {
-            handle = handle.depends_on_named(*of);
+            let of = $parts.get(of).map(|parts| parts.urn.to_string());
+            handle = handle.depends_on_named(of.unwrap_or_default());
         }
-        let parts = Parts { id: handle.id.clone(), revision: handle.revision.clone(), address: handle.address.clone() };
+        let parts = Parts {
+            urn: $item.urn(),
+            id: handle.id.clone(),
+            revision: handle.revision.clone(),
+            address: handle.address.clone(),
+        };
         $parts.insert($item.name, parts);
         handle
     }};
@@ -382,16 +536,21 @@ pub async fn program(stack: &mut Stack) -> Result<()> {
     let items = VERSIONS.with_borrow(|all| all.get(config.version as usize).cloned()).unwrap_or_default();
     let mut parts: HashMap<&str, Parts> = HashMap::new();
     let mut nodes: BTreeMap<&str, stackkit::Handle<Node>> = BTreeMap::new();
+    let mut boxed = items.iter().any(|item| item.boxed).then(|| stack.component(BOX));
     for item in &items {
+        let scope: &mut stackkit::Scope = match boxed.as_mut().filter(|_| item.boxed) {
+            Some(component) => component,
+            None => stack,
+        };
         match item.ty {
             Ty::Node => {
-                let handle = add!(stack, item, parts, nodes, Node::new());
+                let handle = add!(scope, item, parts, nodes, Node::new());
                 stack.output(format!("revision-of-{}", item.name), &handle.revision);
                 nodes.insert(item.name, handle);
             }
-            Ty::First => drop(add!(stack, item, parts, nodes, First::new())),
-            Ty::Vault => drop(add!(stack, item, parts, nodes, Vault::new())),
-            Ty::Once => drop(add!(stack, item, parts, nodes, Once::new())),
+            Ty::First => drop(add!(scope, item, parts, nodes, First::new())),
+            Ty::Vault => drop(add!(scope, item, parts, nodes, Vault::new())),
+            Ty::Once => drop(add!(scope, item, parts, nodes, Once::new())),
         }
     }
     Ok(())

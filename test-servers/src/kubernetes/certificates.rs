@@ -1,6 +1,6 @@
 //! The certificates of one control plane: its authority, its servers and its clients, made anew for each start.
 
-use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
+use std::{fmt, fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -12,6 +12,12 @@ use crate::Error;
 /// Signs everything in the test cluster, and is trusted by everything in it and nothing else.
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authority").finish_non_exhaustive()
+    }
 }
 
 /// A certificate with its key, both PEM.

@@ -52,7 +52,7 @@ pub(super) fn start(binaries: &Binaries) -> Result<Kubernetes, Error> {
         .map_err(Error::file(std::env::temp_dir(), "create a temporary folder in"))?;
     let [etcd_port, peer_port, api_port] = free_ports()?;
     let plan = Plan { binaries, folder: scratch.path(), etcd_port, peer_port, api_port };
-    plan.write_files()?;
+    let authority = plan.write_files()?;
 
     // Should a later step fail, these are dropped in the reverse order: the API server before its etcd.
     let mut etcd = plan.etcd()?;
@@ -105,6 +105,7 @@ pub(super) fn start(binaries: &Binaries) -> Result<Kubernetes, Error> {
         kubeconfig: plan.kubeconfig(ADMIN).into(),
         kubectl: binaries.path("kubectl"),
         forgotten_requests: AtomicUsize::new(0),
+        authority,
         scratch,
     })
 }
@@ -124,7 +125,7 @@ impl Plan<'_> {
     }
 
     /// Certificates, kubeconfigs and what else the processes read.
-    fn write_files(&self) -> Result<(), Error> {
+    fn write_files(&self) -> Result<Authority, Error> {
         let authority = Authority::new()?;
         let write = |name: &str, content: &str| write_private(&self.folder.join(name), content);
         let identity = |name: &str, identity: Identity| {
@@ -153,7 +154,8 @@ impl Plan<'_> {
         write("stages.yaml", STAGES)?;
         write("node.yaml", NODE)?;
         write("audit-policy.yaml", AUDIT_POLICY)?;
-        write(AUDIT_LOG, "")
+        write(AUDIT_LOG, "")?;
+        Ok(authority)
     }
 
     fn etcd(&self) -> Result<Process, Error> {

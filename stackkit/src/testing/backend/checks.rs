@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use super::worker::{Append, appends, entry, snapshot};
-use crate::state::backend::{Backend, BackendError, Holder, Lease, Position};
+use crate::audit::merged;
+use crate::state::backend::{AuditPart, Backend, BackendError, Holder, Lease, Position};
 use crate::state::lease::settled;
 use crate::state::place::Place;
 
 type Check = Result<(), String>;
 
 /// All checks. `system` says that locks are the operating system's: they end with their process and at no other time.
-pub(super) async fn all(place: &dyn Place, system: bool) -> Check {
+pub(crate) async fn all(place: &dyn Place, system: bool) -> Check {
     let named = |name: &'static str, result: Check| result.map_err(|error| format!("{name}: {error}"));
     named("an unused name is an empty log", empty(place).await)?;
     named("what is appended is read again", appended(place).await)?;
@@ -21,6 +22,7 @@ pub(super) async fn all(place: &dyn Place, system: bool) -> Check {
     named("a snapshot of any position begins an empty log", moved_in(place).await)?;
     named("large entries", large(place).await)?;
     named("a deleted stack is gone, and its name free", deleted(place).await)?;
+    named("lines of the audit log stay", audited(place).await)?;
     named("names lead nowhere else", names(place))?;
     Ok(())
 }
@@ -233,6 +235,43 @@ async fn deleted(place: &dyn Place) -> Check {
     ensure(count(&*backend).await? == 2, || "the new one is not what was appended".into())?;
     give_back(lease).await;
     Ok(())
+}
+
+async fn audited(place: &dyn Place) -> Check {
+    let backend = stack(place, "audited")?;
+    let Some(store) = backend.audit() else { return Ok(()) };
+    let (one, other) = ("0190a0a0-0000-7000-8000-00000000aaaa", "0190a0a0-0000-7000-8000-00000000bbbb");
+    let line = |n: u64| format!("{{\"n\":{n},\"text\":\"line {n} ä\"}}");
+    let part = |first: u64, last: u64| AuditPart {
+        first,
+        last,
+        text: (first..=last).flat_map(|n| [line(n), "\n".into()]).collect(),
+    };
+    let lease = hold(&*backend).await?;
+    add(&*backend, &*lease, 0, 1).await?;
+    // Twice the same, and once more with another line, as after folds that were cut short.
+    for (first, last) in [(1, 2), (1, 2), (1, 3), (4, 4), (5, 120)] {
+        store.keep_audit(&*lease, one, &part(first, last)).await.map_err(text)?;
+    }
+    store.keep_audit(&*lease, other, &part(1, 1)).await.map_err(text)?;
+    let whole: Vec<_> = (1..=120).map(line).collect();
+    let lines = async |backend: &dyn Backend, lineage: &str, from: u64| {
+        let Some(store) = backend.audit() else { return Err("it is gone".to_owned()) };
+        let parts = store.load_audit(lineage, from).await.map_err(text)?;
+        Ok(merged(&parts, &[]).into_iter().map(str::to_owned).collect::<Vec<_>>())
+    };
+    let read = lines(&*stack(place, "audited")?, one, 1).await?;
+    ensure(read == whole, || format!("{} lines came back otherwise: {:?}", read.len(), read.get(..6)))?;
+    let end = lines(&*backend, one, 119).await?;
+    ensure(end.ends_with(&whole[118..]), || "the end alone is something else".into())?;
+    ensure(lines(&*backend, other, 1).await? == whole[..1], || "two lineages are mixed".into())?;
+    ensure(count(&*backend).await? == 1, || "lines are taken for entries".into())?;
+    backend.delete(&*lease).await.map_err(text)?;
+    give_back(lease).await;
+    let read = lines(&*stack(place, "audited")?, one, 1).await?;
+    ensure(read == whole, || "it went with the stack".into())?;
+    let list = place.list().await.map_err(text)?;
+    ensure(!list.contains(&"audited".to_owned()), || "lines alone are taken for a stack".into())
 }
 
 fn names(place: &dyn Place) -> Check {

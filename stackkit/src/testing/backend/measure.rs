@@ -1,4 +1,4 @@
-//! What a large stack costs on a backend.
+//! What a large stack costs on a backend, in time and in requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -92,6 +92,46 @@ pub async fn measure(open: impl Fn() -> Arc<dyn Backend>, resources: u64) -> Res
     }
     let bytes = loaded.snapshot.map_or(0, |snapshot| snapshot.len());
     Ok(Measured { resources, bytes, first_fold, step, fold, load, open })
+}
+
+/// What is asked of a store for single steps and for a fold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Requests {
+    /// How many resources the stack has.
+    pub resources: u64,
+    /// Those of steps, one after the other: one changed resource each.
+    pub steps: Vec<Vec<String>>,
+    /// Those of the fold after them.
+    pub fold: Vec<String>,
+}
+
+/// Counts the requests of steps and folds, with a stack that grows to 1, 200 and 500 resources. `heard` gives those since
+/// it was asked last. The place is to be empty, and its leases long: renewals would be counted too.
+///
+/// # Errors
+/// What the backend fails with.
+pub async fn requests(backend: Arc<dyn Backend>, heard: impl Fn() -> Vec<String>) -> Result<Vec<Requests>, String> {
+    let text = |error: crate::state::StateError| error.to_string();
+    let sealer = Arc::new(Sealer::ephemeral().map_err(|error| error.to_string())?);
+    let (mut store, _) = Store::open(backend, sealer).await.map_err(text)?;
+    store.lock(Holder::new("requests").map_err(|error| error.to_string())?).await.map_err(text)?;
+    let mut all = Vec::new();
+    for (generation, resources) in [(0, 1), (10, 200), (20, 500)] {
+        let many: Vec<_> = (0..resources).map(|number| resource(number, generation)).collect();
+        store.commit(&many).await.map_err(text)?;
+        drop(heard());
+        let mut steps = Vec::new();
+        for step in 1..4 {
+            store.commit(&[resource(0, generation + step)]).await.map_err(text)?;
+            steps.push(heard());
+        }
+        store.fold().await.map_err(text)?;
+        all.push(Requests { resources, steps, fold: heard() });
+    }
+    store.unlock();
+    settled().await;
+    Ok(all)
 }
 
 fn resource(number: u64, generation: i64) -> Change {

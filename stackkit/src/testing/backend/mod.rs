@@ -28,8 +28,10 @@
 //! the end of its lease and woken again, or does not get the answer to its append. At the end no append that was
 //! acknowledged is missing, none that was refused is there, nobody wrote after another had taken its lock, no call of a
 //! provider would have begun without the lock, and no lock needed a hand.
+//!
+//! [`requests`] counts what steps and folds ask of the store, however large the stack is; [`measure`] takes their time.
 
-mod checks;
+pub(crate) mod checks;
 mod measure;
 mod rounds;
 mod worker;
@@ -38,7 +40,7 @@ use std::ffi::OsString;
 use std::future::Future;
 use std::sync::Arc;
 
-pub use measure::{Measured, measure};
+pub use measure::{Measured, Requests, measure, requests};
 pub use rounds::{Report, Trial};
 pub use worker::worker;
 

@@ -1,16 +1,16 @@
 //! The lock of a stack: an object that its holder rewrites, each time on the condition that nobody else has. Whether it
-//! has ended is judged by S3's clock alone: the date of the answer, and the time at which the object was written.
+//! has ended is judged by the store's clock alone: the moment of the answer, and that at which the object was written.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use stackkit::context::BoxFuture;
-use stackkit::state::backend::{BackendError, Holder};
-use stackkit::state::lease::Keeper;
 
-use super::client::{Client, Object, Put, When};
+use super::{Object, Objects, When, Write, put};
+use crate::context::BoxFuture;
+use crate::state::backend::{BackendError, Holder};
+use crate::state::lease::Keeper;
 
 /// How often a lock that changes under one's hands is looked at again.
 const ATTEMPTS: u32 = 8;
@@ -38,9 +38,12 @@ pub(super) struct Taken {
 
 /// One's own lock.
 pub(super) struct Lock {
-    client: Client,
+    objects: Arc<dyn Objects>,
     key: String,
     holder: Holder,
+    /// What marks the writes as this one's: a holder and whoever ends its lock must not take each other's for their own.
+    writer: String,
+    ttl: Duration,
     /// The version of the object that is one's own, and how often it was written.
     mine: tokio::sync::Mutex<(String, u64)>,
     /// Whether the next holder has to keep this one out: until the one before is kept out, and when the outcome of a
@@ -51,55 +54,51 @@ pub(super) struct Lock {
 /// What is there.
 struct There {
     words: Words,
-    etag: String,
+    version: String,
     /// How long it lasts; none if it has ended.
     left: Option<Duration>,
 }
 
-fn read(client: &Client, object: &Object) -> Result<There, BackendError> {
-    let words: Words = serde_json::from_slice(&object.body)
-        .map_err(|error| BackendError::Corrupt(format!("the lock in {} cannot be read: {error}", client.place())))?;
+fn read(objects: &dyn Objects, object: &Object) -> Result<There, BackendError> {
+    let words: Words = serde_json::from_slice(&object.body).map_err(|error| {
+        BackendError::Corrupt(format!("the lock in {} cannot be read: {error}", objects.describe()))
+    })?;
     let ttl = Duration::from_millis(words.ttl_ms);
     let age = object.age.ok_or_else(|| {
-        BackendError::Unfit(format!("{} does not say what time it is: locks cannot be judged there", client.place()))
+        let place = objects.describe();
+        BackendError::Unfit(format!("{place} does not say what time it is: locks cannot be judged there"))
     })?;
-    // Both times are cut to seconds, and clocks of one store may differ a little.
+    // Both times may be cut to seconds, and clocks of one store may differ a little.
     let slack = Duration::from_secs(2) + ttl / 20;
-    let left = (ttl + slack).checked_sub(Duration::from_secs(age.max(0).unsigned_abs()));
-    Ok(There { left: left.filter(|left| !left.is_zero()), etag: object.etag.clone(), words })
+    let left = (ttl + slack).checked_sub(age);
+    Ok(There { left: left.filter(|left| !left.is_zero()), version: object.version.clone(), words })
 }
 
 /// Who holds the lock now.
-pub(super) async fn present(client: &Client, stack: &str) -> Result<Option<Holder>, BackendError> {
-    let object = client.get(&key(client, stack)).await?;
-    Ok(match object {
-        Some(object) => read(client, &object)?.words.holder,
+pub(super) async fn present(objects: &dyn Objects, stack: &str) -> Result<Option<Holder>, BackendError> {
+    Ok(match objects.get(&key(stack)).await? {
+        Some(object) => read(objects, &object)?.words.holder,
         None => None,
     })
 }
 
-fn key(client: &Client, stack: &str) -> String {
-    client.key(&format!("locks/{stack}"))
+fn key(stack: &str) -> String {
+    format!("locks/{stack}")
 }
 
-/// Takes the lock of a stack, also over one that has ended. `first` is done before the first lock of a stack is made.
-pub(super) async fn take<F>(
-    client: &Client,
+/// Takes the lock of a stack, also over one that has ended. The place is looked at before the first lock of a stack is
+/// made.
+pub(super) async fn take(
+    objects: &Arc<dyn Objects>,
     stack: &str,
     holder: Holder,
-    mut first: impl FnMut() -> F,
-) -> Result<Taken, BackendError>
-where
-    F: Future<Output = Result<(), BackendError>>,
-{
-    let key = key(client, stack);
+    ttl: Duration,
+) -> Result<Taken, BackendError> {
+    let key = key(stack);
     for _ in 0..ATTEMPTS {
-        let there = match client.get(&key).await {
-            Ok(Some(object)) => Some(read(client, &object)?),
-            Ok(None) => None,
-            // The first look meets a bucket that is not there.
-            Err(BackendError::Unfit(_)) if client.options().create => None,
-            Err(error) => return Err(error),
+        let there = match objects.get(&key).await? {
+            Some(object) => Some(read(&**objects, &object)?),
+            None => None,
         };
         let (beat, fence) = match &there {
             None => (0, false),
@@ -112,32 +111,40 @@ where
             },
         };
         if there.is_none() {
-            first().await?;
+            objects.prepare().await?;
         }
         let lock = Lock {
-            client: client.clone(),
+            objects: Arc::clone(objects),
             key: key.clone(),
             holder: holder.clone(),
+            writer: holder.id.clone(),
+            ttl,
             mine: tokio::sync::Mutex::new((String::new(), beat)),
             fence: AtomicBool::new(fence),
         };
-        let when = there.as_ref().map_or(When::Absent, |there| When::Is(&there.etag));
+        let when = there.as_ref().map_or(When::Absent, |there| When::Is(&there.version));
         if lock.write(when, Some(&holder)).await? {
             return Ok(Taken { lock: Arc::new(lock), fence });
         }
     }
-    Err(BackendError::Unfit(format!("the lock in {} changes all the time: run the command again", client.place())))
+    Err(BackendError::Unfit(format!("the lock in {} changes all the time: run the command again", objects.describe())))
 }
 
-/// Ends a lock by its holder's id, after `fence` has kept that holder out.
-pub(super) async fn end<F>(client: &Client, stack: &str, id: &str, fence: impl Fn() -> F) -> Result<(), BackendError>
+/// Ends a lock by its holder's id, and keeps that holder out by `fence`. No other writer has the name `writer`.
+pub(super) async fn end<F>(
+    objects: &Arc<dyn Objects>,
+    stack: &str,
+    id: &str,
+    writer: &str,
+    fence: impl Fn() -> F,
+) -> Result<(), BackendError>
 where
     F: Future<Output = Result<(), BackendError>>,
 {
-    let key = key(client, stack);
+    let key = key(stack);
     for _ in 0..ATTEMPTS {
-        let there = match client.get(&key).await? {
-            Some(object) => Some(read(client, &object)?),
+        let there = match objects.get(&key).await? {
+            Some(object) => Some(read(&**objects, &object)?),
             None => None,
         };
         let holder = there.as_ref().and_then(|there| there.words.holder.clone());
@@ -145,17 +152,19 @@ where
             return Err(BackendError::no_such_lock(id, holder.as_ref()));
         };
         let lock = Lock {
-            client: client.clone(),
+            objects: Arc::clone(objects),
             key: key.clone(),
             holder,
+            writer: writer.to_owned(),
+            ttl: Duration::from_millis(there.words.ttl_ms),
             mine: tokio::sync::Mutex::new((String::new(), there.words.beat)),
             fence: AtomicBool::new(true),
         };
-        if lock.write(When::Is(&there.etag), None).await? {
+        if lock.write(When::Is(&there.version), None).await? {
             return fence().await;
         }
     }
-    Err(BackendError::Unfit(format!("the lock in {} is alive: end its process", client.place())))
+    Err(BackendError::Unfit(format!("the lock in {} is alive: end its process", objects.describe())))
 }
 
 impl Lock {
@@ -189,42 +198,39 @@ impl Lock {
         let words = Words {
             stackkit: 1,
             holder: holder.cloned(),
-            ttl_ms: u64::try_from(self.client.options().ttl.as_millis()).unwrap_or(u64::MAX),
-            beat: mine.1 + 1,
+            ttl_ms: u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX),
+            beat: mine.1.wrapping_add(1),
             fence: self.fence.load(Ordering::SeqCst),
         };
         let body = serde_json::to_vec(&words).map_err(|error| BackendError::Corrupt(error.to_string()))?;
-        let writer = format!("{} {}", self.holder.id, words.beat);
-        match self.client.put(&self.key, when, &body, &writer).await? {
-            Put::Kept(etag) => {
-                *mine = (etag, words.beat);
-                Ok(true)
-            }
-            Put::Refused => Ok(false),
-        }
+        let writer = format!("{} {}", self.writer, words.beat);
+        let write = Write { key: &self.key, when, body: &body, writer: &writer };
+        let Some(version) = put(&*self.objects, write).await? else { return Ok(false) };
+        *mine = (version, words.beat);
+        Ok(true)
     }
 
     /// Rewrites one's own object; says who has it if it is one's own no more.
     async fn rewrite(&self, holder: Option<&Holder>) -> Result<(), BackendError> {
         let mut mine = self.mine.lock().await;
         for _ in 0..ATTEMPTS {
-            let etag = mine.0.clone();
-            if self.write_held(&mut mine, When::Is(&etag), holder).await? {
+            let version = mine.0.clone();
+            if self.write_held(&mut mine, When::Is(&version), holder).await? {
                 return Ok(());
             }
             // An earlier writing of one's own may have been kept after it was given up.
-            match self.client.get(&self.key).await? {
+            match self.objects.get(&self.key).await? {
                 None => return Err(BackendError::Lost(None)),
                 Some(object) => {
-                    let there = read(&self.client, &object)?;
+                    let there = read(&*self.objects, &object)?;
                     match there.words.holder {
-                        Some(other) if other.id == self.holder.id => *mine = (there.etag, there.words.beat),
+                        Some(other) if other.id == self.holder.id => *mine = (there.version, there.words.beat),
                         other => return Err(BackendError::Lost(other.map(Box::new))),
                     }
                 }
             }
         }
-        Err(BackendError::Unfit(format!("the lock in {} changes all the time", self.client.place())))
+        Err(BackendError::Unfit(format!("the lock in {} changes all the time", self.objects.describe())))
     }
 }
 

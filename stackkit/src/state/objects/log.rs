@@ -8,108 +8,27 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use stackkit::context::BoxFuture;
-use stackkit::state::backend::{Backend, BackendError, Holder, Lease, Loaded, Position, Version, snapshot_position};
-use stackkit::state::lease::{Asked, KeptLease};
 use tokio::task::JoinSet;
 
-use super::bucket;
-use super::client::{Client, Listed, Put, When};
 use super::lock::{self, Kept, Lock};
+use super::survey::{Folded, Kind, Survey, parse_key};
+use super::{Objects, Settings, When, Write, put};
+use crate::access::{Grant, Role};
+use crate::context::BoxFuture;
+use crate::state::backend::{
+    AuditPart, AuditStore, Backend, BackendError, Holder, Lease, Loaded, Position, Version, snapshot_position,
+};
+use crate::state::lease::{Asked, KeptLease};
 
 /// How many entries are read at once.
 const READS: usize = 16;
 /// How often reading begins anew when a fold takes away what was listed.
 const ATTEMPTS: usize = 20;
 
-/// What a key below a stack's prefix is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
-    /// A place of the sequence.
-    Entry(u64),
-    /// A folded state: the place that follows it, and the position that it reaches.
-    Snapshot(u64, u64),
-}
-
-impl Kind {
-    /// Whether it holds something, and does not only keep an old writer out.
-    pub(super) fn is_content(self, size: i64) -> bool {
-        size > 0 || matches!(self, Self::Snapshot(..))
-    }
-}
-
-/// Reads what follows `stacks/NAME/` in a key.
-pub(super) fn parse_key(rest: &str) -> Option<Kind> {
-    match rest.split_once('/')? {
-        ("log", number) => Some(Kind::Entry(number.parse().ok()?)),
-        ("snap", numbers) => {
-            let (place, position) = numbers.split_once('-')?;
-            Some(Kind::Snapshot(place.parse().ok()?, position.parse().ok()?))
-        }
-        _ => None,
-    }
-}
-
-/// Where the log stands, by a listing.
-#[derive(Debug, Clone, Default)]
-struct Survey {
-    /// Folded states, oldest first, with when each was written, and its size.
-    snapshots: Vec<(u64, u64, Option<i64>, i64)>,
-    /// Places of entries after the newest folded state.
-    live: Vec<u64>,
-    /// Places of entries that it holds.
-    folded: Vec<u64>,
-    /// The first place that is free.
-    next: u64,
-    position: u64,
-}
-
-impl Survey {
-    /// `None` where places are missing between others.
-    fn of(listed: &[(Kind, &Listed)]) -> Option<Self> {
-        let mut survey = Self::default();
-        for (kind, object) in listed {
-            if let Kind::Snapshot(place, position) = kind {
-                survey.snapshots.push((*place, *position, object.at, object.size));
-            }
-        }
-        survey.snapshots.sort();
-        let (from, position) = survey.snapshots.last().map_or((0, 0), |(place, position, ..)| (*place, *position));
-        survey.next = from;
-        survey.position = position;
-        let mut places: Vec<(u64, bool)> = listed
-            .iter()
-            .filter_map(|(kind, object)| match kind {
-                Kind::Entry(place) => Some((*place, object.size > 0)),
-                Kind::Snapshot(..) => None,
-            })
-            .collect();
-        places.sort_unstable();
-        for (place, is_entry) in places {
-            if place < from {
-                if is_entry {
-                    survey.folded.push(place);
-                }
-                continue;
-            }
-            // Without a folded state, what keeps old writers out may stand anywhere before the first entry.
-            let begins = survey.snapshots.is_empty() && survey.live.is_empty();
-            if place != survey.next && !begins {
-                return None;
-            }
-            survey.next = place + 1;
-            if is_entry {
-                survey.live.push(place);
-                survey.position += 1;
-            }
-        }
-        Some(survey)
-    }
-}
-
 /// The log of one stack.
 pub(super) struct Log {
-    client: Client,
+    objects: Arc<dyn Objects>,
+    settings: Settings,
     stack: String,
     writes: AtomicU64,
     known: Mutex<Known>,
@@ -127,13 +46,13 @@ struct Known {
 
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Log").field("place", &self.client.place()).field("stack", &self.stack).finish_non_exhaustive()
+        f.debug_struct("Log").field("objects", &self.objects).field("stack", &self.stack).finish_non_exhaustive()
     }
 }
 
 impl Log {
-    pub(super) fn new(client: Client, stack: &str) -> Self {
-        Self { client, stack: stack.to_owned(), writes: AtomicU64::new(0), known: Mutex::default() }
+    pub(super) fn new(objects: Arc<dyn Objects>, settings: Settings, stack: &str) -> Self {
+        Self { objects, settings, stack: stack.to_owned(), writes: AtomicU64::new(0), known: Mutex::default() }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -141,7 +60,7 @@ impl Log {
     }
 
     fn folder(&self) -> String {
-        self.client.key(&format!("stacks/{}/", self.stack))
+        format!("stacks/{}/", self.stack)
     }
 
     fn entry_key(&self, place: u64) -> String {
@@ -152,15 +71,27 @@ impl Log {
         format!("{}snap/{place:020}-{position}", self.folder())
     }
 
+    /// Where the audit log of the stack with a lineage is, told by the end of the lineage from the end on.
+    fn audit_folder(&self, lineage: &str) -> String {
+        let end: String = lineage.chars().rev().filter(|c| matches!(c, 'a'..='z' | '0'..='9')).take(8).collect();
+        format!("{}audit/{end}/", self.folder())
+    }
+
     fn writer(&self, holder: &Holder) -> String {
         format!("{} {}", holder.id, self.writes.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Puts an object that is not there yet; says whether it was not.
+    async fn put(&self, key: &str, body: &[u8], writer: &str) -> Result<bool, BackendError> {
+        let write = Write { key, when: When::Absent, body, writer };
+        Ok(put(&*self.objects, write).await?.is_some())
     }
 
     /// Where the log stands now.
     async fn survey(&self) -> Result<Survey, BackendError> {
         let folder = self.folder();
         for _ in 0..ATTEMPTS {
-            let objects = self.client.list(&folder).await?;
+            let objects = self.objects.list(&folder).await?;
             let listed: Vec<_> = objects
                 .iter()
                 .filter_map(|object| Some((parse_key(object.key.strip_prefix(&folder)?)?, object)))
@@ -170,7 +101,7 @@ impl Log {
             }
         }
         Err(BackendError::Corrupt(format!(
-            "objects are missing from the log of {}: bring them back from the bucket's old versions, or roll back to a version that `state history` lists",
+            "objects are missing from the log of {}: bring them back from the store's old versions, or roll back to a version that `state history` lists",
             self.describe()
         )))
     }
@@ -180,14 +111,14 @@ impl Log {
         let survey = self.survey().await?;
         let snapshot = match survey.snapshots.last() {
             None => None,
-            Some((place, position, ..)) => {
-                let key = self.snapshot_key(*place, *position);
+            Some(folded) => {
+                let key = self.snapshot_key(folded.place, folded.position);
                 let known =
                     self.known().snapshot.as_ref().filter(|(at, _)| *at == key).map(|(_, bytes)| Arc::clone(bytes));
                 let bytes = match known {
                     Some(bytes) => bytes,
                     None => {
-                        let Some(object) = self.client.get(&key).await? else { return Ok(None) };
+                        let Some(object) = self.objects.get(&key).await? else { return Ok(None) };
                         let bytes = Arc::new(object.body);
                         self.known().snapshot = Some((key, Arc::clone(&bytes)));
                         bytes
@@ -196,41 +127,51 @@ impl Log {
                 Some(bytes.to_vec())
             }
         };
-        let mut entries: Vec<Option<Vec<u8>>> = vec![None; survey.live.len()];
+        let keys = survey.live.iter().map(|place| self.entry_key(*place)).collect();
+        let Some(entries) = self.get_all(keys).await?.into_iter().collect() else { return Ok(None) };
+        let position = Position(survey.position);
+        Ok(Some((Loaded { snapshot, entries, torn: 0, position }, survey)))
+    }
+
+    /// Objects in the order of their keys as given, some at once; `None` for each that is not there.
+    async fn get_all(&self, keys: Vec<String>) -> Result<Vec<Option<Vec<u8>>>, BackendError> {
+        let mut bodies: Vec<Option<Vec<u8>>> = vec![None; keys.len()];
         let mut reads = JoinSet::new();
-        let mut places = survey.live.iter().enumerate();
+        let mut keys = keys.into_iter().enumerate();
         loop {
             while reads.len() < READS {
-                let Some((index, place)) = places.next() else { break };
-                let (client, key) = (self.client.clone(), self.entry_key(*place));
-                reads.spawn(async move { (index, client.get(&key).await) });
+                let Some((index, key)) = keys.next() else { break };
+                let objects = Arc::clone(&self.objects);
+                reads.spawn(async move { (index, objects.get(&key).await) });
             }
-            let Some(read) = reads.join_next().await else { break };
-            let (index, object) = read.map_err(|error| BackendError::service("read", self.client.place(), error))?;
-            let Some(object) = object? else { return Ok(None) };
-            if let Some(entry) = entries.get_mut(index) {
-                *entry = Some(object.body);
+            let Some(read) = reads.join_next().await else { return Ok(bodies) };
+            let (index, object) =
+                read.map_err(|error| BackendError::service("read", self.objects.describe(), error))?;
+            if let (Some(body), Some(object)) = (bodies.get_mut(index), object?) {
+                *body = Some(object.body);
             }
         }
-        let position = Position(survey.position);
-        let entries = entries.into_iter().flatten().collect();
-        Ok(Some((Loaded { snapshot, entries, torn: 0, position }, survey)))
     }
 
     /// Puts an empty object where the writer before would append.
     async fn fence(&self, writer: &str) -> Result<Survey, BackendError> {
         for _ in 0..ATTEMPTS {
             let mut survey = self.survey().await?;
-            match self.client.put(&self.entry_key(survey.next), When::Absent, b"", writer).await? {
-                Put::Kept(_) => {
-                    survey.next += 1;
-                    return Ok(survey);
-                }
-                // An entry of the writer before came first: it is part of the log.
-                Put::Refused => {}
+            // Where an entry of the writer before came first, it is part of the log.
+            if self.put(&self.entry_key(survey.next), b"", writer).await? {
+                survey.next += 1;
+                return Ok(survey);
             }
         }
         Err(BackendError::Unfit(format!("somebody else writes to {} all the time", self.describe())))
+    }
+
+    /// Remembers where the log stands for its holder, if it still is that: whoever takes the lock after this was asked puts
+    /// something in the way of the next append. What was put there before is in the survey, and in nobody's way.
+    async fn remember(&self, lock: &Lock, survey: Survey) -> Result<(), BackendError> {
+        let held = lock::present(&*self.objects, &self.stack).await?.is_some_and(|holder| lock.is(&holder.id));
+        self.known().survey = held.then_some(survey);
+        Ok(())
     }
 
     /// Where the log stands for its holder, who asks the store but once.
@@ -242,14 +183,19 @@ impl Log {
         let lock = lock.filter(|lock| lock.is(&lease.holder().id)).ok_or(BackendError::Lost(None))?;
         let survey = match survey {
             Some(survey) => survey,
-            None => self.survey().await?,
+            None => {
+                let survey = self.survey().await?;
+                // As in `remember`: what keeps this writer out may be in the survey already.
+                self.check_lock(lease).await?;
+                survey
+            }
         };
         Ok((lock, survey))
     }
 
     /// Why a write was refused.
     async fn refusal(&self, lease: &dyn Lease, expected: Position) -> BackendError {
-        match lock::present(&self.client, &self.stack).await {
+        match lock::present(&*self.objects, &self.stack).await {
             Ok(Some(holder)) if holder.id == lease.holder().id => {
                 self.known().survey = None;
                 match self.survey().await {
@@ -268,8 +214,8 @@ impl Log {
             return Err(BackendError::Moved { expected, found: Position(survey.position) });
         }
         let key = self.entry_key(survey.next);
-        match self.client.put(&key, When::Absent, entry, &self.writer(lease.holder())).await {
-            Ok(Put::Kept(_)) => {
+        match self.put(&key, entry, &self.writer(lease.holder())).await {
+            Ok(true) => {
                 survey.live.push(survey.next);
                 survey.next += 1;
                 survey.position += 1;
@@ -277,7 +223,7 @@ impl Log {
                 self.known().survey = Some(survey);
                 Ok(position)
             }
-            Ok(Put::Refused) => Err(self.refusal(lease, expected).await),
+            Ok(false) => Err(self.refusal(lease, expected).await),
             Err(error) => {
                 // It may still be kept, later than anybody waited.
                 lock.unsure();
@@ -290,7 +236,7 @@ impl Log {
     /// The store is asked whether the lock is still held. Whoever loses it right after folds what was appended before,
     /// which is what anybody else would fold: nothing that was written is lost by it.
     async fn check_lock(&self, lease: &dyn Lease) -> Result<(), BackendError> {
-        match lock::present(&self.client, &self.stack).await? {
+        match lock::present(&*self.objects, &self.stack).await? {
             Some(holder) if holder.id == lease.holder().id => Ok(()),
             other => Err(BackendError::Lost(other.map(Box::new))),
         }
@@ -304,12 +250,12 @@ impl Log {
         }
         let position = snapshot_position(snapshot).map_or(expected, |position| position.max(expected)).0;
         let key = self.snapshot_key(survey.next, position);
-        match self.client.put(&key, When::Absent, snapshot, &self.writer(lease.holder())).await {
-            Ok(Put::Kept(_)) => {
-                survey.snapshots.push((survey.next, position, None, 0));
+        match self.put(&key, snapshot, &self.writer(lease.holder())).await {
+            Ok(true) => {
+                survey.snapshots.push(Folded { place: survey.next, position, at: None, size: None });
             }
-            Ok(Put::Refused) => {
-                let there = self.client.get(&key).await?;
+            Ok(false) => {
+                let there = self.objects.get(&key).await?;
                 if there.is_none_or(|there| there.body != snapshot) {
                     return Err(self.refusal(lease, expected).await);
                 }
@@ -322,15 +268,15 @@ impl Log {
         survey.position = position;
         let mut gone: Vec<String> =
             survey.live.drain(..).chain(survey.folded.drain(..)).map(|place| self.entry_key(place)).collect();
-        let many = survey.snapshots.len().saturating_sub(self.client.options().keep);
-        gone.extend(survey.snapshots.drain(..many).map(|(place, position, ..)| self.snapshot_key(place, position)));
+        let many = survey.snapshots.len().saturating_sub(self.settings.keep);
+        gone.extend(survey.snapshots.drain(..many).map(|folded| self.snapshot_key(folded.place, folded.position)));
         {
             let mut known = self.known();
             known.survey = Some(survey);
             known.snapshot = None;
         }
         // What is left by a crash here is passed over, and goes with the next fold.
-        self.client.delete(&gone).await
+        self.objects.delete(&gone).await
     }
 
     async fn delete(&self, lease: &dyn Lease) -> Result<(), BackendError> {
@@ -338,10 +284,10 @@ impl Log {
         let survey = self.fence(&self.writer(lease.holder())).await?;
         // Entries go first: alone they would be refused, while a folded state alone is a state.
         let entries: Vec<_> = survey.live.iter().chain(&survey.folded).map(|place| self.entry_key(*place)).collect();
-        self.client.delete(&entries).await?;
+        self.objects.delete(&entries).await?;
         let snapshots: Vec<_> =
-            survey.snapshots.iter().rev().map(|(place, position, ..)| self.snapshot_key(*place, *position)).collect();
-        self.client.delete(&snapshots).await?;
+            survey.snapshots.iter().rev().map(|folded| self.snapshot_key(folded.place, folded.position)).collect();
+        self.objects.delete(&snapshots).await?;
         let mut known = self.known();
         known.survey = None;
         known.snapshot = None;
@@ -351,21 +297,16 @@ impl Log {
 
 impl Backend for Log {
     fn describe(&self) -> String {
-        format!("{} (stack `{}`)", self.client.place(), self.stack)
+        format!("{} (stack `{}`)", self.objects.describe(), self.stack)
     }
 
     fn load(&self) -> BoxFuture<'_, Result<Loaded, BackendError>> {
         Box::pin(async move {
             for _ in 0..ATTEMPTS {
-                let read = match self.read().await {
-                    // Nothing is in a bucket that is still to be made.
-                    Err(BackendError::Unfit(_)) if self.client.options().create => return Ok(Loaded::default()),
-                    read => read?,
-                };
-                if let Some((loaded, survey)) = read {
-                    let mut known = self.known();
-                    if known.lock.strong_count() > 0 {
-                        known.survey = Some(survey);
+                if let Some((loaded, survey)) = self.read().await? {
+                    let lock = self.known().lock.upgrade();
+                    if let Some(lock) = lock {
+                        self.remember(&lock, survey).await?;
                     }
                     return Ok(loaded);
                 }
@@ -380,9 +321,9 @@ impl Backend for Log {
     fn acquire(&self, holder: Holder) -> BoxFuture<'_, Result<Arc<dyn Lease>, BackendError>> {
         Box::pin(async move {
             let asked = Asked::now();
-            let taken = lock::take(&self.client, &self.stack, holder.clone(), || bucket::prepare(&self.client)).await?;
+            let ttl = self.settings.ttl;
+            let taken = lock::take(&self.objects, &self.stack, holder.clone(), ttl).await?;
             let writer = self.writer(&holder);
-            let ttl = self.client.options().ttl;
             let lease = KeptLease::new(holder, ttl, asked, Kept(Arc::clone(&taken.lock)));
             {
                 let mut known = self.known();
@@ -392,7 +333,7 @@ impl Backend for Log {
             if taken.fence {
                 let survey = self.fence(&writer).await?;
                 taken.lock.fenced();
-                self.known().survey = Some(survey);
+                self.remember(&taken.lock, survey).await?;
             }
             Ok(Arc::new(lease) as Arc<dyn Lease>)
         })
@@ -417,23 +358,29 @@ impl Backend for Log {
     }
 
     fn unlock<'a>(&'a self, holder_id: &'a str) -> BoxFuture<'a, Result<(), BackendError>> {
-        Box::pin(lock::end(&self.client, &self.stack, holder_id, move || async move {
-            self.fence(&format!("unlock {holder_id}")).await.map(drop)
-        }))
+        Box::pin(async move {
+            let me = Holder::new("unlock").map_err(|error| BackendError::Unfit(error.to_string()))?;
+            let fence = || async { self.fence(&self.writer(&me)).await.map(drop) };
+            lock::end(&self.objects, &self.stack, holder_id, &me.id, fence).await
+        })
     }
 
     fn delete<'a>(&'a self, lease: &'a dyn Lease) -> BoxFuture<'a, Result<(), BackendError>> {
         Box::pin(self.delete(lease))
     }
 
+    fn access(&self, role: Role) -> Option<Grant> {
+        self.objects.access(&self.stack, role)
+    }
+
     fn history(&self) -> BoxFuture<'_, Result<Vec<Version>, BackendError>> {
         Box::pin(async move {
             let survey = self.survey().await?;
-            let version = |(place, position, at, size): &(u64, u64, Option<i64>, i64)| Version {
-                id: format!("{place}-{position}"),
-                position: Position(*position),
-                at: at.and_then(|at| u64::try_from(at).ok()),
-                size: u64::try_from(*size).ok(),
+            let version = |folded: &Folded| Version {
+                id: format!("{}-{}", folded.place, folded.position),
+                position: Position(folded.position),
+                at: folded.at,
+                size: folded.size,
             };
             Ok(survey.snapshots.iter().rev().map(version).collect())
         })
@@ -442,7 +389,7 @@ impl Backend for Log {
     fn load_version<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Vec<u8>, BackendError>> {
         Box::pin(async move {
             let object = match parse_key(&format!("snap/{id}")) {
-                Some(Kind::Snapshot(place, position)) => self.client.get(&self.snapshot_key(place, position)).await?,
+                Some(Kind::Snapshot(place, position)) => self.objects.get(&self.snapshot_key(place, position)).await?,
                 _ => None,
             };
             object.map(|object| object.body).ok_or_else(|| {
@@ -454,42 +401,48 @@ impl Backend for Log {
             })
         })
     }
+
+    fn audit(&self) -> Option<&dyn AuditStore> {
+        Some(self)
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn survey(keys: &[(&str, i64)]) -> Option<(Vec<u64>, u64, u64)> {
-        let objects: Vec<Listed> =
-            keys.iter().map(|(key, size)| Listed { key: (*key).to_owned(), size: *size, at: None }).collect();
-        let listed: Vec<_> = objects.iter().filter_map(|object| Some((parse_key(&object.key)?, object))).collect();
-        Survey::of(&listed).map(|survey| (survey.live, survey.next, survey.position))
+impl AuditStore for Log {
+    fn keep_audit<'a>(
+        &'a self,
+        lease: &'a dyn Lease,
+        lineage: &'a str,
+        part: &'a AuditPart,
+    ) -> BoxFuture<'a, Result<(), BackendError>> {
+        Box::pin(async move {
+            let key = format!("{}{:012}-{:012}", self.audit_folder(lineage), part.first, part.last);
+            if self.put(&key, part.text.as_bytes(), &self.writer(lease.holder())).await? {
+                return Ok(());
+            }
+            // A fold that was cut short has put it already. Anything else there is of a state that was put back since.
+            match self.objects.get(&key).await? {
+                Some(there) if there.body == part.text.as_bytes() => Ok(()),
+                _ => {
+                    let key = format!("{key}-{}", lease.holder().since);
+                    self.put(&key, part.text.as_bytes(), &self.writer(lease.holder())).await.map(drop)
+                }
+            }
+        })
     }
 
-    #[test]
-    fn a_listing_says_where_the_log_stands() {
-        assert_eq!(survey(&[]), Some((vec![], 0, 0)));
-        assert_eq!(survey(&[("log/0", 9), ("log/1", 9)]), Some((vec![0, 1], 2, 2)));
-        // What keeps old writers out takes a place and no position.
-        assert_eq!(survey(&[("log/0", 9), ("log/1", 0), ("log/2", 9)]), Some((vec![0, 2], 3, 2)));
-        // Places that a folded state holds are passed over.
-        assert_eq!(survey(&[("snap/5-4", 99), ("log/1", 0), ("log/4", 9), ("log/5", 9)]), Some((vec![5], 6, 5)));
-        assert_eq!(survey(&[("snap/2-2", 9), ("snap/10-7", 9)]), Some((vec![], 10, 7)));
-        // A stack of the name of a deleted one begins where that ended.
-        assert_eq!(survey(&[("log/3", 0), ("log/7", 0), ("log/8", 9)]), Some((vec![8], 9, 1)));
-    }
-
-    #[test]
-    fn a_missing_place_is_found() {
-        assert_eq!(survey(&[("log/0", 9), ("log/2", 9)]), None);
-        assert_eq!(survey(&[("snap/5-4", 9), ("log/6", 9)]), None);
-    }
-
-    #[test]
-    fn other_keys_are_passed_over() {
-        for key in ["log/x", "log/1/2", "snap/1", "snap/1-x", "other/1", "log"] {
-            assert_eq!(parse_key(key), None, "{key}");
-        }
+    fn load_audit<'a>(&'a self, lineage: &'a str, from: u64) -> BoxFuture<'a, Result<Vec<String>, BackendError>> {
+        Box::pin(async move {
+            let folder = self.audit_folder(lineage);
+            // The order of keys is that of the lines. What another order of digits names was not put by this.
+            let mut keys: Vec<String> =
+                self.objects.list(&folder).await?.into_iter().map(|object| object.key).collect();
+            keys.retain(|key| {
+                let last = key.strip_prefix(&folder).and_then(|name| name.split('-').nth(1)?.parse::<u64>().ok());
+                last.is_none_or(|last| last >= from)
+            });
+            keys.sort();
+            let bodies = self.get_all(keys).await?;
+            Ok(bodies.into_iter().flatten().map(|body| String::from_utf8_lossy(&body).into_owned()).collect())
+        })
     }
 }

@@ -1,0 +1,73 @@
+//! A program with its state in Kubernetes, as its users run it. This process is the program too, so it has no harness.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use acceptance::{Sandbox, remote};
+use stackkit::prelude::*;
+use stackkit_k8s::KubernetesState;
+use test_servers::Kubernetes;
+
+/// Resources that take a while each, so that a kill meets some of them under way, and a secret.
+#[stackkit::program(backends(KubernetesState))]
+async fn slow(stack: &mut Stack) -> Result<()> {
+    let config: Config = stack.config()?;
+    let folder = stack.add("out", local::Directory::new("out"));
+    let password = stack.add("password", local::RandomPassword::new(40).special(false));
+    for number in 0..8 {
+        let path = text!("{}/{number}", folder.path);
+        let script = format!("sleep 0.2; echo {} > out/{number}", config.generation);
+        stack.add(
+            format!("file-{number}"),
+            local::Command::new(list!["sh", "-c", script]).delete(list!["rm", "-f", &path]).creates(&path),
+        );
+    }
+    stack.output("password", &password.value);
+    Ok(())
+}
+
+#[derive(Debug, Clone, Properties)]
+struct Config {
+    #[property(default = 1)]
+    generation: u32,
+}
+
+/// Whether this process is the program and not its test.
+const PROGRAM: &str = "STACKKIT_TEST_PROGRAM";
+
+fn main() -> ExitCode {
+    if std::env::var_os(PROGRAM).is_some() {
+        return stackkit::cli::main(slow());
+    }
+    let server = Kubernetes::start().unwrap_or_else(|error| panic!("{error}"));
+    let kubectl = |arguments: &[&str]| server.kubectl(arguments).unwrap_or_else(|error| panic!("{error}"));
+    let program = std::env::current_exe().unwrap_or_else(|error| panic!("{error}"));
+    let url = "k8s://infra?ttl=2s";
+    let sandbox = Sandbox::new(program).with_env(server.env()).with_env([(PROGRAM, "1"), ("STACKKIT_BACKEND", url)]);
+
+    let missing = sandbox.run(&["up", "--yes"]).expect(1);
+    assert!(missing.stderr.contains("kubectl create namespace infra"), "{}", missing.stderr);
+    kubectl(&["create", "namespace", "infra"]);
+    remote::whole_life(&sandbox, url, Duration::from_millis(1500), |sandbox| {
+        let password = sandbox.run(&["outputs", "password", "--show-secrets"]).expect(0).stdout;
+        let password = password.trim();
+        assert!(password.len() >= 40, "`{password}` is not the password");
+        let bodies = kubectl(&[
+            "-n",
+            "infra",
+            "get",
+            "secrets",
+            "-o",
+            "go-template={{range .items}}{{range .data}}{{. | base64decode}}{{end}}{{end}}",
+        ]);
+        assert!(bodies.contains("local:RandomPassword"), "the state is elsewhere");
+        assert!(!bodies.contains(password), "a secret is in the cluster");
+    });
+    let left = kubectl(&["-n", "infra", "get", "secrets", "-l", "stackkit.dev/state", "-o", "name"]);
+    for name in left.lines() {
+        let size = kubectl(&["-n", "infra", "get", name, "-o", "jsonpath={.metadata.annotations.stackkit\\.dev/size}"]);
+        assert_eq!(size, "0", "{name} is left of a removed stack and says something");
+    }
+    println!("a whole life with the state in Kubernetes");
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,7 @@
+variable "name" {
+  type = string
+}
+
+resource "terraform_data" "inner" {
+  input = [var.name, 3, null, true]
+}
