@@ -43,7 +43,7 @@ fn a_planted_leak_is_found_wherever_it_is() {
     let of = |name: &str| stack.sandbox.stack().join(name);
     let plants: [(&str, Vec<u8>); 4] = [
         (".stackkit/dev.state.json", secret.reveal().into()),
-        ("plan", [b"xy", secret.reveal()[5..25].as_bytes()].concat()),
+        ("plan", [b"xy", &secret.reveal().as_bytes()[5..25]].concat()),
         (".stackkit/dev.rescue", stack.secret("2-awkward").reveal().replace('"', "\\\"").into()),
         ("run.html", stack.secret("0-bytes").reveal().to_uppercase().into()),
     ];
