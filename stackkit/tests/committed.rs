@@ -65,10 +65,19 @@ impl Repository {
         fs::copy(from.join("stackkit.dev.toml"), to.join("stackkit.dev.toml")).expect("copied");
         let ignored = fs::read_to_string(from.join(".stackkit/.gitignore")).expect("what is ignored");
         let ignored: Vec<&str> = ignored.lines().map(|line| line.trim_start_matches('*')).collect();
-        for file in fs::read_dir(from.join(".stackkit")).expect("a folder").flatten() {
-            let name = file.file_name().into_string().expect("a name");
-            if !ignored.iter().any(|end| name.ends_with(end)) {
-                fs::copy(file.path(), to.join(".stackkit").join(name)).expect("copied");
+        let mut folders = vec![PathBuf::from(".stackkit")];
+        while let Some(folder) = folders.pop() {
+            fs::create_dir_all(to.join(&folder)).expect("a folder");
+            for file in fs::read_dir(from.join(&folder)).expect("a folder").flatten() {
+                let name = file.file_name().into_string().expect("a name");
+                if ignored.iter().any(|end| name.ends_with(end)) {
+                    continue;
+                }
+                if file.path().is_dir() {
+                    folders.push(folder.join(name));
+                } else {
+                    fs::copy(file.path(), to.join(&folder).join(name)).expect("copied");
+                }
             }
         }
         to

@@ -362,15 +362,20 @@ impl Deployment {
 
     /// Looks at what is there, and gives that up at once when the run is cancelled: nothing has been touched yet.
     async fn looking<T>(&self, look: impl Future<Output = Result<T, RunError>>) -> Result<T, RunError> {
-        tokio::select! {
+        let result = tokio::select! {
             biased;
             result = look => result,
-            () = self.options.cancel.cancelled() => {
+            () = self.options.cancel.cancelled() => Err(RunError::Cancelled(Summary::default())),
+        };
+        match result {
+            // What was not read because of that is no mistake of the program.
+            Err(RunError::Cancelled(_) | RunError::Diagnostics(_)) if self.options.cancel.is_cancelled() => {
                 let summary = Summary { cancelled: true, ..Summary::default() };
                 self.options.listener.event(&Event::Cancelling { running: 0 });
                 self.options.listener.event(&Event::Finished { summary: summary.clone() });
                 Err(RunError::Cancelled(summary))
             }
+            result => result,
         }
     }
 

@@ -426,11 +426,12 @@ mod tests {
 
     #[test]
     fn passwords_are_not_shown() {
+        // Nor where the text is no URL.
+        assert_eq!(redacted("postgres://u:hun?ter2@h/d"), "postgres://u:***@h/d");
         for (text, shown) in [
             ("postgres://u:hunter2@h:5/d?a=b", "postgres://u:***@h:5/d?a=b"),
             ("postgres://u@h/d?password=hunter2&a=b", "postgres://u@h/d?password=***&a=b"),
             ("postgres://u@h/d", "postgres://u@h/d"),
-            ("postgres://u:hun?ter2@h/d", "postgres://u:***@h/d"),
             ("postgres://h:5432/d?name=a@b", "postgres://h:5432/d?name=a@b"),
             ("file:///a/b", "file:///a/b"),
         ] {
