@@ -10,6 +10,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::credential_fn::provide_credentials_fn;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_credential_types::provider::error::CredentialsError;
+use stackkit::access::Role;
 use stackkit::seal::{
     DataKey, KeyKind as _, KeyOptions, KeyProvider, KeyTrouble, LinkedKeys, SealError, WrappedKey, create_with,
     unlock_with,
@@ -90,6 +91,51 @@ async fn a_stack_opens_with_its_key_and_its_header_holds_no_secret() {
     assert_eq!(opened.key_id(), created.sealer.key_id());
     let text = created.header.set_in("", "the test").unwrap();
     assert!(text.contains("aws-kms") && !text.contains("test\""), "{text}");
+}
+
+/// The policies that `access` prints, judged with their conditions.
+#[tokio::test]
+async fn each_role_may_do_what_its_policy_says() {
+    let moto = moto();
+    let root = config(moto.endpoint());
+    let arn = make_key(&root, "alias/infra").await;
+    let data = DataKey::generate().unwrap();
+    let key = KmsKey::new(&arn);
+    let (ours, others) = ("lineage", "other lineage");
+    let made = KmsKey::new(&arn).with_config(root.clone());
+    let (wrapped, foreign) = (made.wrap(&data, ours).await.unwrap(), made.wrap(&data, others).await.unwrap());
+    let policy = |role: Role, lineage: &str| key.access(role, lineage).unwrap().text;
+    let somebody = |name: &str, policies: &[&str]| {
+        let given = moto.user(name, policies).unwrap_or_else(|error| panic!("{error}"));
+        let credentials = Credentials::new(given.id, given.secret, None, None, "test");
+        let provider = SharedCredentialsProvider::new(credentials);
+        key.clone().with_config(root.to_builder().credentials_provider(provider).build())
+    };
+    let [viewer, deployer, admin] = Role::ALL.map(|role| somebody(role.name(), &[&policy(role, ours)]));
+    // A viewer of one stack who deploys another: the denial is of the one alone.
+    let both = somebody("both", &[&policy(Role::Viewer, ours), &policy(Role::Deployer, others)]);
+    let twice = somebody("twice", &[&policy(Role::Viewer, ours), &policy(Role::Admin, ours)]);
+    moto.enforce_iam().unwrap();
+    for (who, name, opens, opens_others, wraps) in [
+        (&viewer, "viewer", false, false, false),
+        (&deployer, "deployer", true, false, false),
+        (&admin, "admin", true, false, true),
+        (&both, "a viewer here and deployer there", false, true, false),
+        (&twice, "a viewer and admin", false, false, true),
+    ] {
+        let outcomes = [
+            (who.unwrap(&wrapped, ours).await.map(drop), opens),
+            (who.unwrap(&foreign, others).await.map(drop), opens_others),
+            (who.wrap(&data, ours).await.map(drop), wraps),
+            (who.wrap(&data, others).await.map(drop), false),
+        ];
+        for (at, (outcome, expected)) in outcomes.into_iter().enumerate() {
+            assert_eq!(outcome.is_ok(), expected, "{name} {at}: {outcome:?}");
+            if let Err(error) = outcome {
+                assert_eq!(trouble(&error), KeyTrouble::Denied, "{name} {at}: {error}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

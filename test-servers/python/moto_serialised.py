@@ -13,6 +13,7 @@ Control paths (no AWS API has a path that starts with `/_stackkit/`, for a bucke
     GET    /_stackkit/faults   JSON list of the faults with what is left of `skip` and `times`
     PUT    /_stackkit/faults   replace the faults by the JSON list in the body
     DELETE /_stackkit/faults   remove all faults
+    PUT    /_stackkit/iam      `true` in the body: from now on IAM judges every request, as `moto_iam.py` does; `false`: no more
 
 A fault is {"call": REGEX, "mode": MODE, "skip": N, "times": N, "seconds": S}. REGEX has to match the whole name of a
 call, such as `ec2:CreateVpc`. The first `skip` matching calls pass untouched (default 0), the next `times` are hit
@@ -36,13 +37,15 @@ import sys
 import threading
 import time
 from urllib.parse import parse_qs
+from xml.sax.saxutils import escape
 
 from botocore.exceptions import UnknownServiceError
 from botocore.loaders import Loader
 from moto.core.serialize import S3Serializer
-from moto.iam.access_control import IAMRequestBase
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
+
+import moto_iam
 
 MODES = ("throttle", "500", "503", "drop_before", "drop_after", "delay")
 
@@ -153,15 +156,16 @@ def error_answer(call, environ, status, code, message):
     """An error in the shape that the service of this call really sends: (status line, headers, body)."""
     service = call.partition(":")[0]
     extra = []
+    text = escape(message)
     if service == "ec2":
         kind = "text/xml"
         body = (
-            f"<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors>"
+            f"<Response><Errors><Error><Code>{code}</Code><Message>{text}</Message></Error></Errors>"
             "<RequestID>injected</RequestID></Response>"
         )
     elif service == "s3":
         kind = "application/xml"
-        body = f"<Error><Code>{code}</Code><Message>{message}</Message><RequestId>injected</RequestId></Error>"
+        body = f"<Error><Code>{code}</Code><Message>{text}</Message><RequestId>injected</RequestId></Error>"
     elif environ.get("HTTP_X_AMZ_TARGET"):
         kind = "application/x-amz-json-1.1"
         body = json.dumps({"__type": code, "message": message})
@@ -172,7 +176,7 @@ def error_answer(call, environ, status, code, message):
     else:
         kind = "text/xml"
         body = (
-            f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
+            f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{text}</Message></Error>"
             "<RequestId>injected</RequestId></ErrorResponse>"
         )
     data = body.encode()
@@ -212,22 +216,35 @@ def injected_answer(call, environ, mode):
     return error_answer(call, environ, "503 Service Unavailable", code, "Service is unable to handle request")
 
 
-def reshape_denial(call, environ, answer):
-    """moto words a refusal by IAM in one XML shape for all services; gives it the shape of the service called."""
-    status, _, body = answer
-    denial = re.search(rb"<ErrorResponse>\s*<Errors>\s*<Error>\s*<Code>(\w+)</Code>\s*<Message>(.*?)</Message>", body, re.S)
-    if not status.startswith("403") or not denial:
-        return answer
-    code, message = denial.group(1).decode(), denial.group(2).decode()
+def refusal_answer(call, environ, refusal):
+    """A refusal by IAM as the service of this call words it."""
     service = call.partition(":")[0]
-    if code == "AccessDenied":
+    json_rpc = bool(environ.get("HTTP_X_AMZ_TARGET"))
+    if refusal.objects:
+        # Of several objects, those that are refused; none of the others is deleted here.
+        errors = "".join(
+            f"<Error><Key>{escape(key)}</Key><Code>AccessDenied</Code><Message>{escape(refusal.message)}</Message></Error>"
+            for key in refusal.objects
+        )
+        data = f"<DeleteResult>{errors}</DeleteResult>".encode()
+        return "200 OK", [("Content-Type", "application/xml"), ("Content-Length", str(len(data)))], data
+    status, code = "403 Forbidden", "AccessDenied"
+    if refusal.unknown_sender:
         if service == "ec2":
-            code = "UnauthorizedOperation"
-        elif environ.get("HTTP_X_AMZ_TARGET"):
-            status, code = "400 Bad Request", "AccessDeniedException"
-        elif is_rest_json(service):
-            code = "AccessDeniedException"
-    return error_answer(call, environ, status, code, message)
+            status, code = "401 Unauthorized", "AuthFailure"
+        elif service == "s3":
+            code = "InvalidAccessKeyId"
+        elif json_rpc:
+            status, code = "400 Bad Request", "UnrecognizedClientException"
+        else:
+            code = "InvalidClientTokenId"
+    elif service == "ec2":
+        code = "UnauthorizedOperation"
+    elif json_rpc:
+        status, code = "400 Bad Request", "AccessDeniedException"
+    elif is_rest_json(service):
+        code = "AccessDeniedException"
+    return error_answer(call, environ, status, code, refusal.message)
 
 
 class Serialised:
@@ -240,6 +257,7 @@ class Serialised:
         self.book = threading.Lock()  # guards `faults` and `calls`
         self.faults = []
         self.calls = collections.deque(maxlen=LOG_LIMIT)
+        self.judged = False
 
     def __call__(self, environ, start_response):
         body = read_body(environ)
@@ -262,11 +280,22 @@ class Serialised:
         if mode in ("throttle", "500", "503"):
             answer = injected_answer(call, environ, mode)
         else:
-            answer = reshape_denial(call, environ, self.ask_moto(environ))
+            answer = self.refusal(call, environ, body) or self.ask_moto(environ)
         if mode == "drop_after":
             drop_connection(environ, entry)
         entry["status"] = int(answer[0].split()[0])
         return respond(start_response, answer)
+
+    def refusal(self, call, environ, body):
+        """IAM's refusal of a request; nothing where it is allowed, or nobody judges."""
+        if not self.judged:
+            return None
+        try:
+            with self.moto_lock:
+                refusal = moto_iam.judge(call, environ, body)
+        except moto_iam.Unjudged as error:
+            return error_answer(call, environ, "501 Not Implemented", "NotImplemented", f"IAM here cannot judge {error}")
+        return refusal and refusal_answer(call, environ, refusal)
 
     def note(self, call):
         """Logs a call and takes the fault that hits it, if one does."""
@@ -315,6 +344,9 @@ class Serialised:
                     if method != "GET":
                         self.faults = [checked_fault(fault) for fault in json.loads(body)] if method == "PUT" else []
                     return json_answer(200, self.faults)
+                if path == "/_stackkit/iam" and method == "PUT":
+                    self.judged = bool(json.loads(body))
+                    return json_answer(200, self.judged)
         except (ValueError, KeyError, TypeError, AttributeError, re.error) as error:
             return json_answer(400, {"error": f"{type(error).__name__}: {error}"})
         return json_answer(404, {"error": f"no control path {method} {path}"})
@@ -387,8 +419,6 @@ def main():
     parser = argparse.ArgumentParser(description="moto behind one lock, with a log of calls and faults on demand")
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: a free one)")
     port = parser.parse_args().port
-    # moto's own comparison of SigV4 signatures refuses correct GET requests of REST services.
-    IAMRequestBase.check_signature = lambda self: None
     name_roots_as_s3_does()
     server = make_server("127.0.0.1", port, Serialised(), threaded=True, request_handler=QuietHandler)
     print(f"port {server.server_port}", flush=True)

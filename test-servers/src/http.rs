@@ -28,12 +28,23 @@ pub(crate) fn request_to(
     content_type: &str,
     body: &str,
 ) -> io::Result<Answer> {
+    send(address, &format!("{method} {path}"), &[("Content-Type", content_type)], body)
+}
+
+/// Sends one request with these headers to an address and reads the whole answer.
+pub(crate) fn send(
+    address: SocketAddr,
+    method_and_path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> io::Result<Answer> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     write!(
         stream,
-        "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{body}",
+        "{method_and_path} HTTP/1.0\r\nHost: {address}\r\n{headers}Content-Length: {}\r\n\r\n{body}",
         body.len()
     )?;
     // HTTP/1.0: the server closes the connection after the answer, and never sends it in chunks.

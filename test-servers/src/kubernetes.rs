@@ -99,6 +99,12 @@ impl Kubernetes {
         &self.kubeconfig
     }
 
+    /// The folder of etcd's files, where everything stands that the API server has ever kept: nothing is compacted for
+    /// the first five minutes, and its log of writes goes back further.
+    pub fn data_folder(&self) -> PathBuf {
+        self.scratch.path().join("etcd")
+    }
+
     /// Where the API server listens, such as `https://127.0.0.1:41234`.
     pub fn endpoint(&self) -> &str {
         &self.endpoint

@@ -8,7 +8,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `moto` | [`Moto`], its log of calls, [`Fault`]s |
+//! | `moto` | [`Moto`], its log of calls, [`Fault`]s, [`Credentials`] of users and roles |
 //! | `kubernetes` | [`Kubernetes`], its binaries, certificates and start |
 //! | `localstack` | [`Localstack`] |
 //! | `azurite` | [`Azurite`] |
@@ -53,7 +53,7 @@ pub use fake_gcs::FakeGcs;
 pub use kubernetes::{Kubernetes, Proxy, Request};
 pub use localstack::Localstack;
 pub use lossy::Lossy;
-pub use moto::{Call, Fault, FaultMode, Moto};
+pub use moto::{Call, Credentials, Fault, FaultMode, Moto};
 pub use openbao::OpenBao;
 pub use postgres::Postgres;
 

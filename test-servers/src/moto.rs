@@ -1,5 +1,6 @@
 //! moto, a server that answers as AWS does: its start, its end, its log of calls and its faults.
 
+mod account;
 mod install;
 
 use std::{fs, io, process::ExitStatus, sync::OnceLock, time::Duration};
@@ -11,9 +12,12 @@ use crate::{
     Error, http,
     process::{Process, Start, Stdout},
 };
+pub use account::Credentials;
 pub(crate) use install::install;
 
-const WRAPPER: &str = include_str!("../python/moto_serialised.py");
+/// What runs, and what it imports.
+const WRAPPER: (&str, &str) = ("moto_serialised.py", include_str!("../python/moto_serialised.py"));
+const JUDGE: (&str, &str) = ("moto_iam.py", include_str!("../python/moto_iam.py"));
 
 /// Longest time from the start of the process to its first request; a cold disk makes the imports slow.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -60,8 +64,11 @@ impl Moto {
             .prefix("stackkit-moto-")
             .tempdir()
             .map_err(Error::file(std::env::temp_dir(), "create a temporary folder in"))?;
-        let wrapper = scratch.path().join("moto_serialised.py");
-        fs::write(&wrapper, WRAPPER).map_err(Error::file(&wrapper, "write"))?;
+        for (name, text) in [WRAPPER, JUDGE] {
+            let path = scratch.path().join(name);
+            fs::write(&path, text).map_err(Error::file(&path, "write"))?;
+        }
+        let wrapper = scratch.path().join(WRAPPER.0);
         let mut process = Process::start(Start {
             name: "moto",
             program: &python,
@@ -178,15 +185,18 @@ impl Moto {
         self.moto_api("/moto-api/reset", "")
     }
 
-    /// From now on every call needs the permission of an IAM policy; create user, policy and access key before.
+    /// From now on every call needs the permission of a user's or role's policies; make those before.
     ///
-    /// moto denies by action. It takes resource names into account for S3 alone, and evaluates conditions wrongly.
+    /// The wrapper judges in moto's place, as IAM's user guide says: explicit denials, actions, and for S3 and KMS
+    /// resources and the conditions `StringEquals` and `StringLike` too, with `IfExists` or without. Of other services no
+    /// resource is known, so a statement about theirs counts where it says `*` alone. Policies of buckets and keys are not
+    /// looked at, nor are signatures. What a policy says beyond that is answered by 501, so that no test rests on it.
     ///
     /// # Errors
     ///
     /// [`Error::Ask`] where the server does not answer.
     pub fn enforce_iam(&self) -> Result<(), Error> {
-        self.moto_api("/moto-api/reset-auth", "0")
+        self.control("PUT", "/_stackkit/iam", "true").map(drop)
     }
 
     /// Undoes [`enforce_iam`](Self::enforce_iam): every call is allowed again.
@@ -195,7 +205,7 @@ impl Moto {
     ///
     /// [`Error::Ask`] where the server does not answer.
     pub fn ignore_iam(&self) -> Result<(), Error> {
-        self.moto_api("/moto-api/reset-auth", "inf")
+        self.control("PUT", "/_stackkit/iam", "false").map(drop)
     }
 
     /// Blocks until the server ends by itself, which it does only when something outside kills it.

@@ -16,13 +16,14 @@ type Outcome = Result<(), Box<dyn Error>>;
 /// Sends a request as an SDK would, but for the signature that moto does not look at. An empty answer is a dropped connection.
 fn send_as(key: &str, moto: &Moto, service: &str, method: &str, path: &str, body: &str) -> std::io::Result<String> {
     let address = moto.endpoint().trim_start_matches("http://");
+    let kind = if body.starts_with("Action=") { "application/x-www-form-urlencoded" } else { "application/xml" };
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     write!(
         stream,
         "{method} {path} HTTP/1.0\r\nHost: {address}\r\n\
          Authorization: AWS4-HMAC-SHA256 Credential={key}/20260101/eu-central-1/{service}/aws4_request, SignedHeaders=host, Signature=0\r\n\
-         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+         Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )?;
     let mut answer = Vec::new();
@@ -120,24 +121,71 @@ fn faults_hit_the_calls_they_are_meant_for() -> Outcome {
 #[test]
 fn permissions_count_once_they_are_enforced() -> Outcome {
     let moto = Moto::start()?;
-    let iam = |body: &str| send(&moto, "iam", "POST", "/", &format!("{body}&Version=2010-05-08"));
-    iam("Action=CreateUser&UserName=reader")?;
-    iam("Action=PutUserPolicy&UserName=reader&PolicyName=read&PolicyDocument=\
-         %7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%7B%22Effect%22%3A%22Allow%22%2C\
-         %22Action%22%3A%22ec2%3ADescribeVpcs%22%2C%22Resource%22%3A%22*%22%7D%5D%7D")?;
-    let created = iam("Action=CreateAccessKey&UserName=reader")?;
-    let key = created.split_once("<AccessKeyId>").and_then(|(_, rest)| rest.split('<').next()).ok_or("no key")?;
+    let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ec2:DescribeVpcs","Resource":"*"}]}"#;
+    let (user, role) = (moto.user("reader", &[policy])?, moto.role("job", &[policy])?);
+    assert!(user.token.is_none() && role.env().iter().any(|(name, _)| *name == "AWS_SESSION_TOKEN"));
     let read = "Action=DescribeVpcs&Version=2016-11-15";
     let write = "Action=CreateVpc&Version=2016-11-15&CidrBlock=10.9.0.0%2F16";
+    let key = user.id.as_str();
 
     moto.enforce_iam()?;
     assert!(send_as(key, &moto, "ec2", "POST", "/", read)?.contains("<vpcSet>"));
     let denied = send_as(key, &moto, "ec2", "POST", "/", write)?;
     assert!(denied.contains(" 403 ") && denied.contains("<Code>UnauthorizedOperation</Code>"), "{denied}");
-    assert!(denied.contains("ec2:CreateVpc"), "{denied}");
+    assert!(denied.contains("user/reader is not authorized to perform: ec2:CreateVpc"), "{denied}");
+    let nobody = send_as("AKIANOBODY", &moto, "ec2", "POST", "/", read)?;
+    assert!(nobody.contains(" 401 ") && nobody.contains("<Code>AuthFailure</Code>"), "{nobody}");
+    // A role's key counts with its token alone.
+    assert!(send_as(&role.id, &moto, "ec2", "POST", "/", read)?.contains("<Code>AuthFailure</Code>"));
 
     moto.ignore_iam()?;
     assert!(send_as(key, &moto, "ec2", "POST", "/", write)?.contains("<vpcId>"));
+    Ok(())
+}
+
+#[test]
+fn policies_are_judged_by_resource_and_condition() -> Outcome {
+    let moto = Moto::start()?;
+    let here = "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint></CreateBucketConfiguration>";
+    for (path, body) in [("/acme", here), ("/acme/a/one", "1"), ("/acme/b/two", "2"), ("/other", here)] {
+        let made = send(&moto, "s3", "PUT", path, body)?;
+        assert!(made.contains(" 200 "), "{made}");
+    }
+    let reader = moto.user(
+        "reader",
+        &[
+            r#"{"Version":"2012-10-17","Statement":[
+                {"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::acme",
+                 "Condition":{"StringLike":{"s3:prefix":["a/*"]}}},
+                {"Effect":"Allow","Action":["s3:Get*"],"Resource":"arn:aws:s3:::acme/?/*"}]}"#,
+            r#"{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"s3:GetObject","Resource":"arn:aws:s3:::acme/b/*"}}"#,
+        ],
+    )?;
+    let odd = moto.user(
+        "odd",
+        &[r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*",
+             "Condition":{"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}}}]}"#],
+    )?;
+    moto.enforce_iam()?;
+    let get = |who: &test_servers::Credentials, path: &str| send_as(&who.id, &moto, "s3", "GET", path, "");
+    for (path, allowed) in [
+        ("/acme?list-type=2&prefix=a/", true),
+        ("/acme?list-type=2&prefix=a/o", true),
+        ("/acme?list-type=2&prefix=b/", false),
+        // The condition is on what the request says, and this one says nothing.
+        ("/acme?list-type=2", false),
+        ("/other?list-type=2&prefix=a/", false),
+        ("/acme/a/one", true),
+        ("/acme/b/two", false),
+        ("/other/a/one", false),
+    ] {
+        let answer = get(&reader, path)?;
+        let denied = answer.contains(" 403 ") && answer.contains("<Code>AccessDenied</Code>");
+        assert_eq!((answer.contains(" 200 "), denied), (allowed, !allowed), "{path}: {answer}");
+    }
+    assert!(get(&reader, "/acme/b/two")?.contains("with an explicit deny"));
+    let unjudged = get(&odd, "/acme/a/one")?;
+    assert!(unjudged.contains(" 501 ") && unjudged.contains("IpAddress"), "{unjudged}");
     Ok(())
 }
 
