@@ -6,9 +6,12 @@
 //! ```
 //!
 //! To take it down again, first `config set protected false` and `up`, then `destroy`.
+//!
+//! Its state may be in S3, and its secrets open by keys of KMS and of age: README.md shows how a team uses it.
 
 use stackkit::prelude::*;
-use stackkit_aws::{Aws, Settings, ec2, rds, s3};
+use stackkit_age::Age;
+use stackkit_aws::{Aws, Kms, S3State, Settings, ec2, rds, s3};
 
 /// What differs between the stacks of this program.
 #[derive(Debug, Clone, Properties)]
@@ -29,7 +32,7 @@ struct Config {
 const ZONES: [&str; 2] = ["eu-central-1a", "eu-central-1b"];
 const ANYWHERE: Cidr = cidr!("0.0.0.0/0");
 
-#[stackkit::main(providers(Aws))]
+#[stackkit::main(providers(Aws), backends(S3State), keys(Age, Kms))]
 async fn web_app(stack: &mut Stack) -> Result<()> {
     let config: Config = stack.config()?;
     stack.provider::<Aws>("default", Settings::new().default_tags([("environment", config.environment.as_str())]));
