@@ -13,6 +13,9 @@ use stackkit::resource::{Created, Found, Intent};
 use stackkit::{Context, Error, ErrorKind, Managed, Ops, types};
 use stackkit_age::Age;
 use stackkit_aws::{Kms, S3State};
+use stackkit_azure::AzureBlobState;
+use stackkit_google::GcsState;
+use stackkit_k8s::KubernetesState;
 use stackkit_postgres::Postgres;
 use stackkit_vault::Transit;
 
@@ -221,7 +224,11 @@ fn draft(label: &str, secrets: &Secrets, config: &Config) -> Egg {
     .slow(config.slow)
 }
 
-#[stackkit::main(providers(Nest), backends(Postgres, S3State), keys(Age, Kms, Transit))]
+#[stackkit::main(
+    providers(Nest),
+    backends(AzureBlobState, GcsState, KubernetesState, Postgres, S3State),
+    keys(Age, Kms, Transit)
+)]
 async fn canaries(stack: &mut Stack) -> Result<()> {
     let config: Config = stack.config()?;
     let secrets = Secrets::read()?;
