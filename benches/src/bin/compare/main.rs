@@ -38,6 +38,9 @@ struct Args {
     /// After how many seconds a command is given up, and with it the rest of that tool at that size
     #[arg(long, default_value_t = 600)]
     limit: u64,
+    /// Keeps what an earlier run left in the folder of other sizes
+    #[arg(long)]
+    add: bool,
     /// Where benchmarks.md and the folder benchmarks go
     #[arg(long, default_value = "docs")]
     docs: PathBuf,
@@ -75,7 +78,11 @@ fn compare(args: &Args) -> Result<(), String> {
         .collect::<Result<_, _>>()?;
     let tools = found(args)?;
     let limit = Duration::from_secs(args.limit.max(1));
-    let mut report = Report { tools, sizes, cells: BTreeMap::new(), least: BTreeMap::new(), command: command_line() };
+    let mut report = Report { tools, sizes: sizes.clone(), cells: BTreeMap::new(), least: BTreeMap::new(), command: String::new() };
+    if args.add {
+        report.add_earlier(&args.docs)?;
+    }
+    report.command = command_line(args, &report.sizes);
     let one = Size { shape: Shape::Independent, count: 1 };
     let least = at_size(&report.tools, one, args.runs.max(3), limit, &[Phase::Create, Phase::Nothing]);
     for ((tool, phase), cell) in least {
@@ -83,9 +90,10 @@ fn compare(args: &Args) -> Result<(), String> {
             report.least.insert(tool, runs);
         }
     }
-    for size in 0..report.sizes.len() {
-        for ((tool, phase), cell) in at_size(&report.tools, report.sizes[size], args.runs, limit, &Phase::ALL) {
-            report.cells.insert((tool, size, phase), cell);
+    for size in sizes {
+        let at = report.sizes.iter().position(|other| *other == size).unwrap_or_default();
+        for ((tool, phase), cell) in at_size(&report.tools, size, args.runs, limit, &Phase::ALL) {
+            report.cells.insert((tool, at, phase), cell);
         }
         report.write(&args.docs).map_err(|error| format!("{}: {error}", args.docs.display()))?;
     }
@@ -207,21 +215,14 @@ fn target() -> PathBuf {
     own.parent().and_then(Path::parent).map_or_else(|| PathBuf::from("target"), Path::to_owned)
 }
 
-/// The command as somebody else would give it: without the paths of this machine.
-fn command_line() -> String {
-    let mut words = vec!["cargo run --release -p stackkit-benches --bin compare".to_owned()];
-    let mut given = std::env::args().skip(1);
-    let mut more = Vec::new();
-    while let Some(word) = given.next() {
-        if ["--scale", "--docs"].contains(&word.as_str()) {
-            given.next();
-        } else {
-            more.push(word);
-        }
-    }
-    if !more.is_empty() {
-        words.push("--".into());
-    }
-    words.extend(more);
-    words.join(" ")
+/// The command that makes all of the report again, as somebody else would give it: without the paths of this machine.
+fn command_line(args: &Args, sizes: &[Size]) -> String {
+    let sizes: Vec<String> = sizes.iter().map(|size| size.name()).collect();
+    format!(
+        "cargo run --release -p stackkit-benches --bin compare -- --tools {} --sizes {} --runs {} --limit {}",
+        args.tools.join(","),
+        sizes.join(","),
+        args.runs,
+        args.limit
+    ) + if args.build_tofu { " --build-tofu" } else { "" }
 }
