@@ -121,7 +121,8 @@ fn faults_hit_the_calls_they_are_meant_for() -> Outcome {
 #[test]
 fn permissions_count_once_they_are_enforced() -> Outcome {
     let moto = Moto::start()?;
-    let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ec2:DescribeVpcs","Resource":"*"}]}"#;
+    let policy =
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ec2:DescribeVpcs","Resource":"*"}]}"#;
     let (user, role) = (moto.user("reader", &[policy])?, moto.role("job", &[policy])?);
     assert!(user.token.is_none() && role.env().iter().any(|(name, _)| *name == "AWS_SESSION_TOKEN"));
     let read = "Action=DescribeVpcs&Version=2016-11-15";
@@ -146,7 +147,8 @@ fn permissions_count_once_they_are_enforced() -> Outcome {
 #[test]
 fn policies_are_judged_by_resource_and_condition() -> Outcome {
     let moto = Moto::start()?;
-    let here = "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint></CreateBucketConfiguration>";
+    let here =
+        "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint></CreateBucketConfiguration>";
     for (path, body) in [("/acme", here), ("/acme/a/one", "1"), ("/acme/b/two", "2"), ("/other", here)] {
         let made = send(&moto, "s3", "PUT", path, body)?;
         assert!(made.contains(" 200 "), "{made}");

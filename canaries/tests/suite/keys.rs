@@ -76,11 +76,7 @@ impl Keys {
         }
         let env = bao.env().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let secrets = vec![("the token of OpenBao", Canary::of(bao.root_token()))];
-        Self {
-            secrets,
-            _server: Some(Service::OpenBao(bao)),
-            ..Self::new(Some("vault:transit/infra".to_owned()), env)
-        }
+        Self { secrets, _server: Some(Service::OpenBao(bao)), ..Self::new(Some("vault:transit/infra".to_owned()), env) }
     }
 
     /// Names the key for new stacks of a folder, and how they are sealed.

@@ -8,7 +8,8 @@ use crate::{Error, http};
 const REGION: &str = "eu-central-1";
 
 /// Lets everybody take on a role: who may is not what is tried.
-const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}]}"#;
+const TRUST: &str =
+    r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}]}"#;
 
 /// What somebody signs with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,8 +63,7 @@ impl Moto {
     ///
     /// As [`user`](Self::user).
     pub fn role(&self, name: &str, policies: &[&str]) -> Result<Credentials, Error> {
-        let made =
-            self.iam(&[("Action", "CreateRole"), ("RoleName", name), ("AssumeRolePolicyDocument", TRUST)])?;
+        let made = self.iam(&[("Action", "CreateRole"), ("RoleName", name), ("AssumeRolePolicyDocument", TRUST)])?;
         for (number, policy) in policies.iter().enumerate() {
             let policy_name = format!("policy-{number}");
             self.iam(&[
@@ -76,12 +76,7 @@ impl Moto {
         let arn = self.field(&made, "Arn")?;
         let session = self.query(
             "sts",
-            &[
-                ("Action", "AssumeRole"),
-                ("Version", "2011-06-15"),
-                ("RoleArn", &arn),
-                ("RoleSessionName", "test"),
-            ],
+            &[("Action", "AssumeRole"), ("Version", "2011-06-15"), ("RoleArn", &arn), ("RoleSessionName", "test")],
         )?;
         Ok(Credentials {
             id: self.field(&session, "AccessKeyId")?,
@@ -146,5 +141,7 @@ impl Moto {
 
 /// A text as it stands in a form.
 fn escaped(text: &str) -> String {
-    text.bytes().map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
