@@ -24,6 +24,10 @@ const BACKENDS: &[LinkedBackend] = &[
 const KEYS: &[LinkedKeys] = &[
     #[cfg(feature = "age")]
     LinkedKeys::of::<stackkit_age::Age>(),
+    #[cfg(feature = "azure-keys")]
+    LinkedKeys::of::<stackkit_azure::KeyVault>(),
+    #[cfg(feature = "google-keys")]
+    LinkedKeys::of::<stackkit_google::CloudKms>(),
     #[cfg(feature = "kms")]
     LinkedKeys::of::<stackkit_aws::Kms>(),
     #[cfg(feature = "vault")]

@@ -1,7 +1,9 @@
 //! `Error`: what a call of Google Cloud met, and the kind by which it is decided what to do next.
 
+use std::time::Duration;
+
 use serde::Deserialize;
-use stackkit::error::ErrorKind;
+use stackkit::error::{ErrorKind, ProviderError};
 
 /// A call of Google Cloud that failed.
 ///
@@ -12,6 +14,10 @@ use stackkit::error::ErrorKind;
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    /// Google's own word for the failure, such as `FAILED_PRECONDITION`.
+    #[cfg_attr(not(feature = "keys"), allow(dead_code, reason = "only keys are told apart by it"))]
+    status: Option<String>,
+    retry_after: Option<Duration>,
 }
 
 /// The body of an answer that is an error, as the JSON APIs send it.
@@ -23,16 +29,51 @@ struct Said {
 #[derive(Deserialize)]
 struct SaidMore {
     message: Option<String>,
+    status: Option<String>,
 }
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), status: None, retry_after: None }
     }
 
     /// What to do next depends on this alone.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// Google's own word for the failure.
+    #[cfg(feature = "keys")]
+    pub(crate) fn status(&self) -> Option<&str> {
+        self.status.as_deref()
+    }
+
+    /// How long the service asked to wait.
+    pub(crate) fn asked_to_wait(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// With how long the service asked to wait.
+    pub(crate) fn after(self, retry_after: Option<Duration>) -> Self {
+        Self { retry_after, ..self }
+    }
+
+    /// The same failure with something more to say.
+    #[cfg(feature = "secrets")]
+    pub(crate) fn because(mut self, more: &str) -> Self {
+        self.message = format!("{}; {more}", self.message);
+        self
+    }
+
+    /// A failure after something was made. Nothing may make it again, so no kind is left that would have the call
+    /// repeated: the next run finishes what is there.
+    #[cfg(feature = "secrets")]
+    pub(crate) fn half_made(self) -> Self {
+        if !self.may_pass() {
+            return self;
+        }
+        let half = self.because("it is made but not finished: the next `up` finishes it");
+        Self { kind: ErrorKind::Conflict, retry_after: None, ..half }
     }
 
     /// Whether the same request may go through at another time.
@@ -46,12 +87,10 @@ impl Error {
         // What is around the cause tells at length what is told here at the end.
         let cause = std::iter::successors(Some(said), |error| (*error).source()).last();
         let cause = cause.map(|cause| printable(&cause.to_string())).unwrap_or_default();
-        Self::new(
-            kind,
-            format!(
-                "no usable Google Cloud credentials ({cause}); run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS"
-            ),
-        )
+        let message = format!(
+            "no usable Google Cloud credentials ({cause}); run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS"
+        );
+        Self { status: (!transient).then(|| "UNAUTHENTICATED".to_owned()), ..Self::new(kind, message) }
     }
 
     /// A request that got no answer.
@@ -85,9 +124,9 @@ impl Error {
             500.. => ErrorKind::UnknownOutcome,
             _ => ErrorKind::Invalid,
         };
-        let said = match serde_json::from_slice::<Said>(body) {
-            Ok(said) => said.error.message.unwrap_or_default(),
-            Err(_) => String::from_utf8_lossy(body).chars().take(400).collect(),
+        let (said, word) = match serde_json::from_slice::<Said>(body) {
+            Ok(said) => (said.error.message.unwrap_or_default(), said.error.status),
+            Err(_) => (String::from_utf8_lossy(body).chars().take(400).collect(), None),
         };
         let said = printable(&said);
         let said = if said.is_empty() { "no message" } else { &said };
@@ -99,12 +138,27 @@ impl Error {
             403 => message.push_str(&format!("; the credentials may not do this: allow them `{permission}`")),
             _ => {}
         }
-        Self::new(kind, message)
+        Self { status: word, ..Self::new(kind, message) }
     }
 
     /// An answer that lacks what it always has.
     pub(crate) fn lacks(permission: &str, what: &str) -> Self {
         Self::new(ErrorKind::UnknownOutcome, format!("{permission}: the answer has no {what}"))
+    }
+}
+
+impl ProviderError for Error {
+    fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+    fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+}
+
+impl From<stackkit::Error> for Error {
+    fn from(error: stackkit::Error) -> Self {
+        Self::new(error.kind(), error.to_string()).after(error.retry_after())
     }
 }
 

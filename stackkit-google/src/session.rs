@@ -14,6 +14,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 const REQUEST: Duration = Duration::from_secs(60);
 /// How often a request that changes nothing twice is sent again.
 const ATTEMPTS: u32 = 4;
+/// The longest time that a service may ask to wait for between two of them.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A client, and who asks.
 #[derive(Debug, Clone)]
@@ -40,8 +42,13 @@ impl Answer {
     pub(crate) fn checked(self, permission: &str) -> Result<Self, Error> {
         match self.status {
             200..=299 => Ok(self),
-            status => Err(Error::answered(permission, status, &self.body)),
+            status => Err(Error::answered(permission, status, &self.body).after(self.retry_after())),
         }
+    }
+
+    /// How long the service asks to wait.
+    fn retry_after(&self) -> Option<Duration> {
+        self.header("retry-after")?.trim().parse().ok().map(Duration::from_secs)
     }
 }
 
@@ -53,7 +60,14 @@ impl Session {
         Ok(Self { http: client()?, credentials: Some(credentials) })
     }
 
+    /// With credentials of one's own.
+    #[cfg(any(feature = "keys", feature = "secrets"))]
+    pub(crate) fn with(credentials: Credentials) -> Result<Self, Error> {
+        Ok(Self { http: client()?, credentials: Some(credentials) })
+    }
+
     /// Without any: for servers of tests, which are spoken to in the clear.
+    #[cfg(feature = "state")]
     pub(crate) fn anonymous() -> Result<Self, Error> {
         Ok(Self { http: client()?, credentials: None })
     }
@@ -92,10 +106,11 @@ impl Session {
                 },
                 Err(error) => error,
             };
-            if !error.may_pass() || attempt >= ATTEMPTS {
+            let asked = error.asked_to_wait().unwrap_or_default();
+            if !error.may_pass() || attempt >= ATTEMPTS || asked > PATIENCE {
                 return Err(error);
             }
-            tokio::time::sleep(Duration::from_millis(50) * 3_u32.pow(attempt)).await;
+            tokio::time::sleep(asked.max(Duration::from_millis(50) * 3_u32.pow(attempt))).await;
             attempt += 1;
         }
     }

@@ -44,7 +44,7 @@ impl fmt::Display for Role {
 pub struct Grant {
     /// What it is and of which store, such as `IAM policy for s3://acme/orders`.
     pub title: String,
-    /// The language of the text: `json`, `sql`, `yaml`, `hcl`; `text` for words to people.
+    /// The language of the text: `json`, `sql`, `yaml`, `hcl`, `sh`; `text` for words to people.
     pub language: &'static str,
     /// The text, to be given to the store's own tool as it is.
     pub text: String,

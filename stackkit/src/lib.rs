@@ -1,8 +1,8 @@
 //! Infrastructure as code as an ordinary Rust library.
 //!
 //! A program declares resources; `cargo run -- up` plans and applies them. Engine, local provider and command line are in
-//! this crate; `stackkit-aws`, `stackkit-k8s` and `stackkit-vault` are providers, and they and `stackkit-azure`,
-//! `stackkit-google`, `stackkit-postgres` and `stackkit-age` are places for states and kinds of keys.
+//! this crate; `stackkit-aws`, `stackkit-azure`, `stackkit-google`, `stackkit-k8s` and `stackkit-vault` are providers, and
+//! they, `stackkit-postgres` and `stackkit-age` are places for states and kinds of keys.
 //!
 //! ```no_run
 //! use stackkit::prelude::*;

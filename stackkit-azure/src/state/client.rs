@@ -12,11 +12,13 @@ use object_store::{
     Attribute, BackoffConfig, ClientOptions, Error, GetOptions, ObjectStore as _, PutMode, PutOptions, PutPayload,
     PutResult, RetryConfig, UpdateVersion,
 };
+use stackkit::access::{Grant, Role};
 use stackkit::context::BoxFuture;
 use stackkit::state::backend::BackendError;
 use stackkit::state::objects::{Listed, Object, Objects, Put, When, Write};
 use stackkit::state::place::BackendUrl;
 
+use super::access;
 use super::clock::{Clocked, Sent};
 use super::container;
 use super::url::Options;
@@ -272,6 +274,10 @@ fn printable(text: &str) -> String {
 impl Objects for Client {
     fn describe(&self) -> String {
         self.place.clone()
+    }
+
+    fn access(&self, stack: &str, role: Role) -> Option<Grant> {
+        Some(access::grant(&self.options, &self.place, stack, role))
     }
 
     fn prepare(&self) -> BoxFuture<'_, Result<(), BackendError>> {

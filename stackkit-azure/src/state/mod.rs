@@ -33,6 +33,7 @@
 //! The log and its lock are those of [`stackkit::state::objects`]; Blob Storage judges the conditions of their writes
 //! (`If-None-Match: *`, `If-Match`).
 
+mod access;
 mod client;
 mod clock;
 mod container;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::Url;
 use serde::Deserialize;
 use serde_json::json;
+use stackkit::access::{Grant, Role};
 use stackkit::context::BoxFuture;
 use stackkit::error::ErrorKind;
 use stackkit::state::backend::BackendError;
@@ -14,8 +15,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::task::JoinSet;
 
-use super::bucket;
 use super::url::Options;
+use super::{access, bucket};
 use crate::Error;
 use crate::session::{Answer, Session};
 
@@ -259,6 +260,10 @@ fn multipart(about: &str, body: &[u8]) -> (String, Vec<u8>) {
 impl Objects for Client {
     fn describe(&self) -> String {
         self.place.clone()
+    }
+
+    fn access(&self, stack: &str, role: Role) -> Option<Grant> {
+        Some(access::grant(&self.options, &self.place, stack, role))
     }
 
     fn prepare(&self) -> BoxFuture<'_, Result<(), BackendError>> {

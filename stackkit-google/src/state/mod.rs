@@ -27,6 +27,7 @@
 //! `ifGenerationMatch`; reads are the XML API's, whose one answer has an object's bytes, generation and metadata. Cloud
 //! Storage takes one write a second of one object, which a lock that is taken and given back at once waits for.
 
+mod access;
 mod bucket;
 mod client;
 mod url;

@@ -472,8 +472,8 @@ pub enum SecretsCommand {
     List,
     /// Lets one more key open the stack
     Add {
-        /// key-file, key-file:PATH, passphrase, age:RECIPIENT, age:FILE, aws-kms:ARN, aws-kms:alias/NAME or
-        /// vault:MOUNT/KEY
+        /// key-file, key-file:PATH, passphrase, age:RECIPIENT, age:FILE, aws-kms:ARN, aws-kms:alias/NAME,
+        /// azure-key-vault:URL, google-kms:projects/P/locations/L/keyRings/R/cryptoKeys/K or vault:MOUNT/KEY
         #[arg(value_name = "KEY")]
         key: String,
         /// What people call it, such as the name of its holder

@@ -129,7 +129,7 @@ pub enum SealError {
     },
     /// A text names no key.
     #[error(
-        "`{}` names no key: {detail}; write it like `key-file`, `key-file:PATH`, `passphrase`, `age:RECIPIENT`, `aws-kms:ARN` or `vault:MOUNT/KEY`",
+        "`{}` names no key: {detail}; write it like `key-file`, `key-file:PATH`, `passphrase`, `age:RECIPIENT`, `aws-kms:ARN`, `azure-key-vault:URL`, `google-kms:NAME` or `vault:MOUNT/KEY`",
         .text.escape_debug()
     )]
     Spec {

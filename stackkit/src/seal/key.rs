@@ -141,8 +141,12 @@ pub fn unbind(bytes: &[u8], kind: &str, id: &str, lineage: &str) -> Option<DataK
     Some(DataKey::from_bytes(bytes.strip_prefix(belongs.as_slice())?.try_into().ok()?))
 }
 
-/// Seals a data key under a wrapping key: base64 of nonce and ciphertext.
-pub(crate) fn wrap_under(
+/// Seals a data key under a wrapping key: base64 of nonce and ciphertext. Kind, id and lineage are bound to it, so it suits
+/// keys of services that bind nothing themselves: the service wraps a wrapping key that is made for one use.
+///
+/// # Errors
+/// When the operating system gives no random bytes.
+pub fn wrap_under(
     wrapping: &[u8; 32],
     kind: &str,
     id: &str,
@@ -159,7 +163,7 @@ pub(crate) fn wrap_under(
 }
 
 /// Opens what [`wrap_under`] sealed; `None` where it does not open.
-pub(crate) fn unwrap_under(wrapping: &[u8; 32], wrapped: &WrappedKey, lineage: &str) -> Option<DataKey> {
+pub fn unwrap_under(wrapping: &[u8; 32], wrapped: &WrappedKey, lineage: &str) -> Option<DataKey> {
     let bytes = unbase64(&wrapped.wrapped)?;
     let (nonce, sealed) = bytes.split_first_chunk::<24>()?;
     let aad = parts(&[WRAP_FORMAT, wrapped.kind.as_bytes(), wrapped.id.as_bytes(), lineage.as_bytes()]);

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use super::{KeyFile, KeyOptions, KeyProvider, Passphrase, SealError, WrappedKey};
 
 /// What a link to a kind of keys is, where nothing else is known.
-const KNOWN: [(&str, &str, &str); 3] = [
+const KNOWN: [(&str, &str, &str); 5] = [
     ("age", "crate `stackkit-age`", "stackkit_age::Age"),
     ("aws-kms", "crate `stackkit-aws` with feature `kms`", "stackkit_aws::Kms"),
+    ("azure-key-vault", "crate `stackkit-azure` with feature `keys`", "stackkit_azure::KeyVault"),
+    ("google-kms", "crate `stackkit-google` with feature `keys`", "stackkit_google::CloudKms"),
     ("vault", "crate `stackkit-vault`", "stackkit_vault::Transit"),
 ];
 

@@ -16,7 +16,7 @@ mod team;
 
 pub use error::{KeyTrouble, SealError};
 pub use header::{Header, config_path};
-pub use key::{DataKey, KeyProvider, Setting, WrappedKey, bind, unbind};
+pub use key::{DataKey, KeyProvider, Setting, WrappedKey, bind, unbind, unwrap_under, wrap_under};
 pub use keyfile::KeyFile;
 pub(crate) use keyfile::{private_folder, sync_folder};
 pub use kinds::{KeyKind, LinkedKeys, NamedKey};
