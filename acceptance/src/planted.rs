@@ -91,8 +91,8 @@ pub const BUGS: &[Planted] = &[
     Planted {
         name: "the settle time is not waited for",
         file: "stackkit/src/recover.rs",
-        old: "began + settle.min((LONGEST_CALL + settle).saturating_sub(Duration::from_secs(age)))",
-        new: "began + settle.min((LONGEST_CALL + settle).saturating_sub(Duration::from_secs(age))) / 20",
+        old: "let until = began.map(|began| began + self.info.settle(schema));",
+        new: "let until = began.map(|began| began + self.info.settle(schema) / 20);",
     },
     Planted {
         name: "an open update is forgotten",
@@ -115,8 +115,8 @@ pub const BUGS: &[Planted] = &[
     Planted {
         name: "an alias claims somebody else's record",
         file: "stackkit/src/plan/decide.rs",
-        old: "} else if let Some(record) = live.get(&old) {",
-        new: "} else if let Some(record) = live.get(&old).or_else(|| live.values().next()) {",
+        old: "_ => present = present.or_else(|| live.get(&old).copied()),",
+        new: "_ => present = present.or_else(|| live.get(&old).or_else(|| live.values().next()).copied()),",
     },
     Planted {
         name: "a refresh drops every edge of who used what is gone",
@@ -139,7 +139,7 @@ pub const BUGS: &[Planted] = &[
     Planted {
         name: "a lease that is over still writes",
         file: "stackkit/src/state/memory.rs",
-        old: "            None => return Err(BackendError::Corrupt(\"the lock is gone: nothing is written without it\".into())),",
+        old: "            None => return Err(BackendError::Lost(None)),",
         new: "            None => {}",
     },
     Planted {

@@ -1,5 +1,5 @@
 //! The whole life of a stack whose state is not on this machine: begun, killed, gone on with, changed by two at once,
-//! destroyed and removed.
+//! moved, sealed anew, destroyed and removed.
 
 use std::time::{Duration, Instant};
 
@@ -41,6 +41,7 @@ pub fn whole_life(sandbox: &Sandbox, url: &str, kill_after: Duration, middle: im
 
     back_and_forth(sandbox);
     there_and_back(sandbox, url);
+    other_keys(sandbox);
 
     let wrong = sandbox.run(&["state", "unlock", "no-such-id"]).expect(1);
     assert!(wrong.stderr.contains("there is no lock with id `no-such-id`"), "{}", wrong.stderr);
@@ -91,6 +92,28 @@ fn there_and_back(sandbox: &Sandbox, url: &str) {
     assert!(file.contains(&format!("backend = \"{url}\"")), "the stack's file does not name the place:\n{file}");
     // The file alone leads there.
     sandbox.run_without_env("STACKKIT_BACKEND", &["up", "--yes", "--expect-no-changes"]).expect(0);
+}
+
+/// Seals everything anew, killed on the way, and as a whole.
+fn other_keys(sandbox: &Sandbox) {
+    let secret = |sandbox: &Sandbox| when_free(sandbox, &["outputs", "password", "--show-secrets"]).expect(0).stdout;
+    let before = secret(sandbox);
+    sandbox.run(&["secrets", "add", "key-file:other-key", "--label", "Bo"]).expect(0);
+    let begun = Instant::now();
+    sandbox.run(&["secrets", "rotate"]).expect(0);
+    let usual = begun.elapsed();
+    for part in [1, 2, 3] {
+        sandbox.kill_at(&["secrets", "rotate"], Moment { line: 0, then: usual * part / 4 });
+        assert_eq!(secret(sandbox), before, "killed at {part}/4 of a rotation");
+    }
+    when_free(sandbox, &["secrets", "rotate"]).expect(0);
+    let keys = sandbox.run(&["secrets", "list"]).expect(0).stdout;
+    assert!(keys.lines().count() == 2 && keys.contains("Bo"), "{keys}");
+    for how in ["on", "off"] {
+        sandbox.run(&["secrets", "whole", how]).expect(0);
+        sandbox.run(&["up", "--yes", "--expect-no-changes"]).expect(0);
+        assert_eq!(secret(sandbox), before, "whole {how}");
+    }
 }
 
 /// Runs a command again until the lock of a dead process has ended.

@@ -62,7 +62,13 @@ pub use kms::{Kms, KmsKey};
 #[cfg(feature = "s3")]
 pub use state::S3State;
 
-/// The program on the project's first page compiles.
-#[cfg(all(doctest, feature = "ec2", feature = "rds", feature = "secretsmanager"))]
-#[doc = include_str!("../../README.md")]
-pub struct FirstPage;
+/// The programs on the project's pages compile.
+#[cfg(all(doctest, feature = "ec2", feature = "rds", feature = "s3", feature = "secretsmanager"))]
+mod pages {
+    #[doc = include_str!("../../README.md")]
+    pub struct Readme;
+    #[doc = include_str!("../../docs/programs.md")]
+    pub struct Programs;
+    #[doc = include_str!("../../docs/teams.md")]
+    pub struct Teams;
+}

@@ -86,7 +86,7 @@ pub fn lookup(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// An enum of plain variants becomes text: `GeneralPurpose` is `general-purpose`. `#[property(rename_all = "…")]` on
 /// the enum takes `kebab-case`, `snake_case`, `SCREAMING_SNAKE_CASE`, `lowercase` or `PascalCase`;
-/// `#[property(rename = "…")]` on a variant names one.
+/// `#[property(rename = "…")]` on a variant names one. Both kinds of types take `#[property(crate = "path")]`.
 #[proc_macro_derive(Properties, attributes(property))]
 pub fn properties(item: TokenStream) -> TokenStream {
     properties::expand(item.into()).into()
@@ -102,6 +102,8 @@ pub fn properties(item: TokenStream) -> TokenStream {
 /// `backend = "s3://…"` is the one where neither the command line nor the stack's file names another.
 ///
 /// `keys(Age, Kms, Transit)` names the kinds of keys that may open its stacks, besides key files and passphrases.
+///
+/// `crate = "path"` says where `stackkit` is; `::stackkit` unless given.
 #[proc_macro_attribute]
 pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
     program::expand(args.into(), item.into(), program::Entry::Main).into()
@@ -113,7 +115,7 @@ pub fn program(args: TokenStream, item: TokenStream) -> TokenStream {
     program::expand(args.into(), item.into(), program::Entry::None).into()
 }
 
-/// Makes an `async fn` a test that runs on a runtime of its own.
+/// Makes an `async fn` a test that runs on a runtime of its own. It takes `crate = "path"`.
 #[proc_macro_attribute]
 pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
     program::expand_test(args.into(), item.into()).into()
@@ -138,7 +140,8 @@ pub fn text(tokens: TokenStream) -> TokenStream {
 /// `json!({"Statement": [{"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": bucket.arn}]})`.
 ///
 /// Values are `null`, objects, arrays, and expressions: outputs, strings, numbers, truth values and secrets, each
-/// encoded as what it is; another document becomes text in it. The result is an `Output<Json>`, or an `Output<Secret<Json>>` where any part is secret.
+/// encoded as what it is; another document becomes text in it. The result is an `Output<Json>`, or an
+/// `Output<Secret<Json>>` where any part is secret.
 #[proc_macro]
 pub fn json(tokens: TokenStream) -> TokenStream {
     json::expand(tokens.into()).into()

@@ -25,8 +25,8 @@
 //!
 //! A password belongs into `PGPASSWORD`, into `~/.pgpass`, or into the URL in `STACKKIT_BACKEND`; a URL in a stack's file
 //! may have none. The first lock makes schema and tables if they are not there; who may not do that is told the
-//! statements for somebody who may. Every statement runs in a transaction of its own and leaves nothing in the session, so
-//! that a pooler may stand between.
+//! statements for somebody who may. `access` prints those for viewers, deployers and admins. Every statement runs in a
+//! transaction of its own and leaves nothing in the session, so that a pooler may stand between.
 //!
 //! | module | what |
 //! |---|---|

@@ -1,4 +1,58 @@
 //! Infrastructure as code as an ordinary Rust library.
+//!
+//! A program declares resources; `cargo run -- up` plans and applies them. Engine, local provider and command line are in
+//! this crate; `stackkit-aws`, `stackkit-k8s` and `stackkit-vault` are providers, and they and `stackkit-azure`,
+//! `stackkit-google`, `stackkit-postgres` and `stackkit-age` are places for states and kinds of keys.
+//!
+//! ```no_run
+//! use stackkit::prelude::*;
+//!
+//! #[stackkit::main]
+//! async fn site(stack: &mut Stack) -> Result<()> {
+//!     let folder = stack.add("site", local::Directory::new("site").mode("0700"));
+//!     let password = stack.add("admin", local::RandomPassword::new(24));
+//!     // What is computed from a secret is one, and fits only where secrets may be.
+//!     let users = text!("admin:{}\n", password.value);
+//!     stack.add("users", local::SecretFile::new(text!("{}/users", folder.path), users));
+//!     stack.output("password", &password.value);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! What programs import is in [`prelude`]. What a program can say:
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`stack`] | [`Stack`], [`Handle`]: declaring resources, provider instances, outputs |
+//! | [`component`], [`transform`], [`hook`], [`check`] | what is said of many resources, and what runs or holds around their steps |
+//! | [`policy`] | what plans are held to |
+//! | [`output`], [`input`], [`mod@types`] | references, what fits where, and values such as [`Cidr`] |
+//! | [`local`] | files, random values, certificates and commands |
+//! | [`testing`] | the engine on a mocked cloud, for `cargo test`, and trials of backends |
+//!
+//! What a provider, a backend or a kind of key implements:
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`provider`], [`mod@resource`], [`mod@lookup`], [`property`], [`schema`] | types of resources, and what answers for them |
+//! | [`context`], [`error`] | what a call knows and says, and how it fails |
+//! | [`foreign`] | what resources of other tools become |
+//! | [`state`] | where states are kept, and what they hold |
+//! | [`seal`] | keys, and what they seal |
+//! | [`access`] | roles, and what makes stores enforce them |
+//!
+//! What a program that embeds the engine calls:
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`engine`] | [`engine::Deployment`]: what each command does |
+//! | [`plan`], [`diagnostic`] | plans, and everything that can be wrong |
+//! | [`event`], [`ui`], [`timeline`], [`graph`] | what happens, and listeners that show it |
+//! | [`audit`] | lines of the audit log |
+//! | [`cli`] | the command line, to be flattened into another one |
+//!
+//! The crate has no features: a provider, a place for states or a kind of keys is a crate, or a feature of one, that the
+//! program links by `#[stackkit::main(providers(…), backends(…), keys(…))]`.
 
 // The macros name this crate by `::stackkit`, within it too.
 extern crate self as stackkit;

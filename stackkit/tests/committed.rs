@@ -195,7 +195,7 @@ async fn a_weak_passphrase_is_refused_where_it_is_made_and_opens_what_there_is()
     let cheap = stackkit::seal::Cost { memory: 64, passes: 1, lanes: 1 };
     let weak = stackkit::seal::NamedKey::new(stackkit::seal::Passphrase::new("hunter2".into()).cost(cheap));
     let wrapped = stackkit::seal::wrap(&key, &header.lineage, &weak).await.expect("wrapped");
-    let header = stackkit::seal::Header { keys: vec![wrapped], ..header }.sign(&key);
+    let header = stackkit::seal::Header { keys: vec![wrapped], ..header }.with_mac(&key);
     header.write(&repository.work().join("stackkit.dev.toml")).expect("written");
     assert_eq!(up(&repository.at(&repository.work(), with("hunter2"))).await.expect("a run"), 0);
 }

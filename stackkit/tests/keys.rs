@@ -242,7 +242,7 @@ async fn the_old_file_opens_until_the_new_one_is_there_and_a_stale_run_is_refuse
     // As it was between the state and the file.
     let next = stackkit::seal::Ring { data_key: rotated.data_key.clone(), keys: rotated.keys.clone() };
     let old = first.open(&world.key("ada")).await.unwrap();
-    let both = Header { next: Some(next), ..first.clone() }.sign(&old);
+    let both = Header { next: Some(next), ..first.clone() }.with_mac(&old);
     both.write(&world.path()).unwrap();
     assert_eq!(world.deployment().state().await.unwrap(), expected);
     assert_eq!(world.up().await, 0);
@@ -371,7 +371,7 @@ async fn every_key_that_could_open_says_why_it_does_not() {
     let edited = stackkit::seal::unlock(&header, &keys).await.unwrap_err();
     assert!(matches!(edited, SealError::HeaderEdited), "{edited}");
     let key = stackkit::seal::open(&header.ring(), &header.lineage, &keys).await.unwrap();
-    stackkit::seal::unlock(&header.sign(&key), &keys).await.unwrap();
+    stackkit::seal::unlock(&header.with_mac(&key), &keys).await.unwrap();
     assert_eq!(ada.kind(), KeyFile::KIND);
 }
 

@@ -268,7 +268,7 @@ impl World {
     async fn say(&self, whole: bool) {
         let header = self.header();
         let key = header.open(&self.keys()).await.expect("it opens");
-        Header { whole, ..header }.sign(&key).write(&config_path(self.dir.path(), "dev")).expect("written");
+        Header { whole, ..header }.with_mac(&key).write(&config_path(self.dir.path(), "dev")).expect("written");
     }
 }
 

@@ -14,7 +14,12 @@
 //! | `keep` | how many folded states are kept for `state history` | `20` |
 //! | `accept` | what the bucket may lack: `encryption`, `versioning`, `public-access-block`, separated by commas | nothing |
 //!
-//! The log and its lock are those of [`stackkit::state::objects`]; S3 judges the conditions of their writes.
+//! A bucket is refused before a stack's first lock is made in it when it does not encrypt what it stores, keeps no old
+//! versions, or may be opened to the public. One that `create` makes deletes old versions below `PREFIX/locks/` after a
+//! day and those below `PREFIX/stacks/` after 90; what is not old stays.
+//!
+//! The permissions needed are those that `access` prints for each role. The log and its lock are those of
+//! [`stackkit::state::objects`]; S3 judges the conditions of their writes.
 
 mod access;
 mod bucket;

@@ -100,6 +100,9 @@ impl Client {
         if is_of_no_container(&error) {
             return self.no_container();
         }
+        if is_denied(&error) {
+            return BackendError::denied(what, &self.place, said(&error));
+        }
         BackendError::service(what, &self.place, said(&error))
     }
 
@@ -124,7 +127,11 @@ impl Client {
             // Another run made it at the same moment.
             409 if makes && code == "ContainerAlreadyExists" => Ok(Some(HeaderMap::new())),
             404 => Ok(None),
-            status => Err(failed(with_way_out(format!("{code} (status {status})"), status == 403 || status == 401))),
+            status @ (401 | 403) => {
+                let said = with_way_out(format!("{code} (status {status})"), true);
+                Err(BackendError::denied("check the container of", &self.place, said))
+            }
+            status => Err(failed(format!("{code} (status {status})"))),
         }
     }
 
@@ -230,7 +237,11 @@ fn said(error: &Error) -> String {
         (Some(code), None) => code,
         (None, _) => plain(),
     };
-    with_way_out(said, matches!(error, Error::PermissionDenied { .. } | Error::Unauthenticated { .. }))
+    with_way_out(said, is_denied(error))
+}
+
+fn is_denied(error: &Error) -> bool {
+    matches!(error, Error::PermissionDenied { .. } | Error::Unauthenticated { .. })
 }
 
 fn with_way_out(said: String, denied: bool) -> String {

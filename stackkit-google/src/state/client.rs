@@ -120,6 +120,9 @@ impl Client {
     }
 
     pub(super) fn error(&self, what: &'static str, error: Error) -> BackendError {
+        if error.kind() == ErrorKind::Denied {
+            return BackendError::denied(what, &self.place, error);
+        }
         BackendError::service(what, &self.place, error)
     }
 

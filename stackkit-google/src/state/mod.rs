@@ -17,7 +17,8 @@
 //!
 //! A bucket is refused before a stack's first lock is made in it when it keeps no old versions, when its objects may have
 //! access lists of their own, or when it does not itself enforce public access prevention (a policy of the organisation is
-//! not seen). Cloud Storage always encrypts what it stores.
+//! not seen). Cloud Storage always encrypts what it stores. A bucket that `create` makes deletes old versions below
+//! `PREFIX/locks/` after a day and those below `PREFIX/stacks/` after 90; what is not old stays.
 //!
 //! The permissions needed are those of the role `roles/storage.objectUser`, and `storage.buckets.get`; making a bucket
 //! takes `storage.buckets.create` too.

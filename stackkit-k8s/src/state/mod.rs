@@ -23,12 +23,13 @@
 //! |---|---|---|
 //! | an entry | `stackkit-<stack>.log.<N>` | `stackkit.dev/state: <stack>` |
 //! | a folded state | `stackkit-<stack>.snap.<N>-<P>` | `stackkit.dev/state: <stack>` |
-//! | a part of either | its name, `.<uid>.<number>` | `stackkit.dev/state-part: <stack>` |
+//! | lines of the audit log | `stackkit-<stack>.audit.<E>.<F>-<L>` | `stackkit.dev/state: <stack>` |
+//! | a part of any of these | its name, `.<uid>.<number>` | `stackkit.dev/state-part: <stack>` |
 //! | one whose parts are still being written | its name | `stackkit.dev/state-begun: <stack>` |
 //! | the lock, a Lease | `stackkit-<stack>` | `stackkit.dev/state-lock: <stack>` |
 //!
 //! Capitals, `_` and `.` of a stack's name are `--` and two hexadecimal digits there; the annotation `stackkit.dev/key`
-//! has it as it is.
+//! has it as it is. `access` prints the Role that each of the three roles of people takes.
 
 mod access;
 mod lock;

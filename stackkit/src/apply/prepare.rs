@@ -193,13 +193,11 @@ impl Executor<'_> {
             return Prepared::Failed(verb, format!("field `{field}` is still not known at its turn"));
         }
         // Where the plan could not know yet that it comes to this, it could not refuse.
-        if let (false, Some(field), Some(old)) = (by_engine, schema.name_field(), &predecessor)
+        if let Some(old) = &predecessor
             && declared.options().retain_on_delete
-            && let Some(field) = schema.fields.get(field)
-            && let Some(at) = schema.index(field.name)
-            && old.inputs.get(field.name) == args.get(at)
+            && let Some(field) = plan::fixed_name(declared, old, &args)
         {
-            return Prepared::Failed(verb, format!("{}: {}", plan::same_name(field.name), plan::SAME_NAME_HELP));
+            return Prepared::Failed(verb, format!("{}: {}", plan::same_name(field), plan::SAME_NAME_HELP));
         }
         if let Some(refusal) = self.refusal(node, index, &args) {
             return Prepared::Failed(verb, refusal);

@@ -321,8 +321,7 @@ pub struct Line {
     /// The id of the data key that its code was made with.
     pub key: String,
     pub(super) prev: String,
-    #[serde(rename = "chain")]
-    pub(super) _chain: String,
+    chain: String,
     /// Its text.
     #[serde(skip)]
     pub text: String,
@@ -343,8 +342,8 @@ impl Line {
         let Event::Sealed { token } = &self.event else { return self };
         let opened = keys.get(&self.key).and_then(|key| open_line(key, &self.key, lineage, self.n, token));
         let Some(told) = opened.map(Told) else { return self };
-        let Self { n, key, prev, .. } = &self;
-        let text = format!("{{\"n\":{n},{},\"key\":\"{key}\",\"prev\":\"{prev}\",\"chain\":\"\"}}", told.inner());
+        let Self { n, key, prev, chain, .. } = &self;
+        let text = format!("{{\"n\":{n},{},\"key\":\"{key}\",\"prev\":\"{prev}\",\"chain\":\"{chain}\"}}", told.inner());
         Self::parse(&text).unwrap_or(self)
     }
 
@@ -368,7 +367,7 @@ struct SealedLine {
 impl From<SealedLine> for Line {
     fn from(SealedLine { n, sealed, key, prev, chain }: SealedLine) -> Self {
         let event = Event::Sealed { token: sealed };
-        Self { n, at: String::new(), run: String::new(), event, key, prev, _chain: chain, text: String::new() }
+        Self { n, at: String::new(), run: String::new(), event, key, prev, chain, text: String::new() }
     }
 }
 

@@ -150,7 +150,7 @@ pub struct Guarding {
     #[arg(long, env = "STACKKIT_NO_DESTROY", value_parser = clap::builder::FalseyValueParser::new(), hide_env_values = true)]
     pub no_destroy: bool,
     /// Refuses (exit status 3) to delete or replace more than this many resources
-    #[arg(long, env = "STACKKIT_MAX_DELETES", value_name = "N", hide_env_values = true)]
+    #[arg(long, env = "STACKKIT_MAX_DELETES", value_name = "N", value_parser = at_most, hide_env_values = true)]
     pub max_deletes: Option<usize>,
 }
 
@@ -239,6 +239,9 @@ pub struct Destroy {
     /// Runs the program, for its hooks before and after deletions
     #[arg(long)]
     pub run_program: bool,
+    /// Sets a config value for this run of the program alone; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value, requires = "run_program")]
+    pub config: Vec<(String, String)>,
     /// Which resources are deleted.
     #[command(flatten)]
     pub selecting: Selecting,
@@ -257,6 +260,9 @@ pub struct Refresh {
     /// Does not ask before the state is changed
     #[arg(short, long)]
     pub yes: bool,
+    /// Sets a config value for this run alone; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub config: Vec<(String, String)>,
     /// Which resources are read.
     #[command(flatten)]
     pub selecting: Selecting,
@@ -614,6 +620,14 @@ fn switch(text: &str) -> Result<bool, String> {
         "off" => Ok(false),
         _ => Err("write on or off".into()),
     }
+}
+
+/// A most; nothing is no limit, as where the variable is not set.
+fn at_most(text: &str) -> Result<usize, String> {
+    if text.is_empty() {
+        return Ok(usize::MAX);
+    }
+    text.parse().map_err(|_| "write it as a number, such as 5".into())
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

@@ -12,7 +12,9 @@ use crate::diagnostic::DiagnosticKind;
 use crate::engine::{DeployOptions, Deployment, RunError};
 use crate::event::{Event, Listener, Operation, Summary};
 use crate::plan::{Plan, PlanOptions};
-use crate::ui::{JsonLines, Paint, Screen, ScreenOptions, Secrets, Verbosity, count, render_outputs, render_plan};
+use crate::ui::{
+    JsonLines, Paint, Screen, ScreenOptions, Secrets, Verbosity, clean, count, render_outputs, render_plan,
+};
 use crate::value::Value;
 
 /// Passes events on to what shows them, and keeps what the command itself needs afterwards.
@@ -233,6 +235,7 @@ impl App {
             self.require_stack()?;
             let mut options = self.deploy_options(&watch, None, Some(&destroy.applying))?;
             options.run_program = destroy.run_program;
+            options.config.clone_from(&destroy.config);
             let deployment = Deployment::new(self.program, options);
             let confirm = |plan: &Plan| {
                 let left = plan.selected.as_ref().map(|selected| selected.left_out).unwrap_or_default();
@@ -254,7 +257,9 @@ impl App {
             self.require_program("refresh")?;
             self.require_consent(refresh.yes, "record what was found")?;
             self.require_stack()?;
-            let deployment = self.deploy(&watch, None, None)?;
+            let mut options = self.deploy_options(&watch, None, None)?;
+            options.config.clone_from(&refresh.config);
+            let deployment = Deployment::new(self.program, options);
             let confirm = |drifted: &[crate::Urn]| {
                 let found = count(drifted.len(), "resource");
                 refresh.yes || self.ask(&watch, &format!("Record what was found of {found} in the state?"))
@@ -321,7 +326,7 @@ impl App {
         if !outputs.values().all(Value::is_known) {
             match deployment.state().await {
                 Ok(state) => outputs = state.outputs,
-                Err(error) => return note(&format!("the outputs cannot be read: {error}")),
+                Err(error) => return note(&format!("the outputs cannot be read: {}", clean(&error.to_string()))),
             }
         }
         match &watch.shows {

@@ -75,7 +75,7 @@ impl App {
     pub(super) fn import_options(&self, import: &Import) -> Result<DeployOptions, Failure> {
         let mut options = self.options(std::sync::Arc::new(|event: &Event| {
             if let Event::Warning { message, .. } = event {
-                note(message);
+                note(&clean(message));
             }
         }))?;
         options.config.clone_from(&import.config);

@@ -190,6 +190,11 @@ fn print(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
+/// What was given. A variable of the environment that is there and empty says nothing.
+fn given(value: &Option<String>) -> Option<&String> {
+    value.as_ref().filter(|text| !text.is_empty())
+}
+
 /// Prints a remark.
 fn note(text: &str) {
     let mut err = io::stderr().lock();
@@ -217,7 +222,7 @@ impl App {
             return Err(Failure::usage(format!("there is no folder `{}`", dir.display()))
                 .help("-C names the folder of the stack's files"));
         }
-        let stack = match &global.stack {
+        let stack = match given(&global.stack) {
             Some(name) => name.clone(),
             None => stack::selected(&dir).unwrap_or_else(|| "dev".into()),
         };
@@ -228,7 +233,7 @@ impl App {
             _ => verbosity_of(std::env::var("STACKKIT_LOG").unwrap_or_default().as_str()),
         };
         let token = signals.token();
-        let (backend, message) = (global.backend.clone(), global.message.clone());
+        let (backend, message) = (given(&global.backend).cloned(), global.message.clone());
         Ok(Self { program, links, stack, dir, backend, message, json: global.json, verbosity, signals, token })
     }
 
@@ -274,6 +279,7 @@ impl App {
             dir: self.dir.clone(),
             backend: self.backend.clone(),
             backends: self.links.backends.to_vec(),
+            keys: KeyOptions { linked: self.links.keys.to_vec(), ..KeyOptions::default() },
             ..DeployOptions::default()
         };
         Deployment::new(self.program, options)

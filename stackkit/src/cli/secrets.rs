@@ -14,7 +14,8 @@ impl App {
     pub(super) async fn secrets_command(&self, command: &SecretsCommand) -> Result<(), Failure> {
         match command {
             SecretsCommand::List => {
-                let keys = self.deployment()?.keys()?;
+                self.require_stack()?;
+                let keys = self.keyless().keys()?;
                 if self.json {
                     print(&format!("{}\n", Json::Array(keys.iter().map(to_json).collect())));
                 } else {

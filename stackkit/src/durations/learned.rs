@@ -15,7 +15,7 @@ use crate::event::{Event, Listener, Verb};
 use crate::urn::Urn;
 
 /// The version of the file; another one is passed over.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// How many types, each with a verb, the file keeps.
 const MOST_TYPES: usize = 2_000;
@@ -72,10 +72,9 @@ impl Learned {
     pub fn new(path: impl Into<PathBuf>, dir: &Path, stack: &str) -> Self {
         // The name of the folder need not stand in the file.
         let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
-        let name = Sha256::digest(format!("{}\n{stack}", dir.display()));
         Self {
             path: path.into(),
-            stack: name.iter().take(8).map(|byte| format!("{byte:02x}")).collect(),
+            stack: short_digest(&format!("{}\n{stack}", dir.display())),
             earlier: OnceLock::new(),
             fresh: Mutex::default(),
         }
@@ -84,7 +83,7 @@ impl Learned {
     /// `$XDG_CACHE_HOME/stackkit/durations.json`, or in `~/.cache`; `None` where the user has neither.
     pub fn file_of_user() -> Option<PathBuf> {
         let path = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let cache = path("XDG_CACHE_HOME").or_else(|| path("HOME").map(|home| home.join(".cache")))?;
+        let cache = path("XDG_CACHE_HOME").or_else(|| std::env::home_dir().map(|home| home.join(".cache")))?;
         Some(cache.join("stackkit/durations.json"))
     }
 
@@ -213,8 +212,13 @@ fn type_key(urn: &Urn, verb: Verb) -> String {
     format!("{} {}", urn.type_name(), verb.name())
 }
 
+/// A step by a digest: what the things of a stack are called is nothing for a cache.
 fn step_key(urn: &Urn, verb: Verb) -> String {
-    format!("{urn} {}", verb.name())
+    short_digest(&format!("{urn} {}", verb.name()))
+}
+
+fn short_digest(text: &str) -> String {
+    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn read(path: &Path) -> File {

@@ -74,7 +74,7 @@ impl Files<'_> {
 
     /// Writes the header, signed by its data key, unless somebody else has changed it since it was read.
     fn write(&mut self, header: Header, key: &DataKey) -> Result<(), RunError> {
-        let header = header.sign(key);
+        let header = header.with_mac(key);
         if Header::read(&self.path)?.as_ref() != Some(&self.header) {
             return Err(RunError::one(
                 Diagnostic::refused(format!("{} has changed meanwhile", self.path.display())).help("run it again"),
@@ -297,7 +297,7 @@ impl Deployment {
             .map_err(config)?;
         let keys = files.header.next.take().map(|next| next.keys).unwrap_or_default();
         let (whole, mac) = (session.store.sealer().is_whole(), String::new());
-        let header = Header { lineage, data_key: new.id(), keys: keys.clone(), whole, next: None, mac }.sign(new);
+        let header = Header { lineage, data_key: new.id(), keys: keys.clone(), whole, next: None, mac }.with_mac(new);
         header.write_with(&files.path, &text)?;
         Ok(Rotated { data_key: header.data_key, keys, removed: Vec::new(), resumed: false })
     }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use crate::apply::Durable;
 use crate::audit;
 use crate::catalog::{Catalog, TypeEntry};
-use crate::clock::now;
 use crate::context::BoxFuture;
 use crate::diagnostic::Diagnostic;
 use crate::engine::{RunError, repository};
@@ -218,7 +217,7 @@ impl Session {
     pub(crate) async fn lock(&mut self, operation: &str) -> Result<(), RunError> {
         // What an earlier run of this process dropped may still be on its way back.
         lease::settled().await;
-        if let Some(state) = self.store.lock(holder(operation)).await? {
+        if let Some(state) = self.store.lock(Holder::new(operation)?).await? {
             self.state = state;
         }
         Ok(())
@@ -289,22 +288,6 @@ fn upgraded(entry: &TypeEntry, from: u32, fields: &mut BTreeMap<String, Value>) 
     std::panic::catch_unwind(upgrade).unwrap_or_else(|_| {
         Err(format!("bringing its record from version {from} of its type to {} panicked", entry.schema.version))
     })
-}
-
-/// Who is at work.
-pub(crate) fn holder(operation: &str) -> Holder {
-    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "someone".into());
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map(|name| name.trim().to_owned())
-        .or_else(|_| std::env::var("HOSTNAME"))
-        .unwrap_or_else(|_| "this machine".into());
-    Holder {
-        id: uuid::Uuid::now_v7().to_string(),
-        who: format!("{user}@{host}"),
-        pid: std::process::id(),
-        operation: operation.to_owned(),
-        since: now(),
-    }
 }
 
 impl Durable for Store {

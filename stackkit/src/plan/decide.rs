@@ -172,6 +172,7 @@ pub(crate) fn type_of<'a>(record: &'a ResourceRecord, retyped: &Retyped) -> &'a 
     retyped.get(&record.instance).copied().unwrap_or_else(|| record.urn.type_name())
 }
 
+/// Why what keeps its name cannot be replaced while its old instance is retained.
 pub(crate) fn same_name(field: &str) -> String {
     format!("it is to be replaced, and its old instance is to be retained, but both would have the same `{field}`")
 }
@@ -287,7 +288,7 @@ fn declared_node(
             if matches!(node.action, Action::Replace { .. })
                 && node.certain
                 && options.retain_on_delete
-                && let Some(field) = schema.name_field().and_then(|name| fixed_name(declared, record, &desired, name))
+                && let Some(field) = fixed_name(declared, record, &desired)
             {
                 diagnostics.push(
                     Diagnostic::refused(same_name(field))
@@ -369,7 +370,7 @@ pub(crate) fn delete_first(declared: &Declared, record: &ResourceRecord, desired
     if declared.options().delete_before_replace == Some(true) {
         return Some("the program says that the old one is deleted first".into());
     }
-    if let Some(field) = schema.name_field().and_then(|name| fixed_name(declared, record, desired, name)) {
+    if let Some(field) = fixed_name(declared, record, desired) {
         return Some(format!("its `{field}` is fixed by the program, so that the old one is deleted first"));
     }
     let of_type = schema.delete_before_replace && declared.options().delete_before_replace.is_none();
@@ -377,7 +378,8 @@ pub(crate) fn delete_first(declared: &Declared, record: &ResourceRecord, desired
 }
 
 /// The field of the physical name, where the program gives a name that the recorded instance has already.
-fn fixed_name(declared: &Declared, record: &ResourceRecord, desired: &[Value], name: usize) -> Option<&'static str> {
+pub(crate) fn fixed_name(declared: &Declared, record: &ResourceRecord, desired: &[Value]) -> Option<&'static str> {
+    let name = declared.schema.name_field()?;
     let field = declared.schema.fields.get(name)?;
     let set_by_user = declared.values.get(name).is_some_and(|value| !value.is_null());
     let wanted = desired.get(name)?;

@@ -150,7 +150,7 @@ async fn create_from(providers: &[&dyn KeyProvider], whole: bool) -> Result<Crea
     for provider in providers {
         keys.push(provider.wrap(&key, &lineage).await?);
     }
-    let header = Header { lineage, data_key: key.id(), keys, whole, next: None, mac: String::new() }.sign(&key);
+    let header = Header { lineage, data_key: key.id(), keys, whole, next: None, mac: String::new() }.with_mac(&key);
     Ok(Created { sealer: header.sealer(&key), header, new_key_file: None })
 }
 

@@ -52,7 +52,7 @@ impl Header {
     /// With the code of all that it says, made by the data key. Without it, whoever can write the file and no more could
     /// list a key of their own, and the next change of the data key would wrap for it.
     #[must_use]
-    pub fn sign(mut self, key: &DataKey) -> Self {
+    pub fn with_mac(mut self, key: &DataKey) -> Self {
         self.mac = self.code(key);
         self
     }
@@ -150,7 +150,7 @@ pub async fn open(ring: &Ring, lineage: &str, options: &KeyOptions) -> Result<Da
         }
     }
     Err(worth_saying(tried)
-        .unwrap_or_else(|| SealError::NoKey { wanted: "nothing".into(), tried: "the header lists no key".into() }))
+        .unwrap_or_else(|| SealError::NoKey { wanted: "nothing".into(), tried: "its header lists no key; bring the stack's file back from version control".into() }))
 }
 
 fn absent(wrapped: &WrappedKey) -> SealError {

@@ -99,7 +99,7 @@ pub async fn create_in(dir: &Path, options: &KeyOptions) -> Result<Created, Seal
     for named in &team {
         keys.push(wrap(&key, &lineage, named).await?);
     }
-    let header = Header { lineage, data_key: key.id(), keys, whole, next: None, mac: String::new() }.sign(&key);
+    let header = Header { lineage, data_key: key.id(), keys, whole, next: None, mac: String::new() }.with_mac(&key);
     open(&header.ring(), &header.lineage, options).await?;
     Ok(Created { sealer: header.sealer(&key), header, new_key_file: team.into_iter().find_map(|named| named.made) })
 }

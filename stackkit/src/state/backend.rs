@@ -162,7 +162,7 @@ pub fn snapshot_position(snapshot: &[u8]) -> Option<Position> {
 pub fn check_stack_name(name: &str) -> Result<(), BackendError> {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
     if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
-        return Err(BackendError::Corrupt(format!(
+        return Err(BackendError::Unfit(format!(
             "`{}` cannot be the name of a stack: use letters, digits, `-`, `_` and `.`, and no `.` in front",
             name.escape_debug()
         )));

@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::backend::{BackendError, Holder, Lease};
@@ -101,7 +100,8 @@ impl Shared {
 pub struct KeptLease {
     shared: Arc<Shared>,
     dropped: CancellationToken,
-    task: Option<JoinHandle<()>>,
+    /// Cancelled when nobody works for the lease any more: given back, lost, or cut off by its runtime's end.
+    over: CancellationToken,
 }
 
 impl KeptLease {
@@ -111,8 +111,13 @@ impl KeptLease {
         let shared = Arc::new(Shared { holder, ttl, keeper: Box::new(keeper), fresh: Mutex::new(Ok(asked.0)) });
         let (kept, dropped) = (Arc::clone(&shared), CancellationToken::new());
         let told = dropped.clone();
-        let task = Some(tokio::spawn(async move { kept.keep(told).await }));
-        Self { shared, dropped, task }
+        let over = CancellationToken::new();
+        let ending = over.clone().drop_guard();
+        tokio::spawn(async move {
+            let _ending = ending;
+            kept.keep(told).await;
+        });
+        Self { shared, dropped, over }
     }
 }
 
@@ -154,29 +159,27 @@ impl Lease for KeptLease {
 impl Drop for KeptLease {
     fn drop(&mut self) {
         self.dropped.cancel();
-        releases().extend(self.task.take());
+        releases().push(self.over.clone());
     }
 }
 
-/// Leases that are on their way back.
-fn releases() -> MutexGuard<'static, Vec<JoinHandle<()>>> {
-    static RELEASES: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
+/// Leases that are on their way back, each cancelled when it is.
+fn releases() -> MutexGuard<'static, Vec<CancellationToken>> {
+    static RELEASES: Mutex<Vec<CancellationToken>> = Mutex::new(Vec::new());
     RELEASES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Waits until every lease that this process has dropped is given back, at most ten seconds. Runs do it at their end;
 /// a program that drops a [`Lease`] itself does it before its runtime ends.
 pub async fn settled() {
-    loop {
-        let pending = std::mem::take(&mut *releases());
-        if pending.is_empty() {
-            return;
+    let pending = releases().clone();
+    let all = async {
+        for release in &pending {
+            release.cancelled().await;
         }
-        for release in pending {
-            // One that panicked or was cut off by its runtime's end is over too.
-            let _ = tokio::time::timeout(PATIENCE, release).await;
-        }
-    }
+    };
+    let _ = tokio::time::timeout(PATIENCE, all).await;
+    releases().retain(|release| !release.is_cancelled());
 }
 
 #[cfg(test)]
@@ -291,5 +294,32 @@ mod tests {
         drop(lease);
         settled().await;
         assert_eq!(store.releases.load(Ordering::SeqCst), 1);
+    }
+
+    /// Takes its time to give the lease back.
+    struct Slow(Arc<Store>);
+
+    impl Keeper for Slow {
+        fn renew(&self) -> BoxFuture<'_, Result<(), BackendError>> {
+            Box::pin(std::future::ready(Ok(())))
+        }
+
+        fn release(&self) -> BoxFuture<'_, ()> {
+            Box::pin(async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                self.0.releases.fetch_add(1, Ordering::SeqCst);
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn two_who_wait_both_wait() {
+        let store = Arc::new(Store::default());
+        drop(KeptLease::new(holder(), Duration::from_secs(3600), Asked::now(), Slow(Arc::clone(&store))));
+        let given_back = || async {
+            settled().await;
+            store.releases.load(Ordering::SeqCst)
+        };
+        assert_eq!(tokio::join!(given_back(), given_back()), (1, 1));
     }
 }

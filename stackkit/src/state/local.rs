@@ -344,7 +344,7 @@ impl Inner {
         self.check_name()?;
         let path = self.path("lock");
         match lock::holder(&path).map_err(|source| self.error("read", "lock", source))? {
-            Some(holder) if holder.id == holder_id => Err(BackendError::Corrupt(format!(
+            Some(holder) if holder.id == holder_id => Err(BackendError::Unfit(format!(
                 "the lock is held by process {} of {}, which is alive: end that process, and its lock is free by itself",
                 holder.pid, holder.who
             ))),

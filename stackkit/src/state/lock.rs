@@ -19,8 +19,9 @@ impl Holder {
         let variable =
             |names: &[&str]| names.iter().find_map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()));
         let user = variable(&["USER", "LOGNAME", "USERNAME"]).unwrap_or_else(|| "unknown user".into());
-        let host = fs::read_to_string("/etc/hostname")
-            .ok()
+        let host = ["/proc/sys/kernel/hostname", "/etc/hostname"]
+            .iter()
+            .find_map(|path| fs::read_to_string(path).ok())
             .map(|name| name.trim().to_owned())
             .filter(|name| !name.is_empty())
             .or_else(|| variable(&["HOSTNAME", "COMPUTERNAME"]))
@@ -93,7 +94,7 @@ impl Drop for FileLock {
 
 /// The error of unlocking what is not held under that id.
 pub(crate) fn not_that_lock(id: &str, holder: Option<&Holder>) -> BackendError {
-    BackendError::Corrupt(match holder {
+    BackendError::Unfit(match holder {
         Some(holder) => format!(
             "there is no lock with id `{}`: the stack is locked by {} with id {}",
             id.escape_debug(),

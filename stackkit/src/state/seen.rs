@@ -48,7 +48,7 @@ impl Seen {
     /// `$XDG_STATE_HOME/stackkit/seen`, or in `~/.local/state`; `None` where the user has neither.
     pub fn of_user() -> Option<Self> {
         let path = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let state = path("XDG_STATE_HOME").or_else(|| path("HOME").map(|home| home.join(".local/state")))?;
+        let state = path("XDG_STATE_HOME").or_else(|| std::env::home_dir().map(|home| home.join(".local/state")))?;
         Some(Self::new(state.join("stackkit/seen")))
     }
 

@@ -17,7 +17,7 @@ use stackkit::{ErrorKind, Urn, Value};
 
 use crate::hooks;
 use crate::order::{Judge, shows};
-use crate::program::{BOX, CANARY, Edit, Item, Listing, POINTS, Ran, Ty, declare, edits, found, name, program};
+use crate::program::{BOX, CANARY, Edit, Item, Listing, POINTS, Ran, Ty, declare, edits, found, is_found, name, path, program};
 use crate::program::{fail_hook, mend_hooks, take_ran, watch};
 use crate::select::{Select, select};
 
@@ -270,7 +270,7 @@ impl World {
             Event::Vanish(name) => drop(self.test.cloud().remove(name)),
             Event::Tamper(name) => {
                 for (ty, boxed) in [(Ty::Node, false), (Ty::First, false), (Ty::Node, true), (Ty::First, true)] {
-                    let path = if boxed { format!("{BOX}/{name}") } else { (*name).to_owned() };
+                    let path = path(boxed, name);
                     let urn = Urn::new(ty.schema().type_name, &path);
                     if !self.test.cloud().ids_of(urn.as_str()).is_empty() {
                         self.test.cloud().tamper(urn.as_str(), ty.schema(), "size", Value::Int(9));
@@ -317,14 +317,14 @@ impl World {
 
     /// Ids of everything that the stack has made or adopted.
     fn ids(&self) -> Vec<String> {
-        let ours = |id: &String| !id.starts_with("found-") || self.adopted.contains(id);
+        let ours = |id: &String| !is_found(id) || self.adopted.contains(id);
         self.test.cloud().ids().into_iter().filter(ours).collect()
     }
 
     async fn state(&mut self) -> Result<State, String> {
         let state = self.test.state().await.map_err(|error| format!("the state is not whole: {error}"))?;
         for record in state.resources.values() {
-            if record.id.starts_with("found-") {
+            if is_found(&record.id) {
                 self.adopted.insert(record.id.clone());
             }
             // What an alias renamed keeps its id.

@@ -30,7 +30,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Whether one needs the other, directly or through others.
-    pub(crate) fn needs(&self, item: &Item, other: &Item) -> bool {
+    fn needs(&self, item: &Item, other: &Item) -> bool {
         let mut open = vec![item];
         let mut seen = BTreeSet::new();
         while let Some(item) = open.pop() {

@@ -153,12 +153,20 @@ pub struct Item {
 /// The component of the programs.
 pub const BOX: &str = "box";
 
+const FOUND: &str = "found-";
+
 /// Id of what somebody may have left for a thing to adopt.
 pub fn found(name: &str) -> String {
-    format!("found-{name}")
+    format!("{FOUND}{name}")
 }
 
-fn path(boxed: bool, name: &str) -> String {
+/// Whether it is the id of what somebody may have left.
+pub fn is_found(id: &str) -> bool {
+    id.starts_with(FOUND)
+}
+
+/// The path of a thing, in the component or outside.
+pub fn path(boxed: bool, name: &str) -> String {
     if boxed { format!("{BOX}/{name}") } else { name.to_owned() }
 }
 

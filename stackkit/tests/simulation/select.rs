@@ -29,7 +29,7 @@ pub fn select() -> impl Strategy<Value = Select> {
 }
 
 fn matches(globs: &[&str], urn: &Urn) -> bool {
-    globs.iter().any(|glob| urn.name() == *glob || *glob == BOX && urn.path().starts_with("box/"))
+    globs.iter().any(|glob| urn.name() == *glob || *glob == BOX && urn.path().split('/').next() == Some(BOX))
 }
 
 /// Which names lead to which.

@@ -38,6 +38,9 @@ struct Args {
     /// After how many seconds a command is given up, and with it the rest of that tool at that size
     #[arg(long, default_value_t = 600)]
     limit: u64,
+    /// Keeps what an earlier run left in the folder of other sizes
+    #[arg(long)]
+    add: bool,
     /// Where benchmarks.md and the folder benchmarks go
     #[arg(long, default_value = "docs")]
     docs: PathBuf,
@@ -75,22 +78,25 @@ fn compare(args: &Args) -> Result<(), String> {
         .collect::<Result<_, _>>()?;
     let tools = found(args)?;
     let limit = Duration::from_secs(args.limit.max(1));
-    let mut report = Report { tools, sizes, cells: BTreeMap::new(), least: BTreeMap::new(), command: command_line() };
-    for tool in 0..report.tools.len() {
-        let named = report.tools[tool].clone();
-        let one = Size { shape: Shape::Independent, count: 1 };
-        let least = at_size(&named, one, args.runs.max(3), limit, &[Phase::Create, Phase::Nothing]);
-        if let Some(Ok(runs)) = least.into_iter().find(|(phase, _)| *phase == Phase::Nothing).map(|(_, cell)| cell) {
+    let mut report = Report { tools, sizes: sizes.clone(), cells: BTreeMap::new(), least: BTreeMap::new(), command: String::new() };
+    if args.add {
+        report.add_earlier(&args.docs)?;
+    }
+    report.command = command_line(args, &report.sizes);
+    let one = Size { shape: Shape::Independent, count: 1 };
+    let least = at_size(&report.tools, one, args.runs.max(3), limit, &[Phase::Create, Phase::Nothing]);
+    for ((tool, phase), cell) in least {
+        if let (Phase::Nothing, Ok(runs)) = (phase, cell) {
             report.least.insert(tool, runs);
         }
-        for size in 0..report.sizes.len() {
-            for (phase, cell) in at_size(&named, report.sizes[size], args.runs, limit, &Phase::ALL) {
-                report.cells.insert((tool, size, phase), cell);
-            }
-            report.write(&args.docs).map_err(|error| format!("{}: {error}", args.docs.display()))?;
-        }
     }
-    report.write(&args.docs).map_err(|error| format!("{}: {error}", args.docs.display()))?;
+    for size in sizes {
+        let at = report.sizes.iter().position(|other| *other == size).unwrap_or_default();
+        for ((tool, phase), cell) in at_size(&report.tools, size, args.runs, limit, &Phase::ALL) {
+            report.cells.insert((tool, at, phase), cell);
+        }
+        report.write(&args.docs).map_err(|error| format!("{}: {error}", args.docs.display()))?;
+    }
     println!("{} and the folder beside it are written", args.docs.join("benchmarks.md").display());
     Ok(())
 }
@@ -123,55 +129,73 @@ fn found(args: &Args) -> Result<Vec<Tool>, String> {
     if all.is_empty() { Err("there is nothing to measure".into()) } else { Ok(all) }
 }
 
-/// All runs of a tool at a size. A phase that fails ends it: what comes after it would measure something else.
-fn at_size(tool: &Tool, size: Size, runs: usize, limit: Duration, phases: &[Phase]) -> Vec<(Phase, Cell)> {
-    let mut cells: BTreeMap<Phase, Vec<Used>> = BTreeMap::new();
-    for run in 0..runs.max(1) {
-        match once(tool, size, limit, phases) {
-            Ok(all) => {
-                let slowest = all.iter().map(|(_, used)| used.wall_s).fold(0.0, f64::max);
-                for (phase, used) in all {
-                    eprintln!(
-                        "{}, {}, {}: {:.3} s CPU, {:.3} s, {} KiB",
-                        tool.title(),
-                        size.title(),
-                        phase.title(),
-                        used.cpu_s(),
-                        used.wall_s,
-                        used.peak_kib
-                    );
-                    cells.entry(phase).or_default().push(used);
-                }
-                if slowest > SLOW {
-                    break;
+/// All runs of all tools at a size, in turns: what slows the machine down for a while slows all of them down. A phase that
+/// fails ends its tool's runs: what comes after it would measure something else.
+fn at_size(
+    tools: &[Tool],
+    size: Size,
+    runs: usize,
+    limit: Duration,
+    phases: &[Phase],
+) -> BTreeMap<(usize, Phase), Cell> {
+    let mut cells: BTreeMap<(usize, Phase), Cell> = BTreeMap::new();
+    let mut ended = vec![false; tools.len()];
+    for _ in 0..runs.max(1) {
+        for (at, tool) in tools.iter().enumerate().filter(|(at, _)| !ended[*at]).collect::<Vec<_>>() {
+            let (all, failed) = once(tool, size, limit, phases);
+            for (phase, used) in all {
+                eprintln!(
+                    "{}, {}, {}: {:.3} s CPU, {:.3} s, {} KiB",
+                    tool.title(),
+                    size.title(),
+                    phase.title(),
+                    used.cpu_s(),
+                    used.wall_s,
+                    used.peak_kib
+                );
+                ended[at] |= used.wall_s > SLOW;
+                if let Ok(runs) = cells.entry((at, phase)).or_insert_with(|| Ok(Vec::new())) {
+                    runs.push(used);
                 }
             }
-            Err((phase, why)) => {
+            if let Some((phase, why)) = failed {
                 eprintln!("{}, {}, {}: {why}", tool.title(), size.title(), phase.title());
-                if run == 0 {
-                    return vec![(phase, Err(why))];
-                }
-                break;
+                ended[at] = true;
+                cells.entry((at, phase)).or_insert(Err(why));
             }
         }
     }
-    cells.into_iter().map(|(phase, runs)| (phase, Ok(runs))).collect()
+    cells
 }
 
-/// One life of a stack in a new folder.
-fn once(tool: &Tool, size: Size, limit: Duration, phases: &[Phase]) -> Result<Vec<(Phase, Used)>, (Phase, String)> {
-    let first = |error: String| (Phase::Create, error);
-    // Not in a folder of memory: what is written is part of what is measured.
-    let base = target().join("compare");
-    std::fs::create_dir_all(&base).map_err(|error| first(error.to_string()))?;
-    let folder = tempfile::tempdir_in(&base).map_err(|error| first(error.to_string()))?;
-    tool.prepare(folder.path(), size).map_err(first)?;
+/// One life of a stack in a new folder: what each phase used, and the one that failed.
+fn once(
+    tool: &Tool,
+    size: Size,
+    limit: Duration,
+    phases: &[Phase],
+) -> (Vec<(Phase, Used)>, Option<(Phase, String)>) {
     let mut all = Vec::new();
+    let folder = match prepared(tool, size) {
+        Ok(folder) => folder,
+        Err(error) => return (all, Some((Phase::Create, error))),
+    };
     for phase in phases.iter().copied() {
-        let line = tool.command(folder.path(), size, phase);
-        all.push((phase, measure(&line, folder.path(), limit).map_err(|why| (phase, why))?));
+        match measure(&tool.command(folder.path(), size, phase), folder.path(), limit) {
+            Ok(used) => all.push((phase, used)),
+            Err(why) => return (all, Some((phase, why))),
+        }
     }
-    Ok(all)
+    (all, None)
+}
+
+/// A new folder with the tool's configuration. Not in a file system of memory: what is written is part of what is measured.
+fn prepared(tool: &Tool, size: Size) -> Result<tempfile::TempDir, String> {
+    let base = target().join("compare");
+    std::fs::create_dir_all(&base).map_err(|error| error.to_string())?;
+    let folder = tempfile::tempdir_in(&base).map_err(|error| error.to_string())?;
+    tool.prepare(folder.path(), size)?;
+    Ok(folder)
 }
 
 fn scale(args: &Args) -> Result<PathBuf, String> {
@@ -191,21 +215,14 @@ fn target() -> PathBuf {
     own.parent().and_then(Path::parent).map_or_else(|| PathBuf::from("target"), Path::to_owned)
 }
 
-/// The command as somebody else would give it: without the paths of this machine.
-fn command_line() -> String {
-    let mut words = vec!["cargo run --release -p stackkit-benches --bin compare".to_owned()];
-    let mut given = std::env::args().skip(1);
-    let mut more = Vec::new();
-    while let Some(word) = given.next() {
-        if ["--scale", "--docs"].contains(&word.as_str()) {
-            given.next();
-        } else {
-            more.push(word);
-        }
-    }
-    if !more.is_empty() {
-        words.push("--".into());
-    }
-    words.extend(more);
-    words.join(" ")
+/// The command that makes all of the report again, as somebody else would give it: without the paths of this machine.
+fn command_line(args: &Args, sizes: &[Size]) -> String {
+    let sizes: Vec<String> = sizes.iter().map(|size| size.name()).collect();
+    format!(
+        "cargo run --release -p stackkit-benches --bin compare -- --tools {} --sizes {} --runs {} --limit {}",
+        args.tools.join(","),
+        sizes.join(","),
+        args.runs,
+        args.limit
+    ) + if args.build_tofu { " --build-tofu" } else { "" }
 }

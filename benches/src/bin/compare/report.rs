@@ -55,6 +55,50 @@ fn bytes(value: f64) -> String {
     }
 }
 
+/// A line of the table of runs.
+struct Row {
+    words: [String; 3],
+    size: Size,
+    phase: Phase,
+    run: Result<Used, String>,
+}
+
+impl Row {
+    fn tool(&self) -> (&str, &str, &str) {
+        let [name, version, sealed] = &self.words;
+        (name, version, sealed)
+    }
+
+    fn read(line: &str) -> Option<Self> {
+        let mut fields = Vec::new();
+        // Quotes stand around what may hold a comma, and nowhere else.
+        for (part, text) in line.split('"').enumerate() {
+            match part % 2 {
+                0 => fields.extend(text.trim_matches(',').split(',').filter(|field| !field.is_empty())),
+                _ => fields.push(text),
+            }
+        }
+        let mut fields = fields.into_iter();
+        let mut next = || fields.next();
+        let words = [next()?.to_owned(), next()?.to_owned(), next()?.to_owned()];
+        let size = Size::parse(next()?)?;
+        let title = next()?;
+        let phase = Phase::ALL.into_iter().find(|phase| phase.title() == title)?;
+        let run = match next()? {
+            "0" => Err(next()?.to_owned()),
+            _ => Ok(Used {
+                wall_s: next()?.parse().ok()?,
+                user_s: next()?.parse().ok()?,
+                system_s: next()?.parse().ok()?,
+                peak_kib: next()?.parse().ok()?,
+                written: next()?.parse().ok()?,
+                status: 0,
+            }),
+        };
+        Some(Self { words, size, phase, run })
+    }
+}
+
 const METHOD: &str = include_str!("method.md");
 
 impl Report {
@@ -82,6 +126,48 @@ impl Report {
         let written = self.picture("Bytes written to disk", |used| (used.written as f64).max(1.0), bytes);
         std::fs::write(folder.join("written.svg"), written)?;
         std::fs::write(docs.join("benchmarks.md"), self.page())
+    }
+
+    /// Takes over what an earlier run left of sizes that this one does not measure, of the same tools. Those sizes come first.
+    ///
+    /// # Errors
+    /// When there is nothing, or it is not what this writes.
+    pub fn add_earlier(&mut self, docs: &Path) -> Result<(), String> {
+        let path = docs.join("benchmarks/runs.csv");
+        let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let mut sizes: Vec<Size> = Vec::new();
+        let mut earlier = Vec::new();
+        for (number, line) in text.lines().enumerate().skip(1) {
+            let row = Row::read(line).ok_or_else(|| format!("{}, line {}: not a run", path.display(), number + 1))?;
+            if self.sizes.contains(&row.size) {
+                continue;
+            }
+            if !sizes.contains(&row.size) {
+                sizes.push(row.size);
+            }
+            earlier.push(row);
+        }
+        let before = sizes.len();
+        sizes.append(&mut self.sizes);
+        self.sizes = sizes;
+        self.cells = std::mem::take(&mut self.cells)
+            .into_iter()
+            .map(|((tool, size, phase), cell)| ((tool, size + before, phase), cell))
+            .collect();
+        for row in earlier {
+            let same = |tool: &Tool| (tool.name, tool.version.as_str(), tool.sealed) == row.tool();
+            let (Some(tool), Some(size)) =
+                (self.tools.iter().position(same), self.sizes.iter().position(|size| *size == row.size))
+            else {
+                continue;
+            };
+            match (self.cells.entry((tool, size, row.phase)).or_insert_with(|| Ok(Vec::new())), row.run) {
+                (Ok(runs), Ok(used)) => runs.push(used),
+                (cell, Err(why)) => *cell = Err(why),
+                (Err(_), Ok(_)) => {}
+            }
+        }
+        Ok(())
     }
 
     fn csv(&self) -> String {
