@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,13 +10,11 @@ use stackkit::context::BoxFuture;
 use stackkit::seal::{self, DataKey, KeyKind, KeyProvider, KeyTrouble, NamedKey, SealError, Setting, WrappedKey};
 use zeroize::Zeroizing;
 
-use crate::{Identities, Recipient};
+use crate::{Identities, OpenError, Recipient};
 
 const KIND: &str = Age::NAME;
 /// The setting that keeps the public key of an SSH recipient, whose id is only its fingerprint.
 const RECIPIENT: &str = "recipient";
-/// Longer than any wrapped data key.
-const LONGEST: u64 = 4096;
 
 /// Keys of age and SSH: `#[stackkit::main(keys(Age))]`.
 #[derive(Debug)]
@@ -108,23 +106,20 @@ impl AgeKey {
     }
 
     fn decrypt(&self, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
-        let found = self.identities.read()?;
-        let refused = || self.failed(KeyTrouble::Refused, "it was edited; restore the header from version control");
-        let decryptor = age::Decryptor::new_buffered(sealed).map_err(|_| refused())?;
-        let keys = found.keys.iter().map(|key| &**key as &dyn age::Identity);
-        let mut reader = decryptor.decrypt(keys).map_err(|error| match error {
-            age::DecryptError::NoMatchingKeys => self.not_held(&found.protected),
-            _ => refused(),
-        })?;
-        let mut plain = Zeroizing::new(Vec::with_capacity(LONGEST as usize));
-        reader.by_ref().take(LONGEST).read_to_end(&mut plain).map_err(|_| refused())?;
-        Ok(plain)
+        self.identities.open(sealed).map_err(|error| match error {
+            OpenError::NotHeld(not_tried) => self.not_held(not_tried),
+            OpenError::Damaged => {
+                self.failed(KeyTrouble::Refused, "it was edited; restore the header from version control")
+            }
+            OpenError::Identities(error) => error,
+        })
     }
 
-    fn not_held(&self, protected: &[std::path::PathBuf]) -> SealError {
+    fn not_held(&self, not_tried: Option<String>) -> SealError {
         let mut help = "set STACKKIT_AGE_IDENTITY, or STACKKIT_AGE_IDENTITY_FILE to a file that holds it".to_owned();
-        if let Some(path) = protected.first() {
-            help.push_str(&format!("; `{}` was not tried, because a passphrase protects it", path.display()));
+        if let Some(not_tried) = not_tried {
+            help.push_str("; ");
+            help.push_str(&not_tried);
         }
         SealError::NotHeld { kind: KIND.into(), id: self.recipient.id().into(), help }
     }

@@ -29,10 +29,15 @@
 //! | `recipient` | [`Recipient`]: public keys as people write them |
 //! | `key` | [`Age`] and [`AgeKey`]: wrapping and unwrapping |
 
+#[cfg(test)]
+mod hostile;
 mod identity;
 mod key;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod parsers;
 mod recipient;
 
-pub use identity::Identities;
+pub use identity::{Identities, OpenError};
 pub use key::{Age, AgeKey};
 pub use recipient::Recipient;

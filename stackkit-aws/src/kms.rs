@@ -1,5 +1,6 @@
 //! `Kms`: data keys wrapped by a key of AWS KMS, with the stack's lineage as encryption context.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,6 +96,29 @@ impl KmsKey {
             );
         }
         Ok(Client::from_conf(config))
+    }
+
+    /// What was encrypted with the key under an encryption context, by whichever program: a data key of SOPS, for one.
+    ///
+    /// # Errors
+    /// When KMS cannot be asked, or refuses.
+    pub async fn decrypt(
+        &self,
+        sealed: &[u8],
+        context: HashMap<String, String>,
+    ) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        let answer = self
+            .client()
+            .await?
+            .decrypt()
+            .key_id(&self.key)
+            .ciphertext_blob(Blob::new(sealed))
+            .set_encryption_context((!context.is_empty()).then_some(context))
+            .send()
+            .await
+            .map_err(|error| self.error(&Error::from(error)))?;
+        let plain = answer.plaintext.map(|blob| Zeroizing::new(blob.into_inner()));
+        plain.ok_or_else(|| self.failed(KeyTrouble::Other, "the answer of kms:Decrypt is not whole"))
     }
 
     fn failed(&self, trouble: KeyTrouble, detail: impl Into<String>) -> SealError {

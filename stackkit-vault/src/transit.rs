@@ -108,6 +108,21 @@ impl TransitKey {
         self.failed(trouble, format!("{}; {way}", answer.said))
     }
 
+    /// What was encrypted with the key, without a context, by whichever program: a data key of SOPS, for one.
+    ///
+    /// # Errors
+    /// When the server cannot be asked, or refuses.
+    pub async fn decrypt(&self, ciphertext: &str) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        let client = self.client()?;
+        let right = format!("`update` on {}/decrypt/{}", self.mount, self.name);
+        let answer = data::decrypt(&client, &self.mount, &self.name, ciphertext, None)
+            .await
+            .map_err(|error| self.error(&error, &right))?;
+        let text = Zeroizing::new(answer.plaintext);
+        let plain = STANDARD.decode(text.as_bytes());
+        plain.map(Zeroizing::new).map_err(|_| self.failed(KeyTrouble::Other, "what the server sent is not Base64"))
+    }
+
     /// How the key binds what it wraps. The key has to be there: encrypting with one that is not would make it.
     async fn bound(&self, client: &VaultClient) -> Result<&'static str, SealError> {
         let right = format!("`read` on {}/keys/{}", self.mount, self.name);

@@ -1,49 +1,26 @@
-//! What parsers make of texts that nobody wrote: mutations of a corpus of genuine ones, of what stands in files that people
-//! and clouds can change. Nothing may panic; what is sealed or signed is the same or refused. Where a code would keep
-//! everything else from the parser, the mutation is signed anew, as somebody with the key could.
+//! What the parsers (`parsers`) make of texts that nobody wrote: mutations of a corpus of genuine ones, of what stands in
+//! files that people and clouds can change, and what the fuzzer kept.
 //!
 //! `PROPTEST_CASES=100000 cargo test --release -p stackkit hostile` tries many more than the few of every run.
 //! `STACKKIT_UPDATE=1` writes the corpus, `tests/corpus`, anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::config::file::ConfigFile;
-use crate::saved::Saved;
-use crate::seal::{
-    DataKey, Header, KeyFile, KeyOptions, Passphrase, Place, Sealer, Section, config_path, create_with, json, unlock,
-};
-use crate::state::backend::{Holder, Loaded, Position, snapshot_position};
+use crate::foreign::{ForeignError, ForeignState};
+use crate::parsers::{self, block, corpus, files, folder, open, open_snapshot, sealer, text};
+use crate::seal::{Header, KeyFile, Passphrase, Place, create_with, json};
+use crate::state::backend::Holder;
 use crate::state::model::*;
-use crate::state::place::{BackendUrl, redacted};
-use crate::state::{MemoryBackend, StateError, Store, count_rescued, sign_entry, sign_record, sign_records};
+use crate::state::place::BackendUrl;
+use crate::state::{MemoryBackend, Store, count_rescued, sign_records};
 use crate::urn::Urn;
 use crate::value::Value;
-
-const LINEAGE: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
-
-fn sealer(whole: bool) -> Arc<Sealer> {
-    Arc::new(Sealer::new(&DataKey::from_bytes([7; 32]), LINEAGE).whole(whole))
-}
-
-fn folder(parser: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(parser)
-}
-
-/// The corpus of a parser, in the order of its files' names.
-fn corpus(parser: &str) -> Vec<Vec<u8>> {
-    let mut paths: Vec<_> =
-        fs::read_dir(folder(parser)).expect("a corpus").map(|entry| entry.expect("a file").path()).collect();
-    paths.sort();
-    let all: Vec<_> = paths.iter().map(|path| fs::read(path).expect("a file")).collect();
-    assert!(!all.is_empty(), "the corpus of `{parser}` is empty");
-    all
-}
 
 /// What formats are made of, and numbers at their limits.
 const WORDS: [&str; 40] = [
@@ -132,30 +109,6 @@ fn edited(corpus: &[Vec<u8>], which: Index, edits: &[Edit]) -> Vec<u8> {
     bytes
 }
 
-fn block<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
-}
-
-fn open(snapshot: Option<Vec<u8>>, entries: Vec<Vec<u8>>, position: u64) -> Result<State, StateError> {
-    let log = Loaded { snapshot, entries, torn: 0, position: Position(position) };
-    block(Store::open(Arc::new(MemoryBackend::with(log)), sealer(false))).map(|(_, state)| state)
-}
-
-fn open_snapshot(bytes: Vec<u8>) -> Result<State, StateError> {
-    let position = snapshot_position(&bytes).unwrap_or_default().0;
-    open(Some(bytes), Vec::new(), position)
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// A refusal says something that fits on a screen.
-fn told(error: impl std::fmt::Display) {
-    let error = error.to_string();
-    assert!(!error.is_empty() && error.len() < 100_000, "{error}");
-}
-
 /// A state with something of everything.
 fn everything() -> Vec<Change> {
     let fields = |list: &[(&str, Value)]| -> BTreeMap<String, Value> {
@@ -222,6 +175,41 @@ fn everything() -> Vec<Change> {
     ]
 }
 
+/// A log of some lines.
+fn audit_log(whole: bool) -> String {
+    use crate::audit::{Event, Outcome, Told, write};
+    let (urn, instance) = ("t:T::name/ä".to_owned(), "0000000000000001".to_owned());
+    let begin = r#"{"event":"begin","command":"up","options":{"refresh":false},"program":"shop","who":{"user":"ann"},
+        "message":"why"}"#;
+    let events = [
+        serde_json::from_str(begin).unwrap_or(Event::Other),
+        Event::Recovered { urn: urn.clone(), instance: instance.clone(), found: "it was made".into() },
+        Event::Found { urn: urn.clone(), instance: instance.clone(), fields: vec!["a".into()], gone: true },
+        Event::Plan {
+            digest: "x".into(),
+            counts: Default::default(),
+            identities: BTreeMap::from([("p".into(), "a".into())]),
+        },
+        Event::Step {
+            urn,
+            instance: Some(instance),
+            verb: "create".into(),
+            outcome: Outcome::Failed,
+            because: vec!["it is new".into()],
+            error: Some("no".into()),
+        },
+        Event::End { outcome: Outcome::Done, of: Vec::new(), counts: Default::default() },
+    ];
+    let (mut log, mut prev) = (String::new(), Default::default());
+    for (n, event) in (1..).zip(&events) {
+        let told = Told::new(1_700_000_000 + n, "run", event).expect("something to tell");
+        let (line, chain) = write(&sealer(whole), n, &prev, &told);
+        log += &format!("{line}\n");
+        prev = chain;
+    }
+    log
+}
+
 /// Every file of the corpus is what its name says, and opens.
 #[test]
 fn the_corpus_is_of_the_present_format() {
@@ -249,7 +237,14 @@ fn the_corpus_is_of_the_present_format() {
     for bytes in corpus("url") {
         BackendUrl::parse(&text(&bytes), Path::new(".")).expect("a URL");
     }
-    for parser in ["config", "plan", "key"] {
+    for bytes in corpus("audit") {
+        assert!(text(&bytes).lines().all(|line| crate::audit::Line::parse(line).is_some()));
+    }
+    for bytes in corpus("foreign") {
+        let read = ForeignState::read(&bytes, None, None);
+        assert!(matches!(read, Ok(_) | Err(ForeignError::PassphraseMissing(_))), "{read:?}");
+    }
+    for (parser, _) in parsers::ALL {
         assert!(!corpus(parser).is_empty());
     }
 }
@@ -270,6 +265,7 @@ fn write_corpus() {
             write("entry", form, &backend.log().entries[0]);
             store.fold().await.expect("a fold");
         });
+        write("audit", form, audit_log(whole).as_bytes());
         let snapshot = backend.log().snapshot.expect("a snapshot");
         write("snapshot", form, &snapshot);
         write("rescue", form, &fs::read(rescue.path().join("rescue")).expect("a rescue file"));
@@ -321,6 +317,15 @@ fn write_corpus() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = KeyFile::at(dir.path().join("key"));
     file.ensure().expect("a key file");
+    write("key-file", "key", &fs::read(file.path()).expect("a key file"));
+    for (name, path) in [
+        ("terraform", "terraform/terraform.tfstate"),
+        ("tofu-encrypted", "terraform/encrypted.tfstate"),
+        ("pulumi", "pulumi/export.json"),
+    ] {
+        let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(path);
+        write("foreign", name, &fs::read(data).expect("a state"));
+    }
     let words =
         Passphrase::new("four common words here".into()).cost(crate::seal::Cost { memory: 64, passes: 1, lanes: 1 });
     let created = block(create_with(&[&file, &words])).expect("a stack");
@@ -331,147 +336,80 @@ fn write_corpus() {
     write("header", "changing", header.set_in("", "here").expect("a header").as_bytes());
 }
 
+/// What the fuzzer found worth keeping, and what once made a parser fail, beside the genuine ones.
+#[test]
+fn every_file_of_the_corpora_is_read_or_refused() {
+    for (parser, run) in parsers::ALL {
+        let fuzzed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzzed").join(parser);
+        [corpus(parser), files(&fuzzed)].concat().iter().for_each(|bytes| run(bytes));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn hostile_snapshots(which in any::<Index>(), edits in edits()) {
-        let corpus = corpus("snapshot");
-        let bytes = edited(&corpus, which, &edits);
-        match open_snapshot(bytes) {
-            Ok(state) => {
-                let genuine = open_snapshot(corpus[0].clone()).expect("it opens");
-                assert_eq!(format!("{state:?}"), format!("{genuine:?}"));
-            }
-            Err(error) => told(error),
-        }
-    }
-
-    #[test]
-    fn hostile_entries(which in any::<Index>(), edits in edits()) {
-        let corpus = corpus("entry");
-        let bytes = edited(&corpus, which, &edits);
-        if !corpus.contains(&bytes) {
-            told(open(None, vec![bytes.clone()], 1).expect_err("an edited entry"));
-        }
-        // Signed anew.
-        if let Err(error) = open(None, vec![sign_entry(&sealer(false), &text(&bytes)).into_bytes()], 1) {
-            told(error);
-        }
-    }
-
-    #[test]
-    fn hostile_records_of_somebody_with_the_key(
-        which in any::<Index>(), other in any::<Index>(), edits in edits()
-    ) {
-        let corpus = corpus("record");
-        let records = [text(&edited(&corpus, which, &edits)), text(other.get::<Vec<u8>>(&corpus))];
-        let one = open_snapshot(sign_records(&sealer(false), &records[..1]).into_bytes());
-        let two = open_snapshot(sign_records(&sealer(false), &records).into_bytes());
-        [one, two].into_iter().filter_map(Result::err).for_each(told);
-    }
-
-    #[test]
-    fn hostile_rescue_files(which in any::<Index>(), edits in edits()) {
-        let corpus = corpus("rescue");
-        let bytes = edited(&corpus, which, &edits);
-        let dir = tempfile::tempdir().expect("a folder");
-        let path = dir.path().join("dev.rescue");
-        let record = sign_record(&sealer(false), &text(&bytes));
-        for content in [bytes, record.into_bytes()] {
-            fs::write(&path, &content).expect("written");
-            let merged = block(async {
-                let (mut store, _) = Store::open(Arc::new(MemoryBackend::default()), sealer(false)).await.expect("empty");
-                store.lock(Holder::new("state repair").expect("a holder")).await.expect("the lock");
-                store.merge_rescue(&path).await
-            });
-            match merged {
-                Ok(_) => assert!(!path.exists()),
-                Err(error) => {
-                    told(error);
-                    assert_eq!(fs::read(&path).expect("it stays"), content);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn hostile_headers(which in any::<Index>(), edits in edits()) {
-        let bytes = edited(&corpus("header"), which, &edits);
-        match Header::parse(&text(&bytes), "here") {
-            Ok(Some(header)) => {
-                let again = header.set_in(&text(&bytes), "here").expect("what was read is written");
-                assert_eq!(Header::parse(&again, "here").expect("it is read again"), Some(header.clone()));
-                let dir = tempfile::tempdir().expect("a folder");
-                let keys = KeyOptions::default().key_file(dir.path().join("key"));
-                KeyFile::at(dir.path().join("key")).ensure().expect("a key file");
-                told(block(unlock(&header, &keys)).expect_err("a key of nobody"));
-            }
-            Ok(None) => {}
-            Err(error) => told(error),
-        }
+    fn hostile_audit_lines(which in any::<Index>(), edits in edits()) {
+        parsers::audit(&edited(&corpus("audit"), which, &edits));
     }
 
     #[test]
     fn hostile_configuration(which in any::<Index>(), edits in edits()) {
-        let bytes = edited(&corpus("config"), which, &edits);
-        let dir = tempfile::tempdir().expect("a folder");
-        fs::write(config_path(dir.path(), "dev"), &bytes).expect("written");
-        match ConfigFile::read(dir.path(), "dev") {
-            Ok(file) => {
-                let _ = file.entries().map_err(told);
-                let _ = file.values(Some(&sealer(false))).map_err(told);
-                let _ = file.resealed(&sealer(false), &sealer(true)).map_err(told);
-            }
-            Err(error) => told(error),
-        }
-        let _ = crate::config::file::backend(dir.path(), "dev").map_err(told);
+        parsers::config(&edited(&corpus("config"), which, &edits));
+    }
+
+    #[test]
+    fn hostile_entries(which in any::<Index>(), edits in edits()) {
+        parsers::entry(&edited(&corpus("entry"), which, &edits));
+    }
+
+    #[test]
+    fn hostile_states_of_other_tools(which in any::<Index>(), edits in edits()) {
+        parsers::foreign(&edited(&corpus("foreign"), which, &edits));
+    }
+
+    #[test]
+    fn hostile_headers(which in any::<Index>(), edits in edits()) {
+        parsers::header(&edited(&corpus("header"), which, &edits));
+    }
+
+    #[test]
+    fn hostile_names_of_keys(which in any::<Index>(), edits in edits()) {
+        parsers::key(&edited(&corpus("key"), which, &edits));
+    }
+
+    #[test]
+    fn hostile_key_files(which in any::<Index>(), edits in edits()) {
+        parsers::key_file(&edited(&corpus("key-file"), which, &edits));
     }
 
     #[test]
     fn hostile_plans_of_somebody_with_the_key(which in any::<Index>(), edits in edits()) {
-        let bytes = edited(&corpus("plan"), which, &edits);
-        let dir = tempfile::tempdir().expect("a folder");
-        let path = dir.path().join("plan");
-        fs::write(&path, &bytes).expect("written");
-        let sealer = sealer(false);
-        told(Saved::read(&path, &sealer).expect_err("no seal"));
-        let Ok(value) = json::read_plain(&bytes) else { return Ok(()) };
-        let Ok(token) = sealer.seal(Place::plan(""), &value) else { return Ok(()) };
-        fs::write(&path, format!("stackkit-plan 1 {}\n{token}\n", sealer.key_id())).expect("written");
-        let _ = Saved::read(&path, &sealer).map_err(told);
+        parsers::plan(&edited(&corpus("plan"), which, &edits));
+    }
+
+    #[test]
+    fn hostile_records_of_somebody_with_the_key(which in any::<Index>(), edits in edits()) {
+        parsers::record(&edited(&corpus("record"), which, &edits));
+    }
+
+    #[test]
+    fn hostile_rescue_files(which in any::<Index>(), edits in edits()) {
+        parsers::rescue(&edited(&corpus("rescue"), which, &edits));
+    }
+
+    #[test]
+    fn hostile_snapshots(which in any::<Index>(), edits in edits()) {
+        parsers::snapshot(&edited(&corpus("snapshot"), which, &edits));
+    }
+
+    #[test]
+    fn hostile_urls(which in any::<Index>(), edits in edits()) {
+        parsers::url(&edited(&corpus("url"), which, &edits));
     }
 
     #[test]
     fn hostile_values(which in any::<Index>(), edits in edits()) {
-        let bytes = edited(&corpus("value"), which, &edits);
-        let place = Place { owner: "o", instance: None, section: Section::Output, path: "" };
-        if let Ok(value) = json::read_plain(&bytes) {
-            // What was read is written and read again as the same.
-            let mut again = Vec::new();
-            if json::write_plain(&value, &mut again).is_ok() {
-                let read = json::read_plain(&again).map_err(|problem| problem.at(place)).expect("it is read again");
-                assert_eq!(format!("{read:?}"), format!("{value:?}"));
-            }
-        }
-        let _ = sealer(false).open(place, &text(&bytes)).map_err(told);
-    }
-
-    #[test]
-    fn hostile_urls_and_names_of_keys(which in any::<Index>(), edits in edits()) {
-        let url = text(&edited(&corpus("url"), which, &edits));
-        match BackendUrl::parse(&url, Path::new(".")) {
-            Ok(parsed) => drop(format!("{parsed} {parsed:?} {} {}", parsed.authority(), parsed.path())),
-            Err(error) => told(error),
-        }
-        if url.starts_with("postgres://ann:p%40ss@") && url.matches("p%40ss").count() == 1 {
-            assert!(!redacted(&url).contains("p%40ss"), "{}", redacted(&url));
-        }
-        let name = text(&edited(&corpus("key"), which, &edits));
-        let dir = tempfile::tempdir().expect("a folder");
-        // A path of its own may lead anywhere: only what is no key file is tried.
-        if !name.starts_with("key-file:") {
-            let _ = KeyOptions::default().named(&name, dir.path()).map_err(told);
-        }
+        parsers::value(&edited(&corpus("value"), which, &edits));
     }
 }

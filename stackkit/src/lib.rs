@@ -91,6 +91,9 @@ pub mod lookup;
 mod nearest;
 mod options;
 pub mod output;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod parsers;
 pub mod plan;
 pub mod policy;
 pub mod prelude;

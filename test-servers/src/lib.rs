@@ -1,5 +1,6 @@
 //! Real servers for tests: moto in AWS's place, localstack for S3's conditional writes, azurite and fake-gcs-server in
-//! those of Azure Blob Storage and Google Cloud Storage, PostgreSQL, OpenBao, and a genuine Kubernetes control plane.
+//! those of Azure Blob Storage and Google Cloud Storage, PostgreSQL, OpenBao, and a genuine Kubernetes control plane; and
+//! the command `sops`, whose files tests read.
 //!
 //! A fixture owns its servers. It starts them on free ports of 127.0.0.1, in process groups of their own, and ends them
 //! when it is dropped, when the test panics, and when the process is killed. What a fixture needs and does not find in
@@ -15,8 +16,10 @@
 //! | `fake_gcs` | [`FakeGcs`] |
 //! | `openbao` | [`OpenBao`] |
 //! | `postgres` | [`Postgres`], its statements |
+//! | `sops` | [`Sops`], a command and no server |
 //! | `lossy` | [`Lossy`], a way on which requests are heard and answers get lost |
 //! | `cache` | the cache folder, its locks, installing commands |
+//! | `go` | programs built from Go modules |
 //! | `python` | virtual environments |
 //! | `process` | one server process and the shell that ends it when its owner is gone |
 //! | `http` | a client for the servers' own control paths |
@@ -36,6 +39,7 @@ mod azurite;
 mod cache;
 mod error;
 mod fake_gcs;
+mod go;
 mod http;
 mod kubernetes;
 mod localstack;
@@ -45,6 +49,7 @@ mod openbao;
 mod postgres;
 mod process;
 mod python;
+mod sops;
 
 pub use azurite::Azurite;
 pub use cache::cache_folder;
@@ -56,6 +61,7 @@ pub use lossy::Lossy;
 pub use moto::{Call, Credentials, Fault, FaultMode, Moto};
 pub use openbao::OpenBao;
 pub use postgres::Postgres;
+pub use sops::Sops;
 
 /// One of the servers that can be installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,12 +81,22 @@ pub enum Server {
     OpenBao,
     /// PostgreSQL, which the operating system's package brings: it is only looked for.
     Postgres,
+    /// The command `sops`, which is no server: it is only installed.
+    Sops,
 }
 
 impl Server {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Moto, Self::Kubernetes, Self::Localstack, Self::Azurite, Self::FakeGcs, Self::OpenBao, Self::Postgres];
+    pub const ALL: [Self; 8] = [
+        Self::Moto,
+        Self::Kubernetes,
+        Self::Localstack,
+        Self::Azurite,
+        Self::FakeGcs,
+        Self::OpenBao,
+        Self::Postgres,
+        Self::Sops,
+    ];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -92,6 +108,7 @@ impl Server {
             Self::FakeGcs => "fake-gcs",
             Self::OpenBao => "openbao",
             Self::Postgres => "postgres",
+            Self::Sops => "sops",
         }
     }
 }
@@ -112,5 +129,6 @@ pub fn install(server: Server) -> Result<(), Error> {
         Server::FakeGcs => fake_gcs::install().map(drop),
         Server::OpenBao => openbao::install().map(drop),
         Server::Postgres => postgres::install(),
+        Server::Sops => sops::install().map(drop),
     }
 }

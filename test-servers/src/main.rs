@@ -10,7 +10,7 @@ use std::{
 };
 
 use test_servers::{
-    Azurite, Error, FakeGcs, Kubernetes, Localstack, Moto, OpenBao, Postgres, Server, cache_folder, install,
+    Azurite, Error, FakeGcs, Kubernetes, Localstack, Moto, OpenBao, Postgres, Server, Sops, cache_folder, install,
 };
 
 const USAGE: &str = "\
@@ -24,6 +24,7 @@ Real servers for StackKit's tests and for trying its examples.
   cargo run -p test-servers -- fake-gcs                        run fake-gcs-server until Ctrl-C
   cargo run -p test-servers -- openbao                         run OpenBao until Ctrl-C
   cargo run -p test-servers -- postgres                        run PostgreSQL until Ctrl-C
+  cargo run -p test-servers -- sops                            say where the command `sops` is
   cargo run -p test-servers -- moto -- COMMAND...              run COMMAND against a fresh moto, with its exit status
   cargo run -p test-servers -- kubernetes -- COMMAND...        the same with any other of them
 
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         Task::Run { server: Server::FakeGcs, command, .. } => run_fake_gcs(&command),
         Task::Run { server: Server::OpenBao, command, .. } => run_openbao(&command),
         Task::Run { server: Server::Postgres, command, .. } => run_postgres(&command),
+        Task::Run { server: Server::Sops, command, .. } => run_sops(&command),
         Task::Run { port, command, .. } => run_moto(port, &command),
     };
     outcome.unwrap_or_else(|error| {
@@ -213,6 +215,16 @@ fn run_postgres(command: &[OsString]) -> Result<ExitCode, Error> {
     let status = postgres.wait()?;
     eprintln!("test-servers: postgres ended: {status}");
     Ok(ExitCode::FAILURE)
+}
+
+/// A command and no server: there is nothing to wait for.
+fn run_sops(command: &[OsString]) -> Result<ExitCode, Error> {
+    let variables = Sops::new()?.env();
+    if !command.is_empty() {
+        return Ok(run(command, &variables));
+    }
+    export(&variables);
+    Ok(ExitCode::SUCCESS)
 }
 
 // Ctrl-C is not handled: it ends this process, and the servers' supervisors end them when its pipes close.

@@ -186,12 +186,15 @@ fn name_of(urn: &str) -> String {
     name::segment(urn.splitn(4, "::").nth(3).unwrap_or(urn))
 }
 
+/// How many components a resource may be in.
+const DEEPEST: usize = 100;
+
 /// Components, outermost first, and the name.
 fn path(urn: &str, parent: &str, parents: &HashMap<String, (String, bool)>) -> Vec<String> {
     let mut path = vec![name_of(urn)];
     let mut next = parent;
-    // A file may be edited so that parents lead in a circle.
-    for _ in 0..parents.len() {
+    // A file may be edited so that parents lead in a circle; nobody nests deeper.
+    for _ in 0..parents.len().min(DEEPEST) {
         let Some((above, is_component)) = parents.get(next) else { break };
         if *is_component {
             path.push(name_of(next));

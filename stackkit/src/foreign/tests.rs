@@ -81,6 +81,23 @@ fn check_main(state: &ForeignState) {
 }
 
 #[test]
+fn what_would_only_keep_the_reader_busy_is_refused_or_cut() {
+    // Parents in a circle, as nobody but an editor makes them.
+    let urn = |name: &str| format!("urn:pulumi:dev::shop::acme:Group::{name}");
+    let one = |name: &str, parent: &str| json!({"urn": urn(name), "type": "acme:Group", "custom": false, "parent": urn(parent)});
+    let leaf = json!({"urn": urn("leaf"), "type": "acme:Thing", "custom": true, "id": "1", "parent": urn("g0")});
+    let groups = (0..200).map(|at| one(&format!("g{at}"), &format!("g{}", (at + 1) % 200)));
+    let resources: Vec<Json> = groups.chain([leaf]).collect();
+    let state = read(&json!({"version": 3, "deployment": {"resources": resources}})).unwrap();
+    assert_eq!(find(&state, &urn("leaf")).path.len(), 101);
+    let mut outer: Json = serde_json::from_slice(TOFU).unwrap();
+    let meta = outer["meta"].as_object_mut().unwrap();
+    let key = meta.values().next().unwrap().clone();
+    meta.extend((0..8).map(|at| (format!("key_provider.pbkdf2.{at}"), key.clone())));
+    assert!(error(&outer).contains("its key may be one of 9"), "{}", error(&outer));
+}
+
+#[test]
 fn a_state_that_terraform_wrote_is_read() {
     let state = ForeignState::read(TERRAFORM, None, None).unwrap();
     assert_eq!(state.origin, "Terraform 1.11.4");

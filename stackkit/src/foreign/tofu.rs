@@ -10,6 +10,8 @@ use zeroize::Zeroizing;
 
 use crate::foreign::{ForeignError, Tool, gcm};
 
+/// More keys than anybody has would only keep the reader busy: each takes a second.
+const MOST_KEYS: usize = 8;
 const PLAIN: &str = "use what `tofu state pull` writes, which is not encrypted";
 
 /// What the key provider `pbkdf2` leaves beside the encrypted data.
@@ -39,6 +41,9 @@ pub(super) fn decrypt(outer: &Json, passphrase: Option<&SecretString>) -> Result
     let metas = outer.get("meta").and_then(Json::as_object);
     let metas = metas.ok_or_else(|| ForeignError::damaged("it has no `meta`, which says how its key is made"))?;
     let (mut keys, mut others) = (Vec::new(), Vec::new());
+    if metas.len() > MOST_KEYS {
+        return Err(ForeignError::damaged(format!("its key may be one of {}", metas.len())));
+    }
     for (name, meta) in metas {
         let meta = meta.as_str().and_then(|text| STANDARD.decode(text).ok());
         match meta.and_then(|meta| serde_json::from_slice::<Pbkdf2>(&meta).ok()) {

@@ -1,5 +1,6 @@
 //! What somebody with the key of a stack could write: texts of any content, with codes that fit. For tests of the parsers.
 
+#[cfg(test)]
 use super::error::StateError;
 use super::format::{self, Digest, Head, add_code, split_code};
 use crate::seal::{Purpose, Sealer};
@@ -31,6 +32,7 @@ pub(crate) fn sign_entry(sealer: &Sealer, text: &str) -> String {
 }
 
 /// How many changes a rescue file holds.
+#[cfg(test)]
 pub(crate) fn count_rescued(sealer: &Sealer, text: &str) -> Result<usize, StateError> {
     format::read_rescue(sealer, text, &|| "the rescue file".to_owned()).map(|(changes, _)| changes.len())
 }

@@ -3,7 +3,7 @@
 pub mod backend;
 mod codec;
 mod error;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod forge;
 mod format;
 pub mod lease;
@@ -22,7 +22,9 @@ mod verify;
 
 pub use error::StateError;
 #[cfg(test)]
-pub(crate) use forge::{count_rescued, sign_entry, sign_record, sign_records};
+pub(crate) use forge::count_rescued;
+#[cfg(any(test, fuzzing))]
+pub(crate) use forge::{sign_entry, sign_record, sign_records};
 pub(crate) use format::{add_code, audit_lines_of, split_code};
 pub use local::{LocalBackend, LocalPlace};
 pub use memory::{MemoryBackend, MemoryPlace};
