@@ -217,7 +217,7 @@ impl Deployment {
         if self.options.refresh {
             self.looking(run.refresh_to_plan(&declared, options, false)).await?;
         }
-        let (plan, _) = run.plan(&declared, options, Operation::Preview).await?;
+        let (plan, _) = self.looking(run.plan(&declared, options, Operation::Preview)).await?;
         if let Some(file) = save {
             self.seal_plan(file, options, &session, &declared, &plan)?;
         }
@@ -459,7 +459,7 @@ impl Deployment {
         if self.options.refresh && operation == Operation::Up {
             self.looking(run.refresh_to_plan(declared, options, true)).await?;
         }
-        let (plan, imports) = run.plan(declared, options, operation).await?;
+        let (plan, imports) = self.looking(run.plan(declared, options, operation)).await?;
         if let Some(saved) = saved {
             saved.check_plan(&declared, &plan).map_err(RunError::one)?;
         }

@@ -23,7 +23,7 @@ pub struct Header {
     pub whole: bool,
     /// While the data key is being changed: the new one. State that was written with it is there, or about to be.
     pub next: Option<Ring>,
-    /// The code of all that, which only a holder of the data key can make: see [`Header::sign`].
+    /// The code of all that, which only a holder of the data key can make: see [`Header::with_mac`].
     pub mac: String,
 }
 

@@ -60,7 +60,9 @@
       const work = ran.reduce((sum, step) => sum + step.took, 0);
       figure("at most at once", count(data.lanes, "step"));
       if (data.lanes > 1 && data.span > 0) figure("of that used", `${Math.round(100 * work / (data.span * data.lanes))} %`);
-      const own = path.reduce((sum, at) => sum + steps[at].took, 0);
+      // What a step was made ready in while the one before it still ran counts once.
+      const since = (at, place) => Math.max(steps[at].began, place ? steps[path[place - 1]].ended : 0);
+      const own = path.reduce((sum, at, place) => sum + Math.max(0, steps[at].ended - since(at, place)), 0);
       const slots = path.filter((at, place) => place && steps[at].slot_of !== undefined).length;
       figure(`critical path: ${slots ? `${slots} of ${count(path.length - 1, "link")} a wait for a slot` : count(path.length, "step")}`, span(own), "path");
       const retrying = ran.reduce((sum, step) => sum + step.retries.reduce((all, mark) => all + mark[2], 0), 0);
