@@ -37,6 +37,10 @@ pub(crate) enum Told {
 pub(crate) struct Answer {
     pub(crate) told: Told,
     pub(crate) said: String,
+    #[cfg_attr(
+        not(feature = "secrets"),
+        allow(dead_code, reason = "the engine retries calls of providers, not of keys")
+    )]
     pub(crate) retry_after: Option<Duration>,
 }
 

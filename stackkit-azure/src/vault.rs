@@ -41,6 +41,7 @@ pub(crate) struct Identifier {
 }
 
 impl Identifier {
+    #[cfg(feature = "secrets")]
     pub(crate) fn new(vault: &str, collection: &'static str, name: &str) -> Self {
         Self { vault: vault.trim_end_matches('/').to_owned(), collection, name: name.to_owned(), version: None }
     }

@@ -94,6 +94,7 @@ impl Api {
     }
 
     /// Reads a resource. An answer with a status that is `expected` is none.
+    #[cfg(feature = "secrets")]
     pub(crate) async fn get<T: DeserializeOwned>(
         &self,
         permission: &str,
