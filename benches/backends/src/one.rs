@@ -35,7 +35,7 @@ fn block<T>(future: impl Future<Output = Result<T, Box<dyn Error>>>) -> Result<T
 
 /// Fills the place, measures, and prints what came of it as JSON.
 pub fn measure(url: &str, resources: &str) -> Done {
-    let resources = resources.parse()?;
+    let resources: u64 = resources.parse()?;
     block(async {
         let place = place(url).await?;
         place.stack("dev")?;

@@ -99,10 +99,9 @@ fn scalar(text: &str) -> Node {
     }
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let all_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    if all_digits && (digits == "0" || !digits.starts_with('0')) {
-        if let Ok(number) = text.parse::<i64>() {
-            return Node::leaf(Kind::Int, number.to_string());
-        }
+    let decimal = all_digits && (digits == "0" || !digits.starts_with('0'));
+    if decimal && let Ok(number) = text.parse::<i64>() {
+        return Node::leaf(Kind::Int, number.to_string());
     }
     // Digits with a point or an exponent; more than a float's syntax, such as `inf`, Rust would take, too.
     let numeric = digits.starts_with(|letter: char| letter.is_ascii_digit() || letter == '.')
