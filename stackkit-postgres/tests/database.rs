@@ -158,7 +158,7 @@ async fn reading_makes_nothing_and_the_first_lock_makes_the_tables() {
         assert!(matches!(result, Ok(Ok(()))), "{result:?}");
     }
     settled().await;
-    assert_eq!(there(), "5");
+    assert_eq!(there(), "6");
     assert_eq!(sql(server, "SELECT count(*) FROM first.version"), "1");
 }
 
@@ -168,9 +168,9 @@ async fn tables_of_a_newer_program_are_refused() {
     let url = format!("{}?schema=newer", server.url());
     drop(stack(&url, "dev").await.acquire(holder()).await);
     settled().await;
-    sql(server, "UPDATE newer.version SET version = 2");
+    sql(server, "UPDATE newer.version SET version = 3");
     let error = stack(&url, "dev").await.load().await.map(drop).unwrap_err().to_string();
-    assert!(error.contains("have version 2") && error.contains("use a newer program"), "{error}");
+    assert!(error.contains("have version 3") && error.contains("use a newer program"), "{error}");
 }
 
 #[tokio::test]

@@ -209,7 +209,10 @@ impl Client {
             let answer = request.send().await.map_err(|error| self.error("delete", Error::from(error)))?;
             if let Some(error) = answer.errors().first() {
                 let text = error.message().or(error.code()).unwrap_or("an object could not be deleted").to_owned();
-                return Err(BackendError::service("delete in", &self.place, text));
+                return Err(match error.code() {
+                    Some("AccessDenied") => BackendError::denied("delete in", &self.place, text),
+                    _ => BackendError::service("delete in", &self.place, text),
+                });
             }
         }
         Ok(())

@@ -173,7 +173,7 @@ async fn credentials_that_are_not_accepted_are_said_and_not_shown() {
     assert!(!format!("{place:?}").contains(key) && !format!("{place:?}").contains("[110, 111"), "{place:?}");
     let backend = place.stack("dev").unwrap_or_else(|error| panic!("{error}"));
     match backend.acquire(holder()).await {
-        Err(BackendError::Io { what, place, source }) => {
+        Err(BackendError::Denied { what, place, source }) => {
             let text = source.to_string();
             assert!(text.contains("AuthorizationFailure") && text.contains("Storage Blob Data Contributor"), "{text}");
             assert!(what == "read" && place.starts_with("azblob://devstoreaccount1/denied") && !text.contains(key));
