@@ -343,7 +343,8 @@ impl Line {
         let opened = keys.get(&self.key).and_then(|key| open_line(key, &self.key, lineage, self.n, token));
         let Some(told) = opened.map(Told) else { return self };
         let Self { n, key, prev, chain, .. } = &self;
-        let text = format!("{{\"n\":{n},{},\"key\":\"{key}\",\"prev\":\"{prev}\",\"chain\":\"{chain}\"}}", told.inner());
+        let text =
+            format!("{{\"n\":{n},{},\"key\":\"{key}\",\"prev\":\"{prev}\",\"chain\":\"{chain}\"}}", told.inner());
         Self::parse(&text).unwrap_or(self)
     }
 

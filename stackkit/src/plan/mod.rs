@@ -14,7 +14,8 @@ use petgraph::graph::DiGraph;
 
 pub use decide::plan;
 pub(crate) use decide::{
-    Retyped, SAME_NAME_HELP, alias_urn, delete_first, fixed_name, names, protected, recorded_options, retyped, same_name, type_of,
+    Retyped, SAME_NAME_HELP, alias_urn, delete_first, fixed_name, names, protected, recorded_options, retyped,
+    same_name, type_of,
 };
 pub use diff::FieldChange;
 pub(crate) use diff::{desired_inputs, diff, trigger};

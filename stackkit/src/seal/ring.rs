@@ -149,8 +149,10 @@ pub async fn open(ring: &Ring, lineage: &str, options: &KeyOptions) -> Result<Da
             Err(error) => tried.push(error),
         }
     }
-    Err(worth_saying(tried)
-        .unwrap_or_else(|| SealError::NoKey { wanted: "nothing".into(), tried: "its header lists no key; bring the stack's file back from version control".into() }))
+    Err(worth_saying(tried).unwrap_or_else(|| SealError::NoKey {
+        wanted: "nothing".into(),
+        tried: "its header lists no key; bring the stack's file back from version control".into(),
+    }))
 }
 
 fn absent(wrapped: &WrappedKey) -> SealError {

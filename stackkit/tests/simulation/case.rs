@@ -17,7 +17,9 @@ use stackkit::{ErrorKind, Urn, Value};
 
 use crate::hooks;
 use crate::order::{Judge, shows};
-use crate::program::{BOX, CANARY, Edit, Item, Listing, POINTS, Ran, Ty, declare, edits, found, is_found, name, path, program};
+use crate::program::{
+    BOX, CANARY, Edit, Item, Listing, POINTS, Ran, Ty, declare, edits, found, is_found, name, path, program,
+};
 use crate::program::{fail_hook, mend_hooks, take_ran, watch};
 use crate::select::{Select, select};
 

@@ -78,7 +78,8 @@ fn compare(args: &Args) -> Result<(), String> {
         .collect::<Result<_, _>>()?;
     let tools = found(args)?;
     let limit = Duration::from_secs(args.limit.max(1));
-    let mut report = Report { tools, sizes: sizes.clone(), cells: BTreeMap::new(), least: BTreeMap::new(), command: String::new() };
+    let mut report =
+        Report { tools, sizes: sizes.clone(), cells: BTreeMap::new(), least: BTreeMap::new(), command: String::new() };
     if args.add {
         report.add_earlier(&args.docs)?;
     }
@@ -169,12 +170,7 @@ fn at_size(
 }
 
 /// One life of a stack in a new folder: what each phase used, and the one that failed.
-fn once(
-    tool: &Tool,
-    size: Size,
-    limit: Duration,
-    phases: &[Phase],
-) -> (Vec<(Phase, Used)>, Option<(Phase, String)>) {
+fn once(tool: &Tool, size: Size, limit: Duration, phases: &[Phase]) -> (Vec<(Phase, Used)>, Option<(Phase, String)>) {
     let mut all = Vec::new();
     let folder = match prepared(tool, size) {
         Ok(folder) => folder,
