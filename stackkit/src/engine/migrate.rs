@@ -246,7 +246,7 @@ impl Run<'_> {
                 config.push((ask.key, ask.value));
             }
         }
-        let records = adopted.into_iter().map(|(_, record)| record).collect();
+        let records = adopted.into_iter().map(|(candidate, record)| kept(record, candidate.entry)).collect();
         Ok(Prepared { migration, records, config })
     }
 
@@ -398,12 +398,19 @@ fn prior(entry: &TypeEntry, adopt: &Adopt) -> Values {
 fn tell(record: &mut ResourceRecord, candidate: &Candidate<'_>, says: impl Fn(usize) -> bool) {
     for (index, field) in candidate.entry.schema.inputs().filter(|(_, field)| field.write_only) {
         let Some(value) = candidate.adopt.fields.get(field.name).filter(|_| says(index)) else { continue };
-        let value = match field.is_unkept() {
-            true => (field.ty.canonical)(value.clone().into_secret()).digested(),
-            false => value.reveal().clone(),
-        };
+        let value = if field.is_unkept() { value.clone().into_secret() } else { value.reveal().clone() };
         record.inputs.insert(field.name.to_owned(), value);
     }
+}
+
+/// The record as it is kept. The program is printed before, and the values that it asks for are told: digests are none.
+fn kept(mut record: ResourceRecord, entry: &TypeEntry) -> ResourceRecord {
+    for (_, field) in entry.schema.inputs().filter(|(_, field)| field.is_unkept()) {
+        if let Some(value) = record.inputs.get_mut(field.name) {
+            *value = (field.ty.canonical)(value.clone()).digested();
+        }
+    }
+    record
 }
 
 /// The record, unless it would hold in plain text what the other tool keeps as a secret.

@@ -461,7 +461,7 @@ impl Deployment {
         }
         let (plan, imports) = self.looking(run.plan(declared, options, operation)).await?;
         if let Some(saved) = saved {
-            saved.check_plan(&declared, &plan).map_err(RunError::one)?;
+            saved.check_plan(declared, &plan).map_err(RunError::one)?;
         }
         let nothing = plan.steps.node_count() == 0 && !plan.has_changes();
         run.check_connections(declared, &plan).await?;
@@ -475,7 +475,7 @@ impl Deployment {
             run.note_guard(declared);
         }
         if plan.has_changes() {
-            run.tell_plan(&declared, &plan);
+            run.tell_plan(declared, &plan);
         }
         run.commit_unsaved().await?;
         let mut summary = plan.summary();

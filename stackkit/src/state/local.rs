@@ -474,7 +474,7 @@ fn append_lines(path: &Path, text: &str) -> io::Result<()> {
     };
     end.truncate(whole);
     let ends = text.match_indices('\n').map(|(at, _)| at + 1);
-    let there = ends.filter(|length| end.ends_with(&text.as_bytes()[..*length])).last().unwrap_or(0);
+    let there = ends.rev().find(|length| end.ends_with(&text.as_bytes()[..*length])).unwrap_or(0);
     let keep = from + whole as u64;
     if keep < length {
         file.set_len(keep)?;
