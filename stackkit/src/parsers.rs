@@ -24,8 +24,11 @@ use crate::state::{MemoryBackend, StateError, Store, sign_entry, sign_record, si
 /// The lineage of the corpus.
 pub(crate) const LINEAGE: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
+/// What a file of bytes is given to.
+pub type Parser = fn(&[u8]);
+
 /// Every parser by the name of its corpus.
-pub const ALL: [(&str, fn(&[u8])); 13] = [
+pub const ALL: [(&str, Parser); 13] = [
     ("audit", audit),
     ("config", config),
     ("entry", entry),

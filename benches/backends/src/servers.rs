@@ -11,8 +11,11 @@ use test_servers::{Azurite, FakeGcs, Kubernetes, Localstack, Lossy, Postgres};
 type Done = Result<(), Box<dyn Error>>;
 type Env = Vec<(String, String)>;
 
+/// Measures a place at so many resources.
+pub type Measured = fn(&str, u64) -> Done;
+
 /// Names of places, and what measures them.
-pub const PLACES: [(&str, fn(&str, u64) -> Done); 6] = [
+pub const PLACES: [(&str, Measured); 6] = [
     ("folder", folder),
     ("s3", s3),
     ("azure", azure),

@@ -75,7 +75,7 @@ fn offered(has_program: bool) -> clap::Command {
     }
     let about = "Looks after the states, secrets and audit logs of stacks, without the programs that declare them";
     let hidden = |command: clap::Command, name: &&str| command.mut_subcommand(name, |sub| sub.hide(true));
-    PROGRAM_COMMANDS.iter().fold(command.about(about), |command, name| hidden(command, name))
+    PROGRAM_COMMANDS.iter().fold(command.about(about), hidden)
 }
 
 /// Commands that run a program, or call the providers that one links.

@@ -169,8 +169,11 @@ fn at_size(
     cells
 }
 
+/// A phase that failed, and why.
+type Failed = (Phase, String);
+
 /// One life of a stack in a new folder: what each phase used, and the one that failed.
-fn once(tool: &Tool, size: Size, limit: Duration, phases: &[Phase]) -> (Vec<(Phase, Used)>, Option<(Phase, String)>) {
+fn once(tool: &Tool, size: Size, limit: Duration, phases: &[Phase]) -> (Vec<(Phase, Used)>, Option<Failed>) {
     let mut all = Vec::new();
     let folder = match prepared(tool, size) {
         Ok(folder) => folder,
