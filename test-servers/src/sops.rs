@@ -45,7 +45,8 @@ pub(crate) fn install() -> Result<PathBuf, Error> {
 ///
 /// ```no_run
 /// let sops = test_servers::Sops::new()?;
-/// sops.run(std::path::Path::new("."), &[], &["encrypt", "--in-place", "secrets.yaml"])?;
+/// let env = [("SOPS_AGE_RECIPIENTS", "age1…")];
+/// sops.run(std::path::Path::new("."), &env, &["encrypt", "--in-place", "secrets.yaml"])?;
 /// # Ok::<_, test_servers::Error>(())
 /// ```
 #[derive(Debug, Clone)]
