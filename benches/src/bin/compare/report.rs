@@ -70,22 +70,21 @@ impl Row {
     }
 
     fn read(line: &str) -> Option<Self> {
-        let mut fields = Vec::new();
-        // Quotes stand around what may hold a comma, and nowhere else.
-        for (part, text) in line.split('"').enumerate() {
-            match part % 2 {
-                0 => fields.extend(text.trim_matches(',').split(',').filter(|field| !field.is_empty())),
-                _ => fields.push(text),
-            }
-        }
-        let mut fields = fields.into_iter();
+        let mut quoted = false;
+        let mut fields = line
+            .split(|c| {
+                quoted ^= c == '"';
+                c == ',' && !quoted
+            })
+            .map(|field| field.trim_matches('"'));
         let mut next = || fields.next();
         let words = [next()?.to_owned(), next()?.to_owned(), next()?.to_owned()];
         let size = Size::parse(next()?)?;
         let title = next()?;
         let phase = Phase::ALL.into_iter().find(|phase| phase.title() == title)?;
         let run = match next()? {
-            "0" => Err(next()?.to_owned()),
+            // Its five figures are empty.
+            "0" => Err(fields.nth(5)?.to_owned()),
             _ => Ok(Used {
                 wall_s: next()?.parse().ok()?,
                 user_s: next()?.parse().ok()?,

@@ -289,8 +289,10 @@ fn version(program: &Path) -> Result<String, String> {
         .output()
         .map_err(|error| format!("{}: {error}", program.display()))?;
     let said = String::from_utf8_lossy(&said.stdout);
-    let first = said.lines().next().unwrap_or_default();
-    Ok(first.rsplit(' ').next().unwrap_or_default().trim_start_matches('v').to_owned())
+    // Warnings may stand before it.
+    let found = said.lines().find_map(|line| line.split_once(" v").filter(|(name, _)| !name.contains(' ')));
+    let (_, version) = found.ok_or_else(|| format!("{} does not say its version", program.display()))?;
+    Ok(version.trim().to_owned())
 }
 
 /// A program of that name in `PATH`.
