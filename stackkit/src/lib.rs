@@ -117,6 +117,7 @@ pub mod transform;
 pub mod types;
 pub mod ui;
 pub mod urn;
+mod user;
 pub mod value;
 
 pub use catalog::{Catalog, TypeEntry};

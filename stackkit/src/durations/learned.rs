@@ -12,7 +12,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::Durations;
 use crate::event::{Event, Listener, Verb};
+use crate::seal::hex;
 use crate::urn::Urn;
+use crate::user;
 
 /// The version of the file; another one is passed over.
 const VERSION: u32 = 2;
@@ -82,9 +84,7 @@ impl Learned {
 
     /// `$XDG_CACHE_HOME/stackkit/durations.json`, or in `~/.cache`; `None` where the user has neither.
     pub fn file_of_user() -> Option<PathBuf> {
-        let path = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let cache = path("XDG_CACHE_HOME").or_else(|| std::env::home_dir().map(|home| home.join(".cache")))?;
-        Some(cache.join("stackkit/durations.json"))
+        Some(user::folder("XDG_CACHE_HOME", ".cache")?.join("stackkit/durations.json"))
     }
 
     /// Keeps what the run took, beside what is known, and forgets what is oldest where that is too much. A run that did
@@ -218,7 +218,7 @@ fn step_key(urn: &Urn, verb: Verb) -> String {
 }
 
 fn short_digest(text: &str) -> String {
-    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(text)[..8])
 }
 
 fn read(path: &Path) -> File {

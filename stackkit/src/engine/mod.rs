@@ -367,16 +367,16 @@ impl Deployment {
             result = look => result,
             () = self.options.cancel.cancelled() => Err(RunError::Cancelled(Summary::default())),
         };
-        match result {
+        let summary = match result {
+            Err(RunError::Cancelled(summary)) => summary,
             // What was not read because of that is no mistake of the program.
-            Err(RunError::Cancelled(_) | RunError::Diagnostics(_)) if self.options.cancel.is_cancelled() => {
-                let summary = Summary { cancelled: true, ..Summary::default() };
-                self.options.listener.event(&Event::Cancelling { running: 0 });
-                self.options.listener.event(&Event::Finished { summary: summary.clone() });
-                Err(RunError::Cancelled(summary))
-            }
-            result => result,
-        }
+            Err(RunError::Diagnostics(_)) if self.options.cancel.is_cancelled() => Summary::default(),
+            result => return result,
+        };
+        let summary = Summary { cancelled: true, ..summary };
+        self.options.listener.event(&Event::Cancelling { running: 0 });
+        self.options.listener.event(&Event::Finished { summary: summary.clone() });
+        Err(RunError::Cancelled(summary))
     }
 
     fn tell_of_key(&self, session: &Session) {
@@ -624,12 +624,10 @@ impl<'a> Run<'a> {
         waits: bool,
     ) -> Result<(), RunError> {
         let unread = self.refresh(declared, options, waits).await?;
-        if unread > 0 {
-            let summary = Summary { cancelled: true, skipped: unread, ..Summary::default() };
-            self.deployment.options.listener.event(&Event::Finished { summary: summary.clone() });
-            return Err(RunError::Cancelled(summary));
+        match unread {
+            0 => Ok(()),
+            skipped => Err(RunError::Cancelled(Summary { skipped, ..Summary::default() })),
         }
-        Ok(())
     }
 
     /// That every glob of a refresh, which makes no plan, selects something.

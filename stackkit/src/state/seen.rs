@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::error::StateError;
 use super::store::Store;
 use crate::seal::private_folder;
+use crate::user;
 
 /// The version of the files; another one says nothing.
 const VERSION: u32 = 1;
@@ -47,9 +48,7 @@ impl Seen {
 
     /// `$XDG_STATE_HOME/stackkit/seen`, or in `~/.local/state`; `None` where the user has neither.
     pub fn of_user() -> Option<Self> {
-        let path = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let state = path("XDG_STATE_HOME").or_else(|| std::env::home_dir().map(|home| home.join(".local/state")))?;
-        Some(Self::new(state.join("stackkit/seen")))
+        Some(Self::new(user::folder("XDG_STATE_HOME", ".local/state")?.join("stackkit/seen")))
     }
 
     /// That a state is not behind what was seen of it, and goes on from there.
