@@ -31,7 +31,7 @@
 //! #[stackkit::main(providers(Azure), keys(KeyVault))]
 //! async fn shop(stack: &mut Stack) -> Result<()> {
 //!     let vault = "https://acme.vault.azure.net";
-//!     let card = stack.look_up("card", keyvault::SecretValue::new(vault, "card")); // read, and never kept
+//!     let card = stack.data("card", keyvault::SecretValue::new(vault, "card")); // read, and never kept
 //!     stack.add("card", local::SecretFile::new("card", &card.value));
 //!     let password = stack.add("db", local::RandomPassword::new(32));
 //!     stack.add("db", keyvault::Secret::new(vault, &password.value).content_type("text/plain"));

@@ -30,7 +30,7 @@
 //!
 //! #[stackkit::main(providers(Google), keys(CloudKms))]
 //! async fn shop(stack: &mut Stack) -> Result<()> {
-//!     let card = stack.look_up("card", secretmanager::SecretValue::new("shop-card")); // read, and never kept
+//!     let card = stack.data("card", secretmanager::SecretValue::new("shop-card")); // read, and never kept
 //!     stack.add("card", local::SecretFile::new("card", &card.value));
 //!     let password = stack.add("db", local::RandomPassword::new(32));
 //!     stack.add("db", secretmanager::Secret::new(&password.value).locations(["europe-west3", "europe-west4"]));

@@ -69,7 +69,7 @@ pub fn resource(args: TokenStream, item: TokenStream) -> TokenStream {
 ///   optional one;
 /// - `ZonesArgs`, the resolved inputs that the provider gets;
 /// - `ZonesState`, inputs and outputs: what `Lookup::look_up` returns, and what `stack.lookup(…).await?` gives;
-/// - `ZonesOutputs`, one `Output<T>` a field: what `stack.look_up("name", …)` dereferences to.
+/// - `ZonesOutputs`, one `Output<T>` a field: what `stack.data("name", …)` dereferences to.
 ///
 /// Options of a field, in `#[lookup(…)]` on it: `output` (the provider gives it), `default = …`, `not_secret`. The type
 /// takes `crate = "path"`. The rule for names that read like secrets is that of [`macro@resource`].

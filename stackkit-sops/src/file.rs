@@ -28,7 +28,7 @@ const LARGEST: u64 = 16 << 20;
 ///
 /// #[stackkit::main(providers(Sops))]
 /// async fn shop(stack: &mut Stack) -> Result<()> {
-///     let password = stack.look_up("db-password", SopsFile::new("secrets.yaml").field("database.password"));
+///     let password = stack.data("db-password", SopsFile::new("secrets.yaml").field("database.password"));
 ///     stack.add("db-password", local::SecretFile::new("password", &password.value));
 ///     Ok(())
 /// }

@@ -7,8 +7,8 @@
 //!
 //! #[stackkit::main(providers(Sops))]
 //! async fn shop(stack: &mut Stack) -> Result<()> {
-//!     let password = stack.look_up("db-password", SopsFile::new("secrets.yaml").field("database.password"));
-//!     let token = stack.look_up("token", SopsFile::new("shop.env").field("API_TOKEN"));
+//!     let password = stack.data("db-password", SopsFile::new("secrets.yaml").field("database.password"));
+//!     let token = stack.data("token", SopsFile::new("shop.env").field("API_TOKEN"));
 //!     stack.add("db-password", local::SecretFile::new("password", &password.value));
 //!     stack.add("token", local::SecretFile::new("token", &token.value));
 //!     Ok(())

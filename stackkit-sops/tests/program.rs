@@ -10,7 +10,7 @@ use stackkit_sops::{Sops, SopsFile};
 
 #[stackkit::program(providers(Sops))]
 async fn shop(stack: &mut Stack) -> Result<()> {
-    let password = stack.look_up("db-password", SopsFile::new("secrets.yaml").field("database.password"));
+    let password = stack.data("db-password", SopsFile::new("secrets.yaml").field("database.password"));
     let url = text!("postgres://app:{}@db/shop", password.value);
     stack.add("url", local::SecretFile::new("url", &url));
     Ok(())

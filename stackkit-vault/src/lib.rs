@@ -7,7 +7,7 @@
 //!
 //! #[stackkit::main(providers(Vault))]
 //! async fn shop(stack: &mut Stack) -> Result<()> {
-//!     let card = stack.look_up("card", kv::SecretValue::new("shop/card").field("key")); // read, and never kept
+//!     let card = stack.data("card", kv::SecretValue::new("shop/card").field("key")); // read, and never kept
 //!     let password = stack.add("db", local::RandomPassword::new(32));
 //!     stack.add("db", kv::Secret::new([("password", &password.value)]).path("shop/db"));
 //!     stack.add("card", local::SecretFile::new("card", &card.value));

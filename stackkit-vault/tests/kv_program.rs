@@ -10,7 +10,7 @@ use test_servers::OpenBao;
 
 #[stackkit::program(providers(Vault))]
 async fn shop(stack: &mut Stack) -> Result<()> {
-    let password = stack.look_up("db-password", kv::SecretValue::new("shop/db").field("password"));
+    let password = stack.data("db-password", kv::SecretValue::new("shop/db").field("password"));
     let url = text!("postgres://app:{}@db/shop", password.value);
     stack.add("url", kv::Secret::new([("url", &url)]).path("shop/url")).unprotected();
     Ok(())

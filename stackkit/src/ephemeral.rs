@@ -62,7 +62,7 @@ use crate::value::Value;
 ///
 /// #[stackkit::program(providers(Acme))]
 /// async fn agents(stack: &mut Stack) -> Result<()> {
-///     let join = stack.look_up("join", JoinToken::new());
+///     let join = stack.data("join", JoinToken::new());
 ///     stack.add("agent", Agent::new(&join.token));
 ///     Ok(())
 /// }

@@ -110,6 +110,7 @@ mod scrub;
 pub mod seal;
 mod secret;
 pub mod stack;
+mod stack_file;
 pub mod state;
 pub mod testing;
 pub mod timeline;

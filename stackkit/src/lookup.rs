@@ -57,7 +57,7 @@ pub type Answer<L> = Result<<L as Resource>::State, <<L as Lookup>::Provider as 
 ///     let zones = stack.lookup(Zones::new().suffix("example")).await?;
 ///     assert_eq!(zones.names.len(), 1);
 ///     // … or outputs, which may depend on other resources.
-///     let all = stack.look_up("all", Zones::new());
+///     let all = stack.data("all", Zones::new());
 ///     stack.output("zones", &all.names);
 ///     Ok(())
 /// }

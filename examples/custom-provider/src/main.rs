@@ -28,7 +28,7 @@ struct Config {
 async fn dns(stack: &mut Stack) -> Result<()> {
     let config: Config = stack.config()?;
     // Asked for in every run and kept in none; a `destroy`, which does not run the program, takes it from there as well.
-    let token = stack.look_up("token", local::EnvironmentSecret::new("ACME_TOKEN"));
+    let token = stack.data("token", local::EnvironmentSecret::new("ACME_TOKEN"));
     stack.provider::<Acme>("default", AcmeSettings::new().endpoint(&config.endpoint).api_token(&token.value));
 
     let key = stack.add("transfer", local::RandomPassword::new(32));

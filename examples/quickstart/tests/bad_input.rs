@@ -143,6 +143,45 @@ fn two_at_once_are_told_apart() {
 }
 
 #[test]
+fn of_two_first_runs_at_once_one_makes_the_stack() {
+    for round in 0..5 {
+        let sandbox = Sandbox::new(PROGRAM);
+        let both = [sandbox.begin(&["up", "--yes"]), sandbox.begin(&["up", "--yes"])];
+        for ran in both.map(|running| running.end()) {
+            let locked = ran.code == Some(3) && ran.stderr.contains("locked");
+            assert!(ran.code == Some(0) || locked, "round {round}: {}", ran.told());
+        }
+        let ran = sandbox.run(&["up", "--yes", "--json"]).expect(0);
+        assert_eq!((ran.count("same") > 0, ran.count("create")), (true, 0), "round {round}: {}", ran.told());
+    }
+}
+
+#[test]
+fn of_config_values_that_are_set_at_once_none_is_lost() {
+    let sandbox = deployed();
+    let keys: Vec<String> = (0..8).map(|number| format!("key{number}")).collect();
+    let commands: Vec<Vec<&str>> = (keys.iter().enumerate())
+        .map(|(number, key)| {
+            let secret: &[&str] = if number % 2 == 0 { &["--secret"] } else { &[] };
+            [&["config", "set", key, "some value of it"], secret].concat()
+        })
+        .collect();
+    let running: Vec<_> = commands.iter().map(|command| sandbox.begin(command)).collect();
+    let ended: Vec<Ran> = running.into_iter().map(|running| running.end()).collect();
+    let mut set = 0;
+    for (key, ran) in keys.iter().zip(ended) {
+        if ran.code == Some(0) {
+            assert_eq!(sandbox.run(&["config", "get", key, "--show-secrets"]).expect(0).stdout, "some value of it\n");
+            set += 1;
+        } else {
+            // What it was told to write over is no longer what it had read.
+            assert!(ran.code == Some(1) && ran.stderr.contains("run the command again"), "{}", ran.told());
+        }
+    }
+    assert!(set > 0);
+}
+
+#[test]
 fn another_program_does_not_take_a_stack_over() {
     let sandbox = deployed();
     let path = snapshot(&sandbox);

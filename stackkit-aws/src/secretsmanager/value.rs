@@ -18,7 +18,7 @@ use crate::error::Error;
 ///
 /// #[stackkit::main(providers(Aws))]
 /// async fn shop(stack: &mut Stack) -> Result<()> {
-///     let password = stack.look_up("db-password", secretsmanager::SecretValue::new("prod/db").field("password"));
+///     let password = stack.data("db-password", secretsmanager::SecretValue::new("prod/db").field("password"));
 ///     stack.add("db-password", local::SecretFile::new("password", &password.value));
 ///     Ok(())
 /// }

@@ -18,7 +18,7 @@ use crate::error::Error;
 ///
 /// #[stackkit::main(providers(Aws))]
 /// async fn shop(stack: &mut Stack) -> Result<()> {
-///     let password = stack.look_up("db-password", ssm::ParameterValue::new("/prod/db/password"));
+///     let password = stack.data("db-password", ssm::ParameterValue::new("/prod/db/password"));
 ///     stack.add("db-password", local::SecretFile::new("password", &password.value));
 ///     Ok(())
 /// }

@@ -13,7 +13,7 @@ use test_servers::Moto;
 
 #[stackkit::program(providers(Aws))]
 async fn shop(stack: &mut Stack) -> Result<()> {
-    let password = stack.look_up("db-password", secretsmanager::SecretValue::new("prod/db").field("password"));
+    let password = stack.data("db-password", secretsmanager::SecretValue::new("prod/db").field("password"));
     stack.add("password", ssm::Parameter::new(&password.value).name("/shop/password")).unprotected();
     stack
         .add(

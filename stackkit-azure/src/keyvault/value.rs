@@ -21,7 +21,7 @@ use crate::vault::{Identifier, is_version};
 /// #[stackkit::main(providers(Azure))]
 /// async fn shop(stack: &mut Stack) -> Result<()> {
 ///     let vault = "https://acme.vault.azure.net";
-///     let password = stack.look_up("db-password", keyvault::SecretValue::new(vault, "db").field("password"));
+///     let password = stack.data("db-password", keyvault::SecretValue::new(vault, "db").field("password"));
 ///     stack.add("db-password", local::SecretFile::new("password", &password.value));
 ///     Ok(())
 /// }

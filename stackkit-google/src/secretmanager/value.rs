@@ -27,7 +27,7 @@ const ATTEMPTS: u32 = 3;
 ///
 /// #[stackkit::main(providers(Google))]
 /// async fn shop(stack: &mut Stack) -> Result<()> {
-///     let password = stack.look_up("db-password", secretmanager::SecretValue::new("prod-db").field("password"));
+///     let password = stack.data("db-password", secretmanager::SecretValue::new("prod-db").field("password"));
 ///     stack.add("db-password", local::SecretFile::new("password", &password.value));
 ///     Ok(())
 /// }

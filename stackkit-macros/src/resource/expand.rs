@@ -40,7 +40,7 @@ fn draft(model: &Model) -> TokenStream {
     let new_docs = constructor_docs(
         match model.options.kind {
             Kind::Resource => "A draft of this resource, to be given to `stack.add`.",
-            Kind::Lookup => "A question, to be given to `stack.lookup` or `stack.look_up`.",
+            Kind::Lookup => "A question, to be given to `stack.lookup` or `stack.data`.",
         },
         required.iter().map(|(_, f)| (f.key.as_str(), f.docs.as_str())),
     );

@@ -21,7 +21,7 @@ use crate::provider::Vault;
 ///
 /// #[stackkit::main(providers(Vault))]
 /// async fn shop(stack: &mut Stack) -> Result<()> {
-///     let password = stack.look_up("db-password", kv::SecretValue::new("shop/db").field("password"));
+///     let password = stack.data("db-password", kv::SecretValue::new("shop/db").field("password"));
 ///     stack.add("db-password", local::SecretFile::new("password", &password.value));
 ///     Ok(())
 /// }

@@ -71,7 +71,10 @@ impl App {
         let path = config_path(&self.dir, &self.stack);
         let is_new = !path.exists();
         let created = create_in(&self.dir, &self.keys()?).await?;
-        created.header.write(&path)?;
+        if !created.header.write_first(&path)? {
+            return Err(Failure::refused(format!("the stack `{}` was made by another run meanwhile", self.stack))
+                .help("run it again"));
+        }
         if is_new {
             note(&format!("Made {} for the new stack `{}`", path.display(), self.stack));
         }

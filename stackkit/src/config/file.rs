@@ -1,13 +1,13 @@
 //! `stackkit.<stack>.toml`: the `[config]` table with its typed values and sealed secrets. Comments and order stay.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Key, Table, TableLike, Value as Toml};
 
 use crate::seal::{Place, SealError, Sealer, config_path};
+use crate::stack_file::StackFile;
 use crate::value::Value;
 
 /// What can be wrong with a stack's configuration file.
@@ -155,8 +155,7 @@ pub(crate) enum Entry {
 /// The file of one stack.
 #[derive(Debug)]
 pub(crate) struct ConfigFile {
-    path: PathBuf,
-    text: Option<String>,
+    file: StackFile,
     document: DocumentMut,
 }
 
@@ -164,15 +163,13 @@ impl ConfigFile {
     /// Reads it; one that does not exist is empty.
     pub(crate) fn read(dir: &Path, stack: &str) -> Result<Self, ConfigError> {
         let path = config_path(dir, stack);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => Some(text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(source) => return Err(ConfigError::Io { what: "read", path, source }),
-        };
-        let document = text.as_deref().unwrap_or_default().parse().map_err(|error: toml_edit::TomlError| {
-            ConfigError::Syntax { path: path.clone(), message: error.to_string().trim_end().to_owned() }
+        let file =
+            StackFile::read(&path).map_err(|source| ConfigError::Io { what: "read", path: path.clone(), source })?;
+        let document = file.text().parse().map_err(|error: toml_edit::TomlError| ConfigError::Syntax {
+            path,
+            message: error.to_string().trim_end().to_owned(),
         })?;
-        let file = Self { path, text, document };
+        let file = Self { file, document };
         match file.document.get("config") {
             Some(item) if !item.is_table_like() => Err(file.invalid("config", "is not a table")),
             _ => Ok(file),
@@ -181,11 +178,11 @@ impl ConfigFile {
 
     /// Where it stands.
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 
     fn invalid(&self, key: &str, message: impl Into<String>) -> ConfigError {
-        ConfigError::Invalid { path: self.path.clone(), key: key.to_owned(), message: message.into() }
+        ConfigError::Invalid { path: self.path().to_owned(), key: key.to_owned(), message: message.into() }
     }
 
     fn table(&self) -> Option<&dyn TableLike> {
@@ -304,13 +301,13 @@ impl ConfigFile {
         Ok(self.get(key, None)?.is_some_and(|value| value.has_secret()))
     }
 
-    /// The text of the file with every secret in it sealed under another key.
-    pub(crate) fn resealed(&self, old: &Sealer, new: &Sealer) -> Result<String, ConfigError> {
-        let mut document = self.document.clone();
+    /// The file, and its text with every secret in it sealed under another key.
+    pub(crate) fn resealed(self, old: &Sealer, new: &Sealer) -> Result<(StackFile, String), ConfigError> {
+        let Self { file, mut document } = self;
         if let Some(table) = document.get_mut("config").and_then(Item::as_table_like_mut) {
             reseal_table(table, &mut Vec::new(), old, new)?;
         }
-        Ok(document.to_string())
+        Ok((file, document.to_string()))
     }
 
     fn find(&self, path: &[String]) -> Option<&Item> {
@@ -342,7 +339,7 @@ impl ConfigFile {
 
     fn put(&mut self, key: &str, path: &[String], value: Toml) -> Result<(), ConfigError> {
         let occupied = || ConfigError::Invalid {
-            path: self.path.clone(),
+            path: self.file.path().to_owned(),
             key: key.to_owned(),
             message: "lies within a value that is no table".into(),
         };
@@ -408,36 +405,9 @@ impl ConfigFile {
     /// Writes it, as a whole or not at all. Says whether that made a new file.
     pub(crate) fn write(&mut self) -> Result<bool, ConfigError> {
         let text = self.document.to_string();
-        let is_new = self.text.is_none();
-        if self.text.as_deref() == Some(&text) {
-            return Ok(false);
-        }
-        let failed = |source| ConfigError::Io { what: "write", path: self.path.clone(), source };
-        replace(&self.path, text.as_bytes()).map_err(failed)?;
-        self.text = Some(text);
-        Ok(is_new)
+        let written = self.file.replace(text);
+        written.map_err(|source| ConfigError::Io { what: "write", path: self.path().to_owned(), source })
     }
-}
-
-/// Replaces a file, as a whole or not at all; its permissions stay.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    use io::Write as _;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".stackkit").suffix(".tmp").tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    match fs::metadata(path) {
-        Ok(old) => file.as_file().set_permissions(old.permissions())?,
-        #[cfg(unix)]
-        Err(_) => {
-            use std::os::unix::fs::PermissionsExt as _;
-            file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
-        }
-        #[cfg(not(unix))]
-        Err(_) => {}
-    }
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    fs::File::open(folder)?.sync_all()
 }
 
 /// The token of a sealed value: `{ secret = "sk1.…" }`, and nothing else in it.
@@ -550,6 +520,8 @@ fn reseal_array(array: &mut Array, path: &mut Vec<String>, old: &Sealer, new: &S
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn file(text: &str) -> (tempfile::TempDir, ConfigFile) {

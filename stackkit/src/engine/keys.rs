@@ -75,12 +75,11 @@ impl Files<'_> {
     /// Writes the header, signed by its data key, unless somebody else has changed it since it was read.
     fn write(&mut self, header: Header, key: &DataKey) -> Result<(), RunError> {
         let header = header.with_mac(key);
-        if Header::read(&self.path)?.as_ref() != Some(&self.header) {
+        if !header.write_instead_of(&self.header, &self.path)? {
             return Err(RunError::one(
                 Diagnostic::refused(format!("{} has changed meanwhile", self.path.display())).help("run it again"),
             ));
         }
-        header.write(&self.path)?;
         self.header = header;
         Ok(())
     }
@@ -292,13 +291,13 @@ impl Deployment {
             session.store.rekey(Arc::new(Sealer::new(new, &lineage).whole(whole))).await?;
         }
         let config = |error: crate::config::file::ConfigError| RunError::Config(error.to_string());
-        let text = ConfigFile::read(files.dir, self.stack_name())
+        let (mut file, text) = ConfigFile::read(files.dir, self.stack_name())
             .and_then(|file| file.resealed(&Sealer::new(old, &lineage), &Sealer::new(new, &lineage)))
             .map_err(config)?;
         let keys = files.header.next.take().map(|next| next.keys).unwrap_or_default();
         let (whole, mac) = (session.store.sealer().is_whole(), String::new());
         let header = Header { lineage, data_key: new.id(), keys: keys.clone(), whole, next: None, mac }.with_mac(new);
-        header.write_with(&files.path, &text)?;
+        header.write_over(&mut file, &text)?;
         Ok(Rotated { data_key: header.data_key, keys, removed: Vec::new(), resumed: false })
     }
 

@@ -206,8 +206,12 @@ async fn unlock(
         Missing::Imagine => Ok(Unlocked { made_up: true, ..Sealer::ephemeral()?.into() }),
         Missing::Make => {
             let created = seal::create_in(dir, keys).await?;
-            created.header.write(&path)?;
-            Ok(Unlocked { new_key_file: created.new_key_file, made: true, ..created.sealer.into() })
+            if created.header.write_first(&path)? {
+                return Ok(Unlocked { new_key_file: created.new_key_file, made: true, ..created.sealer.into() });
+            }
+            // Another run has made the stack in this very moment: its keys are the ones.
+            let unlocked = Box::pin(unlock(dir, stack, backend, keys, missing)).await?;
+            Ok(Unlocked { new_key_file: created.new_key_file, ..unlocked })
         }
     }
 }

@@ -103,7 +103,7 @@ pub(super) fn read(json: Json, tool: &str) -> Result<ForeignState, ForeignError>
             let (key, bracket) = key(instance.index_key.as_ref());
             let address = within(module, &format!("{plain}{bracket}"));
             let why = match (resource.mode.as_str(), instance.deposed.as_deref(), instance.status.as_deref()) {
-                ("data", ..) => Some("a data source is only read: `stack.look_up` or `stack.existing` does that"),
+                ("data", ..) => Some("a data source is only read: `stack.data` or `stack.existing` does that"),
                 ("managed", Some(deposed), _) if !deposed.is_empty() => {
                     Some("it is deposed: Terraform has yet to delete this old instance")
                 }

@@ -14,7 +14,7 @@ use crate::secret::Secret;
 /// # use stackkit::prelude::*;
 /// # #[stackkit::program]
 /// # async fn program(stack: &mut Stack) -> Result<()> {
-/// let password = stack.look_up("db-password", local::EnvironmentSecret::new("DB_PASSWORD"));
+/// let password = stack.data("db-password", local::EnvironmentSecret::new("DB_PASSWORD"));
 /// stack.add("db-password", local::SecretFile::new("password", &password.value));
 /// # Ok(())
 /// # }

@@ -16,7 +16,7 @@ use crate::secret::Secret;
 /// # use stackkit::prelude::*;
 /// # #[stackkit::program]
 /// # async fn program(stack: &mut Stack) -> Result<()> {
-/// let password = stack.look_up("db-password", local::FileSecret::new("/run/secrets/db.json").field("password"));
+/// let password = stack.data("db-password", local::FileSecret::new("/run/secrets/db.json").field("password"));
 /// stack.add("db-password", local::SecretFile::new("password", &password.value));
 /// # Ok(())
 /// # }

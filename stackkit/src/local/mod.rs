@@ -9,7 +9,7 @@
 //! | [`SelfSignedCert`], [`CertRequest`], [`SignedCert`] | certificates that renew themselves | |
 //! | [`Command`] | programs that make, change and delete something | |
 //!
-//! Looked up by `stack.lookup(…)` and `stack.look_up(…)`: [`Environment`] a variable of the process, [`ReadFile`] a text
+//! Looked up by `stack.lookup(…)` and `stack.data(…)`: [`Environment`] a variable of the process, [`ReadFile`] a text
 //! file that somebody else writes; [`EnvironmentSecret`] and [`FileSecret`] where these hold a secret.
 //!
 //! Relative paths are taken from the stack's folder, so that a project can be moved as a whole. None of these types is

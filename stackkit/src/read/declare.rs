@@ -43,7 +43,7 @@ impl Scope {
     /// Asks a provider something; the answer's fields are outputs. What it is asked with may depend on other resources.
     /// Where the answer decides what is declared at all, await [`Scope::lookup`] instead.
     #[track_caller]
-    pub fn look_up<L: Lookup>(&mut self, name: impl Into<String>, question: L) -> Answered<L> {
+    pub fn data<L: Lookup>(&mut self, name: impl Into<String>, question: L) -> Answered<L> {
         let subject = Subject::Question { query: Arc::new(Asks::<L>(PhantomData)), args: question.into_values() };
         let index = self.read(L::SCHEMA.type_name, &name.into(), subject, Location::caller());
         Answered { outputs: L::outputs(index), index, shared: Arc::clone(&self.shared) }

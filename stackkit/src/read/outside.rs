@@ -74,7 +74,7 @@ impl Outside {
             if !value.is_known() {
                 return Err(format!(
                     "`{}` is an output, which nobody knows while the program runs: give a plain value, or declare the \
-                     look-up with `stack.look_up(…)`",
+                     look-up with `stack.data(…)`",
                     field.name
                 ));
             }

@@ -1,12 +1,11 @@
 //! `Header`: the `[seal]` table of `stackkit.<stack>.toml`, which people edit too: all else in the file stays as it is.
 
-use std::fs;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
 use super::{Ring, SealError, Setting, WrappedKey};
+use crate::stack_file::StackFile;
 
 const FORMAT: u64 = 1;
 
@@ -38,11 +37,7 @@ impl Header {
     /// # Errors
     /// When the file cannot be read, or the header is not one.
     pub fn read(path: &Path) -> Result<Option<Self>, SealError> {
-        match fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text, &format!("`{}`", path.display())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(SealError::Io { what: "read", path: path.into(), source }),
-        }
+        Self::parse(Self::file(path)?.text(), &format!("`{}`", path.display()))
     }
 
     /// Reads the header in a text; `place` names it in errors.
@@ -137,23 +132,46 @@ impl Header {
     /// # Errors
     /// When the file is not TOML, or cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), SealError> {
-        let io = |what, source| SealError::Io { what, path: path.into(), source };
-        let old = match fs::read_to_string(path) {
-            Ok(text) => Some(text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(io("read", error)),
-        };
-        let text = self.set_in(old.as_deref().unwrap_or_default(), &format!("`{}`", path.display()))?;
-        if old.as_deref() == Some(&text) {
-            return Ok(());
-        }
-        replace_file(path, text.as_bytes()).map_err(|source| io("write", source))
+        let mut file = Self::file(path)?;
+        let text = file.text().to_owned();
+        self.write_over(&mut file, &text)
     }
 
-    /// Writes a file anew, with this header in it, as a whole or not at all.
-    pub(crate) fn write_with(&self, path: &Path, text: &str) -> Result<(), SealError> {
+    /// Writes the header of a new stack, unless somebody else has made one meanwhile. Says whether it did.
+    pub(crate) fn write_first(&self, path: &Path) -> Result<bool, SealError> {
+        let mut file = Self::file(path)?;
+        if Self::parse(file.text(), &format!("`{}`", path.display()))?.is_some() {
+            return Ok(false);
+        }
+        let text = file.text().to_owned();
+        match self.write_over(&mut file, &text) {
+            Ok(()) => Ok(true),
+            Err(error) => match Self::read(path)? {
+                Some(_) => Ok(false),
+                None => Err(error),
+            },
+        }
+    }
+
+    /// Writes the header over another, unless that is no longer there. Says whether it was.
+    pub(crate) fn write_instead_of(&self, old: &Self, path: &Path) -> Result<bool, SealError> {
+        let mut file = Self::file(path)?;
+        if Self::parse(file.text(), &format!("`{}`", path.display()))?.as_ref() != Some(old) {
+            return Ok(false);
+        }
+        let text = file.text().to_owned();
+        self.write_over(&mut file, &text).map(|()| true)
+    }
+
+    /// Writes a text, with this header in it, over what a file was when it was read.
+    pub(crate) fn write_over(&self, file: &mut StackFile, text: &str) -> Result<(), SealError> {
+        let path = file.path().to_owned();
         let text = self.set_in(text, &format!("`{}`", path.display()))?;
-        replace_file(path, text.as_bytes()).map_err(|source| SealError::Io { what: "write", path: path.into(), source })
+        file.replace(text).map(drop).map_err(|source| SealError::Io { what: "write", path, source })
+    }
+
+    fn file(path: &Path) -> Result<StackFile, SealError> {
+        StackFile::read(path).map_err(|source| SealError::Io { what: "read", path: path.into(), source })
     }
 
     /// Whether a key of this kind can open the stack.
@@ -210,25 +228,4 @@ fn document(text: &str, place: &str) -> Result<DocumentMut, SealError> {
         place: place.to_owned(),
         detail: format!("the file is not TOML: {}", error.message()),
     })
-}
-
-/// Replaces a file that people read and edit, atomically; a link is followed, and an existing file keeps its mode.
-fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let folder = match target.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".stackkit").suffix(".tmp");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
-    if let Ok(about) = fs::metadata(&target) {
-        file.as_file().set_permissions(about.permissions())?;
-    }
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(&target).map_err(|error| error.error)?;
-    super::keyfile::sync_folder(folder)
 }

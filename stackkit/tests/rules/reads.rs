@@ -262,7 +262,7 @@ async fn asking(stack: &mut Stack) -> Result<()> {
     for name in &found.names {
         stack.add(name, Node::new().zone(name));
     }
-    let all = stack.look_up("all", Zones::new("us"));
+    let all = stack.data("all", Zones::new("us"));
     stack.add("all", Node::new().soft(&all.names).password(&all.access_token));
     stack.output("key", &all.access_token);
     Ok(())
@@ -320,7 +320,7 @@ async fn a_question_that_cannot_be_asked_says_why_and_where() {
 #[stackkit::program(providers(Toy))]
 async fn many(stack: &mut Stack) -> Result<()> {
     for n in 0..40 {
-        let read = stack.look_up(format!("n{n}"), Zones::new(format!("r{n}")));
+        let read = stack.data(format!("n{n}"), Zones::new(format!("r{n}")));
         stack.add(format!("n{n}"), Node::new().soft(&read.names));
     }
     Ok(())

@@ -212,7 +212,7 @@ struct Size {
 #[stackkit::program(providers(Toy, Gate))]
 async fn tokens(stack: &mut Stack) -> Result<()> {
     let config: Size = stack.config()?;
-    let token = stack.look_up("join", Token::new("agents"));
+    let token = stack.data("join", Token::new("agents"));
     stack.provider::<Gate>("default", GateSettings::new().region("east").token(&token.token));
     stack.add("a", Node::new().size(config.size).pin(text!("Bearer {}", token.token)));
     stack.add("door", Door::new(config.size));
