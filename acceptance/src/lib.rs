@@ -12,6 +12,7 @@
 mod canary;
 mod draw;
 mod instant;
+mod itself;
 pub mod planted;
 mod random;
 pub mod remote;
@@ -29,6 +30,7 @@ use std::time::Duration;
 pub use canary::{Canaries, Canary, Shape, Wanted};
 pub use draw::Draw;
 pub use instant::{Course, Instants, Moment};
+pub use itself::itself;
 pub use random::Random;
 pub use running::{Running, Signal};
 use serde_json::Value;

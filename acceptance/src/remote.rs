@@ -3,12 +3,40 @@
 
 use std::time::{Duration, Instant};
 
+use stackkit::prelude::*;
+
 use crate::{Moment, Ran, Sandbox};
 
 /// How long a lock may keep others out after its process was killed: longer than any lease of a test.
 const LEASE: Duration = Duration::from_secs(120);
 
-/// Runs the life of the stack `dev`. The program takes `generation` from its configuration, as its resources' content.
+#[derive(Debug, Clone, Properties)]
+pub(crate) struct Config {
+    #[property(default = 1)]
+    pub(crate) generation: u32,
+}
+
+/// A program of resources that take a while each, so that a kill meets some of them under way, and of a secret.
+///
+/// # Errors
+/// When its configuration makes no sense.
+pub fn slow(stack: &mut Stack) -> Result<()> {
+    let config: Config = stack.config()?;
+    let folder = stack.add("out", local::Directory::new("out"));
+    let password = stack.add("password", local::RandomPassword::new(40).special(false));
+    for number in 0..8 {
+        let path = text!("{}/{number}", folder.path);
+        let script = format!("sleep 0.2; echo {} > out/{number}", config.generation);
+        stack.add(
+            format!("file-{number}"),
+            local::Command::new(list!["sh", "-c", script]).delete(list!["rm", "-f", &path]).creates(&path),
+        );
+    }
+    stack.output("password", &password.value);
+    Ok(())
+}
+
+/// Runs the life of the stack `dev` of the program [`slow`].
 /// `middle` looks at the place while the stack is up; `url` is that of the place, which the sandbox's environment names.
 ///
 /// # Panics

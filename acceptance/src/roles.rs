@@ -1,10 +1,27 @@
 //! The roles of a stack, as a store enforces them: somebody of each, with credentials of their own, does what they may and
 //! is refused the rest by the store.
 
+use stackkit::prelude::*;
+
+use crate::remote::Config;
 use crate::{Ran, Sandbox};
 
 /// No key of any stack lies there.
 const NO_KEY: (&str, &str) = ("XDG_CONFIG_HOME", "/nowhere");
+
+/// A program with outputs that anybody may read, and one that not everybody may.
+///
+/// # Errors
+/// When its configuration makes no sense.
+pub fn shop(stack: &mut Stack) -> Result<()> {
+    let config: Config = stack.config()?;
+    let password = stack.add("password", local::RandomPassword::new(40).special(false));
+    let path = format!("{}.txt", stack.name());
+    stack.add("page", local::File::new(path, format!("generation {}", config.generation)));
+    stack.output("password", &password.value);
+    stack.output("url", "https://shop.example.com");
+    Ok(())
+}
 
 /// What `access` prints for the place of the state of a stack.
 ///
@@ -19,9 +36,9 @@ pub fn grant(sandbox: &Sandbox, stack: &str, role: &str) -> String {
     }
 }
 
-/// What the stack `dev` is worth to each role, where `dev` and `other` are up, with an output `url` and a secret output
-/// `password`, by a program that takes `generation` from its configuration. `environments` are those of a viewer, a
-/// deployer and an admin of `dev`, who have the rights that `access` printed. The stack is gone at the end.
+/// What the stack `dev` is worth to each role, where `dev` and `other` are up, by the program [`shop`]. `environments` are
+/// those of a viewer, a deployer and an admin of `dev`, who have the rights that `access` printed. The stack is gone at
+/// the end.
 ///
 /// # Panics
 /// When somebody may do more than their role, or less.

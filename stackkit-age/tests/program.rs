@@ -26,8 +26,6 @@ struct Config {
     token: Secret<String>,
 }
 
-/// Whether this process is the program and not its test.
-const PROGRAM: &str = "STACKKIT_TEST_PROGRAM";
 /// How often a change of the data key is killed.
 const KILLS: u32 = 25;
 
@@ -49,23 +47,18 @@ impl Person {
 }
 
 fn main() -> ExitCode {
-    if std::env::var_os(PROGRAM).is_some() {
-        return stackkit::cli::main(shop());
-    }
+    acceptance::itself(shop(), test)
+}
+
+fn test() {
     team();
     rotation_survives_kills();
     println!("stacks that several keys open");
-    ExitCode::SUCCESS
-}
-
-fn sandbox() -> Sandbox {
-    let program = std::env::current_exe().unwrap_or_else(|error| panic!("{error}"));
-    Sandbox::new(program).with_env([(PROGRAM, "1")])
 }
 
 fn team() {
     let (ada, bob, ci) = (Person::new(), Person::new(), Person::new());
-    let sandbox = sandbox();
+    let sandbox = Sandbox::itself();
     let canary = Canary::new();
     let write = |name: &str, text: String| {
         fs::write(sandbox.stack().join(name), text).unwrap_or_else(|error| panic!("{error}"));
@@ -173,7 +166,7 @@ fn team() {
 /// Rules: 15, 35.
 fn rotation_survives_kills() {
     let ada = Person::new();
-    let sandbox = sandbox().with_env([("STACKKIT_AGE_IDENTITY", ada.private.as_str())]);
+    let sandbox = Sandbox::itself().with_env([("STACKKIT_AGE_IDENTITY", ada.private.as_str())]);
     let canary = Canary::new();
     sandbox.run_with_input(&["config", "set", "token", "-", "--secret"], canary.reveal()).expect(0);
     sandbox.run(&["secrets", "change-provider", &format!("age:{}", ada.public)]).expect(0);

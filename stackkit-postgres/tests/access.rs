@@ -10,33 +10,17 @@ use test_servers::Postgres as Server;
 
 #[stackkit::program(backends(Postgres))]
 async fn shop(stack: &mut Stack) -> Result<()> {
-    let config: Config = stack.config()?;
-    let password = stack.add("password", local::RandomPassword::new(40).special(false));
-    let path = format!("{}.txt", stack.name());
-    stack.add("page", local::File::new(path, format!("generation {}", config.generation)));
-    stack.output("password", &password.value);
-    stack.output("url", "https://shop.example.com");
-    Ok(())
+    roles::shop(stack)
 }
-
-#[derive(Debug, Clone, Properties)]
-struct Config {
-    #[property(default = 1)]
-    generation: u32,
-}
-
-/// Whether this process is the program and not its test.
-const PROGRAM: &str = "STACKKIT_TEST_PROGRAM";
 
 fn main() -> ExitCode {
-    if std::env::var_os(PROGRAM).is_some() {
-        return stackkit::cli::main(shop());
-    }
+    acceptance::itself(shop(), test)
+}
+
+fn test() {
     let server = Server::start().unwrap_or_else(|error| panic!("{error}"));
     let sql = |sql: &str| server.run(sql).unwrap_or_else(|error| panic!("{error}"));
-    let program = std::env::current_exe().unwrap_or_else(|error| panic!("{error}"));
-    let sandbox =
-        Sandbox::new(program).with_env([(PROGRAM, "1"), ("STACKKIT_BACKEND", &server.url()), ("COLUMNS", "1000")]);
+    let sandbox = Sandbox::itself().with_env([("STACKKIT_BACKEND", server.url().as_str()), ("COLUMNS", "1000")]);
     sandbox.run(&["up", "--yes"]).expect(0);
     sandbox.run(&["stack", "new", "other"]).expect(0);
     sandbox.run(&["up", "--yes", "-s", "other"]).expect(0);
@@ -81,5 +65,4 @@ fn main() -> ExitCode {
     let left = sql("SELECT string_agg(name, ',') FROM stackkit.stack");
     assert_eq!(left, "other");
     println!("roles as PostgreSQL enforces them");
-    ExitCode::SUCCESS
 }

@@ -8,41 +8,19 @@ use stackkit::prelude::*;
 use stackkit_postgres::Postgres;
 use test_servers::Postgres as Server;
 
-/// Resources that take a while each, so that a kill meets some of them under way, and a secret.
 #[stackkit::program(backends(Postgres))]
 async fn slow(stack: &mut Stack) -> Result<()> {
-    let config: Config = stack.config()?;
-    let folder = stack.add("out", local::Directory::new("out"));
-    let password = stack.add("password", local::RandomPassword::new(40).special(false));
-    for number in 0..8 {
-        let path = text!("{}/{number}", folder.path);
-        let script = format!("sleep 0.2; echo {} > out/{number}", config.generation);
-        stack.add(
-            format!("file-{number}"),
-            local::Command::new(list!["sh", "-c", script]).delete(list!["rm", "-f", &path]).creates(&path),
-        );
-    }
-    stack.output("password", &password.value);
-    Ok(())
+    remote::slow(stack)
 }
-
-#[derive(Debug, Clone, Properties)]
-struct Config {
-    #[property(default = 1)]
-    generation: u32,
-}
-
-/// Whether this process is the program and not its test.
-const PROGRAM: &str = "STACKKIT_TEST_PROGRAM";
 
 fn main() -> ExitCode {
-    if std::env::var_os(PROGRAM).is_some() {
-        return stackkit::cli::main(slow());
-    }
+    acceptance::itself(slow(), test)
+}
+
+fn test() {
     let server = Server::start().unwrap_or_else(|error| panic!("{error}"));
-    let program = std::env::current_exe().unwrap_or_else(|error| panic!("{error}"));
     let url = format!("{}?ttl=2s", server.url());
-    let sandbox = Sandbox::new(program).with_env([(PROGRAM, "1"), ("STACKKIT_BACKEND", &url)]);
+    let sandbox = Sandbox::itself().with_env([("STACKKIT_BACKEND", &url)]);
     remote::whole_life(&sandbox, &url, Duration::from_millis(1500), |sandbox| {
         let password = sandbox.run(&["outputs", "password", "--show-secrets"]).expect(0).stdout;
         let password = password.trim();
@@ -62,5 +40,4 @@ fn main() -> ExitCode {
     let left = server.run("SELECT count(*) FROM stackkit.stack").unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(left, "0", "a removed stack left rows");
     println!("a whole life with the state in PostgreSQL");
-    ExitCode::SUCCESS
 }

@@ -16,18 +16,15 @@ async fn shop(stack: &mut Stack) -> Result<()> {
     Ok(())
 }
 
-/// Whether this process is the program and not its test.
-const PROGRAM: &str = "STACKKIT_TEST_PROGRAM";
-
 fn main() -> ExitCode {
-    if std::env::var_os(PROGRAM).is_some() {
-        return stackkit::cli::main(shop());
-    }
+    acceptance::itself(shop(), test)
+}
+
+fn test() {
     let sops = test_servers::Sops::new().unwrap_or_else(|error| panic!("{error}"));
     let key = age::x25519::Identity::generate();
     let private = key.to_string().expose_secret().to_owned();
-    let program = std::env::current_exe().unwrap_or_else(|error| panic!("{error}"));
-    let sandbox = Sandbox::new(program).with_env([(PROGRAM, "1"), ("SOPS_AGE_KEY", private.as_str())]);
+    let sandbox = Sandbox::itself().with_env([("SOPS_AGE_KEY", private.as_str())]);
     let (first, second) = (Canary::new(), Canary::new());
     let file = sandbox.stack().join("secrets.yaml");
     let put = |canary: &Canary| {
@@ -79,5 +76,4 @@ fn main() -> ExitCode {
         assert_eq!(sandbox.traces(&canary, &[]), Vec::<String>::new());
     }
     println!("a secret of a file of sops, rotated in the file");
-    ExitCode::SUCCESS
 }

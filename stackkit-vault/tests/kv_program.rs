@@ -16,19 +16,16 @@ async fn shop(stack: &mut Stack) -> Result<()> {
     Ok(())
 }
 
-/// Whether this process is the program and not its test.
-const PROGRAM: &str = "STACKKIT_TEST_PROGRAM";
-
 fn main() -> ExitCode {
-    if std::env::var_os(PROGRAM).is_some() {
-        return stackkit::cli::main(shop());
-    }
+    acceptance::itself(shop(), test)
+}
+
+fn test() {
     let bao = OpenBao::start().unwrap_or_else(|error| panic!("{error}"));
     let run = |arguments: &[&str]| bao.run(arguments).unwrap_or_else(|error| panic!("{error}"));
     let put = |canary: &Canary| run(&["kv", "put", "secret/shop/db", &format!("password={}", canary.reveal())]);
     let there = || run(&["kv", "get", "-field=url", "secret/shop/url"]);
-    let program = std::env::current_exe().unwrap_or_else(|error| panic!("{error}"));
-    let sandbox = Sandbox::new(program).with_env([(PROGRAM, "1")]).with_env(bao.env());
+    let sandbox = Sandbox::itself().with_env(bao.env());
     let (first, second) = (Canary::new(), Canary::new());
 
     let missing = sandbox.run(&["preview"]).expect(1);
@@ -68,5 +65,4 @@ fn main() -> ExitCode {
         assert_eq!(sandbox.traces(&canary, &[]), Vec::<String>::new());
     }
     println!("a secret of OpenBao, rotated at its source");
-    ExitCode::SUCCESS
 }

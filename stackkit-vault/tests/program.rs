@@ -15,19 +15,16 @@ async fn shop(stack: &mut Stack) -> Result<()> {
     Ok(())
 }
 
-/// Whether this process is the program and not its test.
-const PROGRAM: &str = "STACKKIT_TEST_PROGRAM";
-
 fn main() -> ExitCode {
-    if std::env::var_os(PROGRAM).is_some() {
-        return stackkit::cli::main(shop());
-    }
+    acceptance::itself(shop(), test)
+}
+
+fn test() {
     let bao = OpenBao::start().unwrap_or_else(|error| panic!("{error}"));
     for arguments in [&["secrets", "enable", "transit"][..], &["write", "-f", "transit/keys/infra"]] {
         bao.run(arguments).unwrap_or_else(|error| panic!("{error}"));
     }
-    let program = std::env::current_exe().unwrap_or_else(|error| panic!("{error}"));
-    let sandbox = Sandbox::new(program).with_env([(PROGRAM, "1")]).with_env(bao.env());
+    let sandbox = Sandbox::itself().with_env(bao.env());
     sandbox.run(&["up", "--yes"]).expect(0);
     let password = sandbox.run(&["outputs", "password", "--show-secrets"]).expect(0).stdout;
     sandbox.run(&["secrets", "change-provider", "vault:transit/infra"]).expect(0);
@@ -44,7 +41,6 @@ fn main() -> ExitCode {
     assert_eq!(sandbox.run(&["up", "--yes", "--json"]).expect(0).count("same"), 1);
     assert_eq!(sandbox.traces(&Canary::of(bao.root_token()), &[]), Vec::<String>::new());
     println!("a stack that a key of OpenBao opens");
-    ExitCode::SUCCESS
 }
 
 /// Somebody with the policy that `access viewer` prints is refused the key by the server, and sees what is not secret.

@@ -26,13 +26,11 @@ async fn shop(stack: &mut Stack) -> Result<()> {
     Ok(())
 }
 
-/// Whether this process is the program and not its test.
-const PROGRAM: &str = "STACKKIT_TEST_PROGRAM";
-
 fn main() -> ExitCode {
-    if std::env::var_os(PROGRAM).is_some() {
-        return stackkit::cli::main(shop());
-    }
+    acceptance::itself(shop(), test)
+}
+
+fn test() {
     let runtime = tokio::runtime::Runtime::new().unwrap_or_else(|error| panic!("{error}"));
     let moto = Moto::start().unwrap_or_else(|error| panic!("{error}"));
     let config = SdkConfig::builder()
@@ -49,8 +47,7 @@ fn main() -> ExitCode {
         let found = runtime.block_on(call).unwrap_or_else(|error| panic!("{error:?}"));
         found.parameter.and_then(|found| found.value)
     };
-    let program = std::env::current_exe().unwrap_or_else(|error| panic!("{error}"));
-    let sandbox = Sandbox::new(program).with_env([(PROGRAM, "1")]).with_env(moto.env());
+    let sandbox = Sandbox::itself().with_env(moto.env());
     let (first, second) = (Canary::new(), Canary::new());
 
     let missing = sandbox.run(&["preview"]).expect(1);
@@ -77,5 +74,4 @@ fn main() -> ExitCode {
         assert_eq!(sandbox.traces(&canary, &[]), Vec::<String>::new());
     }
     println!("a secret of Secrets Manager, rotated at its source");
-    ExitCode::SUCCESS
 }

@@ -8,41 +8,19 @@ use stackkit::prelude::*;
 use stackkit_aws::S3State;
 use test_servers::Localstack;
 
-/// Resources that take a while each, so that a kill meets some of them under way, and a secret.
 #[stackkit::program(backends(S3State))]
 async fn slow(stack: &mut Stack) -> Result<()> {
-    let config: Config = stack.config()?;
-    let folder = stack.add("out", local::Directory::new("out"));
-    let password = stack.add("password", local::RandomPassword::new(40).special(false));
-    for number in 0..8 {
-        let path = text!("{}/{number}", folder.path);
-        let script = format!("sleep 0.2; echo {} > out/{number}", config.generation);
-        stack.add(
-            format!("file-{number}"),
-            local::Command::new(list!["sh", "-c", script]).delete(list!["rm", "-f", &path]).creates(&path),
-        );
-    }
-    stack.output("password", &password.value);
-    Ok(())
+    remote::slow(stack)
 }
-
-#[derive(Debug, Clone, Properties)]
-struct Config {
-    #[property(default = 1)]
-    generation: u32,
-}
-
-/// Whether this process is the program and not its test.
-const PROGRAM: &str = "STACKKIT_TEST_PROGRAM";
 
 fn main() -> ExitCode {
-    if std::env::var_os(PROGRAM).is_some() {
-        return stackkit::cli::main(slow());
-    }
+    acceptance::itself(slow(), test)
+}
+
+fn test() {
     let server = Localstack::start().unwrap_or_else(|error| panic!("{error}"));
-    let program = std::env::current_exe().unwrap_or_else(|error| panic!("{error}"));
     let url = "s3://acme-infra/states?create=true&ttl=2s";
-    let sandbox = Sandbox::new(program).with_env(server.env()).with_env([(PROGRAM, "1"), ("STACKKIT_BACKEND", url)]);
+    let sandbox = Sandbox::itself().with_env(server.env()).with_env([("STACKKIT_BACKEND", url)]);
     remote::whole_life(&sandbox, url, Duration::from_millis(2500), |sandbox| {
         // A bucket that is there is used as it is, and one that is not is not made by itself.
         let other = [("STACKKIT_BACKEND", "s3://acme-other")];
@@ -53,5 +31,4 @@ fn main() -> ExitCode {
         assert!(unknown.stderr.contains("`s3://`"), "{}", unknown.stderr);
     });
     println!("a whole life with the state in S3");
-    ExitCode::SUCCESS
 }

@@ -10,38 +10,20 @@ use test_servers::Kubernetes;
 
 #[stackkit::program(backends(KubernetesState))]
 async fn shop(stack: &mut Stack) -> Result<()> {
-    let config: Config = stack.config()?;
-    let password = stack.add("password", local::RandomPassword::new(40).special(false));
-    let path = format!("{}.txt", stack.name());
-    stack.add("page", local::File::new(path, format!("generation {}", config.generation)));
-    stack.output("password", &password.value);
-    stack.output("url", "https://shop.example.com");
-    Ok(())
+    roles::shop(stack)
 }
-
-#[derive(Debug, Clone, Properties)]
-struct Config {
-    #[property(default = 1)]
-    generation: u32,
-}
-
-/// Whether this process is the program and not its test.
-const PROGRAM: &str = "STACKKIT_TEST_PROGRAM";
 
 fn main() -> ExitCode {
-    if std::env::var_os(PROGRAM).is_some() {
-        return stackkit::cli::main(shop());
-    }
+    acceptance::itself(shop(), test)
+}
+
+fn test() {
     let server = Kubernetes::start().unwrap_or_else(|error| panic!("{error}"));
     let kubectl = |arguments: &[&str]| server.kubectl(arguments);
     let allowed = |arguments: &[&str]| kubectl(arguments).unwrap_or_else(|error| panic!("{error}"));
     allowed(&["create", "namespace", "infra"]);
-    let program = std::env::current_exe().unwrap_or_else(|error| panic!("{error}"));
-    let sandbox = Sandbox::new(program).with_env(server.env()).with_env([
-        (PROGRAM, "1"),
-        ("STACKKIT_BACKEND", "k8s://infra"),
-        ("COLUMNS", "1000"),
-    ]);
+    let sandbox =
+        Sandbox::itself().with_env(server.env()).with_env([("STACKKIT_BACKEND", "k8s://infra"), ("COLUMNS", "1000")]);
     sandbox.run(&["up", "--yes"]).expect(0);
     sandbox.run(&["stack", "new", "other"]).expect(0);
     sandbox.run(&["up", "--yes", "-s", "other"]).expect(0);
@@ -81,5 +63,4 @@ fn main() -> ExitCode {
 
     roles::enforced(&sandbox, [viewer, deployer, admin].map(|kubeconfig| ("KUBECONFIG", kubeconfig.as_str())));
     println!("roles as an API server enforces them");
-    ExitCode::SUCCESS
 }

@@ -8,42 +8,20 @@ use stackkit::prelude::*;
 use stackkit_k8s::KubernetesState;
 use test_servers::Kubernetes;
 
-/// Resources that take a while each, so that a kill meets some of them under way, and a secret.
 #[stackkit::program(backends(KubernetesState))]
 async fn slow(stack: &mut Stack) -> Result<()> {
-    let config: Config = stack.config()?;
-    let folder = stack.add("out", local::Directory::new("out"));
-    let password = stack.add("password", local::RandomPassword::new(40).special(false));
-    for number in 0..8 {
-        let path = text!("{}/{number}", folder.path);
-        let script = format!("sleep 0.2; echo {} > out/{number}", config.generation);
-        stack.add(
-            format!("file-{number}"),
-            local::Command::new(list!["sh", "-c", script]).delete(list!["rm", "-f", &path]).creates(&path),
-        );
-    }
-    stack.output("password", &password.value);
-    Ok(())
+    remote::slow(stack)
 }
-
-#[derive(Debug, Clone, Properties)]
-struct Config {
-    #[property(default = 1)]
-    generation: u32,
-}
-
-/// Whether this process is the program and not its test.
-const PROGRAM: &str = "STACKKIT_TEST_PROGRAM";
 
 fn main() -> ExitCode {
-    if std::env::var_os(PROGRAM).is_some() {
-        return stackkit::cli::main(slow());
-    }
+    acceptance::itself(slow(), test)
+}
+
+fn test() {
     let server = Kubernetes::start().unwrap_or_else(|error| panic!("{error}"));
     let kubectl = |arguments: &[&str]| server.kubectl(arguments).unwrap_or_else(|error| panic!("{error}"));
-    let program = std::env::current_exe().unwrap_or_else(|error| panic!("{error}"));
     let url = "k8s://infra?ttl=2s";
-    let sandbox = Sandbox::new(program).with_env(server.env()).with_env([(PROGRAM, "1"), ("STACKKIT_BACKEND", url)]);
+    let sandbox = Sandbox::itself().with_env(server.env()).with_env([("STACKKIT_BACKEND", url)]);
 
     let missing = sandbox.run(&["up", "--yes"]).expect(1);
     assert!(missing.stderr.contains("kubectl create namespace infra"), "{}", missing.stderr);
@@ -71,5 +49,4 @@ fn main() -> ExitCode {
         assert_eq!(size, "0", "{name} is left of a removed stack and says something");
     }
     println!("a whole life with the state in Kubernetes");
-    ExitCode::SUCCESS
 }
