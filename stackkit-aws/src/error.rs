@@ -61,6 +61,7 @@ impl Error {
     }
 
     /// The same failure, judged differently by who knows the call.
+    #[cfg(any(feature = "ec2", feature = "rds", feature = "s3", feature = "secretsmanager", feature = "ssm"))]
     #[must_use]
     pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
         self.kind = kind;
@@ -68,6 +69,7 @@ impl Error {
     }
 
     /// The same failure with something more to say.
+    #[cfg(any(feature = "ec2", feature = "rds", feature = "s3", feature = "secretsmanager", feature = "ssm"))]
     #[must_use]
     pub(crate) fn because(mut self, more: &str) -> Self {
         self.message = format!("{}; {more}", self.message);
@@ -76,6 +78,7 @@ impl Error {
 
     /// A failure after something was made. Nothing may make it again, so no kind is left that would have the call
     /// repeated: the next run finishes what is there.
+    #[cfg(any(feature = "ec2", feature = "rds", feature = "s3", feature = "secretsmanager", feature = "ssm"))]
     pub(crate) fn half_made(self) -> Self {
         match self.kind {
             ErrorKind::Throttled | ErrorKind::Transient | ErrorKind::UnknownOutcome => {

@@ -30,7 +30,7 @@
 //! Every resource carries three tags by which the engine finds it again after a crash: `stackkit:lineage`,
 //! `stackkit:urn` and `stackkit:token`. They are not shown as drift.
 
-#[cfg(any(feature = "ec2", feature = "rds", feature = "s3", feature = "ssm"))]
+#[cfg(any(feature = "ec2", feature = "rds", feature = "ssm"))]
 mod batch;
 mod connect;
 mod error;

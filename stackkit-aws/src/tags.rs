@@ -55,6 +55,7 @@ pub(crate) fn declared(
 }
 
 /// The lineage of another stack that says, by its tags, that a resource is its own.
+#[cfg(any(feature = "ec2", feature = "rds", feature = "s3"))]
 pub(crate) fn claimant(cx: &Context, seen: impl IntoIterator<Item = (String, String)>) -> Option<String> {
     let lineage = seen.into_iter().find(|(key, _)| key == "stackkit:lineage").map(|(_, value)| value);
     lineage.filter(|lineage| lineage != cx.lineage())

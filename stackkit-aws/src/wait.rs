@@ -33,6 +33,7 @@ impl Pace {
     pub(crate) const QUICK: Self =
         Self { first: Duration::from_millis(200), longest: Duration::from_secs(5), steady: 1 };
     /// For what takes minutes and flaps on the way.
+    #[cfg(feature = "rds")]
     pub(crate) const SLOW: Self =
         Self { first: Duration::from_millis(400), longest: Duration::from_secs(15), steady: 3 };
     /// Pause between looks that have found it ready.
@@ -106,8 +107,10 @@ pub(crate) struct Rule {
 
 impl Rule {
     /// Nothing passes but throttling.
+    #[cfg(any(feature = "ec2", feature = "rds", test))]
     pub(crate) const NONE: Self = Self { codes: &[], new: false, lasting: Duration::from_secs(60) };
     /// The call names something that was made a moment ago.
+    #[cfg(any(feature = "ec2", feature = "rds", test))]
     pub(crate) const NEW: Self = Self { codes: &[], new: true, lasting: Duration::from_secs(60) };
 
     /// These codes pass, within that many seconds.
