@@ -2,6 +2,8 @@
 //! program; its provider keeps the names of what it made in the folder `cloud`, and tells its secrets wherever a provider
 //! may say something: in progress, in errors of its calls and of its connection, in hooks.
 
+mod written;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +20,8 @@ use stackkit_google::GcsState;
 use stackkit_k8s::KubernetesState;
 use stackkit_postgres::Postgres;
 use stackkit_vault::Transit;
+
+use crate::written::{WrittenCloudKms, WrittenKeyVault};
 
 /// Where the secrets are: a JSON object, name → text.
 const FILE: &str = "CANARIES";
@@ -227,7 +231,7 @@ fn draft(label: &str, secrets: &Secrets, config: &Config) -> Egg {
 #[stackkit::main(
     providers(Nest),
     backends(AzureBlobState, GcsState, KubernetesState, Postgres, S3State),
-    keys(Age, Kms, Transit)
+    keys(Age, Kms, Transit, WrittenCloudKms, WrittenKeyVault)
 )]
 async fn canaries(stack: &mut Stack) -> Result<()> {
     let config: Config = stack.config()?;

@@ -31,12 +31,14 @@ enum Service {
 
 impl Keys {
     /// Every kind.
-    pub const ALL: [Kind; 5] = [
+    pub const ALL: [Kind; 7] = [
         ("key file", Self::file),
         ("passphrase", Self::passphrase),
         ("age", Self::age),
         ("KMS", Self::kms),
         ("transit", Self::transit),
+        ("Key Vault", Self::key_vault),
+        ("Cloud KMS", Self::cloud_kms),
     ];
 
     fn new(spec: Option<String>, env: Env) -> Self {
@@ -77,6 +79,17 @@ impl Keys {
         let env = bao.env().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let secrets = vec![("the token of OpenBao", Canary::of(bao.root_token()))];
         Self { secrets, _server: Some(Service::OpenBao(bao)), ..Self::new(Some("vault:transit/infra".to_owned()), env) }
+    }
+
+    /// Written answers play the service.
+    pub fn key_vault() -> Self {
+        Self::new(Some("azure-key-vault:https://acme.vault.azure.net/keys/infra".to_owned()), Vec::new())
+    }
+
+    /// Written answers play the service.
+    pub fn cloud_kms() -> Self {
+        let name = "projects/acme/locations/europe-west3/keyRings/infra/cryptoKeys/stacks";
+        Self::new(Some(format!("google-kms:{name}")), Vec::new())
     }
 
     /// Names the key for new stacks of a folder, and how they are sealed.

@@ -18,13 +18,14 @@ use places::Place;
 use stack::{Form, Stack};
 
 /// Each kind of place with a kind of keys, and the form that it begins in. Every kind of keys is among them.
-const USUAL: [(places::Kind, keys::Kind, Form); 6] = [
+const USUAL: [(places::Kind, keys::Kind, Form); 7] = [
     (Place::ALL[0], Keys::ALL[0], Form::Values),
     (Place::ALL[1], Keys::ALL[2], Form::Whole),
     (Place::ALL[2], Keys::ALL[3], Form::Values),
     (Place::ALL[3], Keys::ALL[4], Form::Whole),
     (Place::ALL[4], Keys::ALL[1], Form::Values),
-    (Place::ALL[5], Keys::ALL[0], Form::Whole),
+    (Place::ALL[5], Keys::ALL[6], Form::Whole),
+    (Place::ALL[0], Keys::ALL[5], Form::Whole),
 ];
 
 /// A whole life in a place.
@@ -41,10 +42,13 @@ fn lives(place: fn() -> Place, (name, keys): keys::Kind, form: Form) {
 fn no_place_is_ever_given_a_secret_and_no_key_lets_one_out() {
     let all = std::env::var("STACKKIT_CANARIES").is_ok_and(|which| which == "all");
     let product: Vec<_> = Keys::ALL.into_iter().flat_map(|keys| Form::ALL.map(|form| (keys, form))).collect();
+    let lived: Vec<(places::Kind, Vec<_>)> = match all {
+        true => Place::ALL.into_iter().map(|place| (place, product.clone())).collect(),
+        false => USUAL.into_iter().map(|(place, keys, form)| (place, vec![(keys, form)])).collect(),
+    };
     std::thread::scope(|scope| {
         // Most of a life is waiting for locks of the dead, so the places live side by side.
-        for ((name, place), usual, form) in USUAL {
-            let lived = if all { product.clone() } else { vec![(usual, form)] };
+        for ((name, place), lived) in lived {
             let live = move || lived.into_iter().for_each(|(keys, form)| lives(place, keys, form));
             std::thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, live).expect("a thread");
         }
