@@ -60,7 +60,7 @@ pub(super) struct Inner {
     /// What is deleted and still seen, until when.
     pub(super) ghosts: Vec<(Instant, String, Thing)>,
     /// What every id and address that was ever given out belongs to.
-    pub(super) given: BTreeMap<String, String>,
+    pub(super) given: BTreeMap<String, BTreeSet<String>>,
     /// References that led nowhere when they were asked for.
     pub(super) dangling: Vec<String>,
     takes: BTreeMap<String, Duration>,
@@ -290,7 +290,10 @@ impl Cloud {
         for id in &gone {
             inner.things.remove(id);
             // Whoever still refers to it cannot know.
-            inner.given.retain(|_, of| of != id);
+            inner.given.retain(|_, of| {
+                of.remove(id);
+                !of.is_empty()
+            });
         }
         !gone.is_empty()
     }

@@ -104,10 +104,16 @@ impl Inner {
 
     /// Who names a thing in any of its inputs.
     fn users(&self, id: &str) -> Vec<Urn> {
+        // What several things answered alike names none of them.
+        let gave = |text: &str| {
+            self.given.get(text).is_some_and(|of| {
+                of.contains(id) && of.iter().all(|other| other == id || !self.things.contains_key(other))
+            })
+        };
         let names_it = |thing: &Thing| {
             let mut found = false;
             let mut look = |text: &str| {
-                found |= text == id || self.weather.strict && self.given.get(text).is_some_and(|of| of == id);
+                found |= text == id || self.weather.strict && gave(text);
             };
             thing.values.iter().for_each(|value| value.texts(&mut look));
             found
@@ -173,7 +179,7 @@ impl Inner {
         for (_, field) in schema.inputs().filter(|(_, field)| !field.name_mark) {
             let Some(value) = schema.index(field.name).and_then(|index| args.get(index)) else { continue };
             value.texts(&mut |text| {
-                if self.given.get(text).is_some_and(|id| !self.things.contains_key(id)) {
+                if self.given.get(text).is_some_and(|of| !of.iter().any(|id| self.things.contains_key(id))) {
                     lost.push(format!("`{}` of {urn} refers to `{text}`, which is not there", field.name));
                 }
             });
@@ -204,10 +210,12 @@ impl Inner {
         let mut values = made_up(schema, urn, &id, args, version);
         self.answered(schema, urn, &mut values);
         if self.weather.strict {
-            self.given.insert(id.clone(), id.clone());
+            self.given.entry(id.clone()).or_default().insert(id.clone());
             for (index, _) in schema.outputs().filter(|(_, field)| !field.volatile) {
                 if let Some(value) = values.get(index) {
-                    value.texts(&mut |text| drop(self.given.insert(text.to_owned(), id.clone())));
+                    value.texts(&mut |text| {
+                        self.given.entry(text.to_owned()).or_default().insert(id.clone());
+                    });
                 }
             }
         }

@@ -402,7 +402,7 @@ impl World {
             return Err(format!("a look changed something: {calls:?}"));
         }
         self.sound().await?;
-        let Some(run) = killed.run else { return Ok(()) };
+        let Some(run) = killed.run else { return self.nothing_is_lost().await };
         self.ended(&run, go, &before).await
     }
 

@@ -87,7 +87,9 @@ impl<'a> Judge<'a> {
                 continue;
             }
             let Some(record) = call.id.as_deref().and_then(|id| ids.get(id)) else { continue };
-            let item = self.declared(&record.urn);
+            // An old name says nothing where something has the new one already.
+            let taken = |item: &Item| before.resources.values().any(|record| record.urn == item.urn());
+            let item = self.declared(&record.urn).filter(|item| item.urn() == record.urn || !taken(item));
             self.may_be_deleted(before, record, item)?;
             let first = item.filter(|item| self.may_go_first(item));
             // What was replaced by an earlier run has its successor.
