@@ -39,7 +39,8 @@ pub struct Settings {
     pub role_arn: Option<String>,
     /// Endpoint of all services, for what speaks AWS's protocols without being AWS. Unset: `AWS_ENDPOINT_URL`.
     pub endpoint_url: Option<String>,
-    /// Tags for every resource of this provider that can have tags. A resource's own tags win over them.
+    /// Tags for every resource of this provider that can have tags; the engine adds them, see [`Provider::Settings`]. A
+    /// resource's own tags win over them.
     pub default_tags: Option<BTreeMap<String, String>>,
     /// How often a call is attempted, the first one counted; 4 unless set. A call that makes something is attempted
     /// once: when its outcome is unknown, the engine looks before it tries again.
@@ -54,7 +55,6 @@ pub struct Aws(Arc<Inner>);
 struct Inner {
     config: SdkConfig,
     region: String,
-    default_tags: BTreeMap<String, String>,
     #[cfg(feature = "ec2")]
     ec2: aws_sdk_ec2::Client,
     #[cfg(feature = "rds")]
@@ -126,7 +126,7 @@ impl Provider for Aws {
                 .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(assumed))
                 .build();
         }
-        Self::with_config(config, settings.default_tags.unwrap_or_default())
+        Self::with_config(config)
     }
 
     /// `aws:123456789012:eu-central-1`, by `sts:GetCallerIdentity`, which no policy can deny.
@@ -150,7 +150,7 @@ impl Aws {
     ///
     /// # Errors
     /// When the configuration names no region.
-    pub fn with_config(config: SdkConfig, default_tags: BTreeMap<String, String>) -> Result<Self, Error> {
+    pub fn with_config(config: SdkConfig) -> Result<Self, Error> {
         let region = config.region().map(ToString::to_string).filter(|region| !region.is_empty()).ok_or_else(|| {
             Error::invalid(
                 "provider `aws`: no region is set; set AWS_REGION, the provider's setting `region`, or `region` in the profile",
@@ -169,7 +169,6 @@ impl Aws {
             ssm: aws_sdk_ssm::Client::new(&config),
             config,
             region,
-            default_tags,
         })))
     }
 
@@ -181,11 +180,6 @@ impl Aws {
     /// The SDK's configuration, for clients of services that this crate does not cover.
     pub fn config(&self) -> &SdkConfig {
         &self.0.config
-    }
-
-    /// The tags that every resource gets.
-    pub fn default_tags(&self) -> &BTreeMap<String, String> {
-        &self.0.default_tags
     }
 
     /// An ARN in this region's partition.

@@ -1,4 +1,5 @@
-//! Tags: what a program asks for, the provider's default tags and the engine's own, on the wire and back.
+//! Tags: what a program asks for and the engine's own, on the wire and back. The provider's default tags are among what
+//! is asked for: the engine puts them there.
 
 use std::collections::BTreeMap;
 
@@ -12,46 +13,17 @@ pub(crate) type Tags = BTreeMap<String, String>;
 const ENGINE: &str = "stackkit:";
 /// What AWS's own tags begin with. Nobody else can change them.
 const AMAZON: &str = "aws:";
-/// Stands where a default tag was taken off the resource, so that the difference shows and is mended.
-const TAKEN_OFF: &str = "(taken off)";
 
-/// All tags of a new resource: the defaults, the program's over them, the engine's over both.
-pub(crate) fn of_new(cx: &Context, defaults: &Tags, asked: &Tags) -> Tags {
-    let mut all = wanted(defaults, asked);
+/// All tags of a new resource: the program's, the engine's over them.
+pub(crate) fn of_new(cx: &Context, asked: &Tags) -> Tags {
+    let mut all = asked.clone();
     all.extend(cx.tags().map(|(key, value)| (key.to_owned(), value)));
     all
 }
 
-/// The tags that a resource should have besides the engine's.
-pub(crate) fn wanted(defaults: &Tags, asked: &Tags) -> Tags {
-    let mut all = defaults.clone();
-    all.extend(asked.clone());
-    all
-}
-
-/// The tags as the program would have to declare them: without the engine's, AWS's and the default ones.
-///
-/// A default tag that is gone or has another value shows, so that it is mended. `asked` is what the program declared
-/// last; where that is not known (an import) nothing is said of default tags that are not there.
-pub(crate) fn declared(
-    seen: impl IntoIterator<Item = (String, String)>,
-    defaults: &Tags,
-    asked: Option<&Tags>,
-) -> Tags {
-    let mut rest: Tags =
-        seen.into_iter().filter(|(key, _)| !key.starts_with(ENGINE) && !key.starts_with(AMAZON)).collect();
-    for (key, value) in defaults {
-        if asked.is_some_and(|asked| asked.contains_key(key)) {
-            continue;
-        }
-        match rest.get(key) {
-            Some(seen) if seen == value => drop(rest.remove(key)),
-            Some(_) => {}
-            None if asked.is_some() => drop(rest.insert(key.clone(), TAKEN_OFF.to_owned())),
-            None => {}
-        }
-    }
-    rest
+/// The tags as the program would have to declare them: without the engine's and AWS's.
+pub(crate) fn declared(seen: impl IntoIterator<Item = (String, String)>) -> Tags {
+    seen.into_iter().filter(|(key, _)| !key.starts_with(ENGINE) && !key.starts_with(AMAZON)).collect()
 }
 
 /// The lineage of another stack that says, by its tags, that a resource is its own.
@@ -71,13 +43,12 @@ pub(crate) struct Change {
 
 /// The change between what was recorded and what is asked for; `None` where there is none. Tags that somebody else put
 /// on since are left alone until a refresh has shown them.
-pub(crate) fn change(defaults: &Tags, recorded: &Tags, asked: &Tags) -> Option<Change> {
+pub(crate) fn change(recorded: &Tags, asked: &Tags) -> Option<Change> {
     if recorded == asked {
         return None;
     }
-    let set = wanted(defaults, asked);
-    let remove = recorded.keys().filter(|key| !set.contains_key(*key)).cloned().collect();
-    Some(Change { set, remove })
+    let remove = recorded.keys().filter(|key| !asked.contains_key(*key)).cloned().collect();
+    Some(Change { set: asked.clone(), remove })
 }
 
 /// Whether what bears the intended name is what the interrupted create made: its tags say so, or it has none of the
@@ -115,31 +86,17 @@ mod tests {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
-    fn shown(seen: &[(&str, &str)], defaults: &[(&str, &str)], asked: Option<&[(&str, &str)]>) -> Tags {
-        declared(tags(seen), &tags(defaults), asked.map(tags).as_ref())
-    }
-
     #[test]
     fn only_what_the_program_declares_is_shown() {
-        let engine = ("stackkit:urn", "x");
-        let defaults: &[_] = &[("env", "prod")];
-        assert_eq!(
-            shown(&[engine, ("aws:x", "y"), ("env", "prod"), ("a", "b")], defaults, Some(&[])),
-            tags(&[("a", "b")])
-        );
-        // Declared with the default's own value: it stays, or every plan would differ.
-        assert_eq!(shown(&[("env", "prod")], defaults, Some(&[("env", "prod")])), tags(&[("env", "prod")]));
-        assert_eq!(shown(&[("env", "dev")], defaults, Some(&[])), tags(&[("env", "dev")]));
-        assert_eq!(shown(&[], defaults, Some(&[])), tags(&[("env", TAKEN_OFF)]));
-        assert_eq!(shown(&[], defaults, None), tags(&[]));
+        let seen = tags(&[("stackkit:urn", "x"), ("aws:x", "y"), ("env", "prod")]);
+        assert_eq!(declared(seen), tags(&[("env", "prod")]));
     }
 
     #[test]
-    fn a_change_mends_defaults_and_takes_off_what_left_the_program() {
-        let defaults = tags(&[("env", "prod")]);
-        assert!(change(&defaults, &tags(&[("a", "b")]), &tags(&[("a", "b")])).is_none());
+    fn a_change_sets_what_is_asked_for_and_takes_off_what_left_the_program() {
+        assert!(change(&tags(&[("a", "b")]), &tags(&[("a", "b")])).is_none());
         let change =
-            change(&defaults, &tags(&[("a", "b"), ("env", TAKEN_OFF)]), &tags(&[("c", "d")])).expect("differs");
+            change(&tags(&[("a", "b"), ("env", "dev")]), &tags(&[("c", "d"), ("env", "prod")])).expect("differs");
         assert_eq!(change.set, tags(&[("c", "d"), ("env", "prod")]));
         assert_eq!(change.remove, ["a"]);
     }

@@ -38,6 +38,9 @@ pub trait Provider: Send + Sync + Sized + 'static {
     /// All its types, listed with [`crate::types!`]: also those that a program no longer mentions must be deletable.
     const TYPES: &'static [&'static dyn Ops<Self>];
     /// Typed settings, a struct with `#[derive(Properties)]`, or [`NoSettings`].
+    ///
+    /// A setting called `default_tags`, a map of texts, is for the engine: it stands under the tags of each resource that
+    /// has a field `tags`, and the resource's own win over it. So plans, policies and mocks see them, and calls get them.
     type Settings: Property + Default;
     /// Its error type; [`Error`] will do.
     type Error: ProviderError;

@@ -258,6 +258,7 @@ impl Stack {
         let mut declared = std::mem::take(&mut *lock(&self.shared));
         crate::component::inherit(&mut declared);
         crate::transform::transform(&mut declared);
+        crate::component::take_default_tags(&mut declared);
         crate::component::expand_dependencies(&mut declared);
         declared
     }

@@ -10,7 +10,7 @@ use super::{FILTER_VALUES, STILL_IN_USE, Vpc, claimant, declared, filter, once, 
 use crate::batch;
 use crate::connect::Aws;
 use crate::error::Error;
-use crate::tags::{self, Tags};
+use crate::tags;
 use crate::wait::{Pace, Rule, Seen, retry, until};
 
 /// An internet gateway, attached to a network. A network has one at most.
@@ -41,7 +41,7 @@ impl Managed for InternetGateway {
             Ok(aws
                 .ec2()
                 .create_internet_gateway()
-                .tag_specifications(tagged(aws, cx, ResourceType::InternetGateway, &args.tags))
+                .tag_specifications(tagged(cx, ResourceType::InternetGateway, &args.tags))
                 .customize()
                 .config_override(once())
                 .send()
@@ -62,10 +62,10 @@ impl Managed for InternetGateway {
         aws: &Aws,
         _: &Context,
         id: &str,
-        prior: Option<&InternetGatewayState>,
+        _: Option<&InternetGatewayState>,
     ) -> Result<Option<InternetGatewayState>, Error> {
         let found = describe(aws, vec![filter("internet-gateway-id", [id])]).await?.pop();
-        found.map(|wire| state(aws, &wire, prior.map(|prior| &prior.tags))).transpose()
+        found.map(|wire| state(aws, &wire)).transpose()
     }
 
     async fn claimed_by(aws: &Aws, cx: &Context, id: &str, _: &InternetGatewayState) -> Result<Option<String>, Error> {
@@ -83,7 +83,7 @@ impl Managed for InternetGateway {
             FILTER_VALUES,
             |ids| describe(aws, vec![filter("internet-gateway-id", ids)]),
             Wire::internet_gateway_id,
-            |wire, prior| state(aws, wire, prior.map(|prior| &prior.tags)),
+            |wire, _| state(aws, wire),
         )
         .await
     }
@@ -114,7 +114,7 @@ impl Managed for InternetGateway {
 
     async fn find(aws: &Aws, cx: &Context, intent: &Intent<Self>) -> Result<Found<Self>, Error> {
         let Some(wire) = describe(aws, ours(cx, &intent.token)).await?.pop() else { return Ok(Found::Nothing) };
-        let state = state(aws, &wire, Some(&intent.args.tags))?;
+        let state = state(aws, &wire)?;
         Ok(Found::Ours(Created::new(state.id.to_string(), state)))
     }
 
@@ -167,7 +167,7 @@ async fn settled(aws: &Aws, cx: &Context, id: &str, args: &InternetGatewayArgs) 
         let Some(wire) = describe(aws, vec![filter("internet-gateway-id", [id])]).await?.pop() else {
             return Ok(Seen::Waiting("not visible".into()));
         };
-        let state = state(aws, &wire, Some(&args.tags))?;
+        let state = state(aws, &wire)?;
         if state.vpc_id != args.vpc_id {
             return Ok(Seen::Waiting("attaching".into()));
         }
@@ -177,13 +177,13 @@ async fn settled(aws: &Aws, cx: &Context, id: &str, args: &InternetGatewayArgs) 
 }
 
 /// A gateway that is attached to nothing shows an empty id, so that the difference is seen and mended.
-fn state(aws: &Aws, wire: &Wire, asked: Option<&Tags>) -> Result<InternetGatewayState, Error> {
+fn state(aws: &Aws, wire: &Wire) -> Result<InternetGatewayState, Error> {
     let id = wire
         .internet_gateway_id()
         .ok_or_else(|| Error::missing("ec2:DescribeInternetGateways", "internetGatewayId"))?;
     let vpc = wire.attachments().first().and_then(|attachment| attachment.vpc_id()).unwrap_or_default();
     Ok(InternetGatewayState {
-        args: InternetGatewayArgs { vpc_id: Id::new(vpc), tags: declared(aws, wire.tags(), asked) },
+        args: InternetGatewayArgs { vpc_id: Id::new(vpc), tags: declared(wire.tags()) },
         id: Id::new(id),
         arn: aws.arn("ec2", aws.region(), wire.owner_id().unwrap_or_default(), &format!("internet-gateway/{id}")),
     })

@@ -52,8 +52,8 @@ fn ours(cx: &Context, token: &str) -> Vec<Filter> {
 }
 
 /// The tags of a new resource, as a create call takes them.
-fn tagged(aws: &Aws, cx: &Context, kind: ResourceType, asked: &Tags) -> TagSpecification {
-    let tags = tags::of_new(cx, aws.default_tags(), asked);
+fn tagged(cx: &Context, kind: ResourceType, asked: &Tags) -> TagSpecification {
+    let tags = tags::of_new(cx, asked);
     TagSpecification::builder().resource_type(kind).set_tags(Some(wire(&tags))).build()
 }
 
@@ -62,8 +62,8 @@ fn wire(tags: &Tags) -> Vec<Tag> {
 }
 
 /// The tags that the program would have to declare for what EC2 shows.
-fn declared(aws: &Aws, seen: &[Tag], asked: Option<&Tags>) -> Tags {
-    tags::declared(pairs(seen), aws.default_tags(), asked)
+fn declared(seen: &[Tag]) -> Tags {
+    tags::declared(pairs(seen))
 }
 
 /// The lineage of another stack in what EC2 shows.
@@ -77,7 +77,7 @@ fn pairs(seen: &[Tag]) -> impl Iterator<Item = (String, String)> {
 
 /// Brings the tags of one resource from the recorded to the asked ones.
 async fn retag(aws: &Aws, cx: &Context, id: &str, recorded: &Tags, asked: &Tags) -> Result<(), Error> {
-    let Some(change) = tags::change(aws.default_tags(), recorded, asked) else { return Ok(()) };
+    let Some(change) = tags::change(recorded, asked) else { return Ok(()) };
     if !change.set.is_empty() {
         retry(cx, Retry::NEW, || async {
             Ok(aws.ec2().create_tags().resources(id).set_tags(Some(wire(&change.set))).send().await?)

@@ -10,7 +10,7 @@ use super::{STILL_IN_USE, Subnet, Target, Vpc, claimant, declared, filter, once,
 use crate::batch;
 use crate::connect::Aws;
 use crate::error::Error;
-use crate::tags::{self, Tags};
+use crate::tags;
 use crate::wait::{Pace, Rule, Seen, retry, until};
 
 /// How many tables, with all their routes and associations, a page may have.
@@ -66,7 +66,7 @@ impl Managed for RouteTable {
                 .create_route_table()
                 .vpc_id(args.vpc_id.as_str())
                 .client_token(cx.token())
-                .tag_specifications(tagged(aws, cx, ResourceType::RouteTable, &args.tags))
+                .tag_specifications(tagged(cx, ResourceType::RouteTable, &args.tags))
                 .customize()
                 .config_override(once())
                 .send()
@@ -88,10 +88,10 @@ impl Managed for RouteTable {
         aws: &Aws,
         _: &Context,
         id: &str,
-        prior: Option<&RouteTableState>,
+        _: Option<&RouteTableState>,
     ) -> Result<Option<RouteTableState>, Error> {
         let found = describe(aws, vec![filter("route-table-id", [id])]).await?.pop();
-        found.map(|wire| state(aws, &wire, prior.map(|prior| &prior.tags))).transpose()
+        found.map(|wire| state(aws, &wire)).transpose()
     }
 
     async fn claimed_by(aws: &Aws, cx: &Context, id: &str, _: &RouteTableState) -> Result<Option<String>, Error> {
@@ -109,7 +109,7 @@ impl Managed for RouteTable {
             PAGE,
             |ids| describe(aws, vec![filter("route-table-id", ids)]),
             Wire::route_table_id,
-            |wire, prior| state(aws, wire, prior.map(|prior| &prior.tags)),
+            |wire, _| state(aws, wire),
         )
         .await
     }
@@ -140,7 +140,7 @@ impl Managed for RouteTable {
 
     async fn find(aws: &Aws, cx: &Context, intent: &Intent<Self>) -> Result<Found<Self>, Error> {
         let Some(wire) = describe(aws, ours(cx, &intent.token)).await?.pop() else { return Ok(Found::Nothing) };
-        let state = state(aws, &wire, Some(&intent.args.tags))?;
+        let state = state(aws, &wire)?;
         Ok(Found::Ours(Created::new(state.id.to_string(), state)))
     }
 
@@ -374,7 +374,7 @@ async fn disassociate(aws: &Aws, cx: &Context, association: &str) -> Result<(), 
 async fn settled(aws: &Aws, cx: &Context, id: &str, args: &RouteTableArgs) -> Result<RouteTableState, Error> {
     until(cx, "the route table", Pace::QUICK, || async {
         let Seen::Ready(wire) = present(aws, id).await? else { return Ok(Seen::Waiting("not visible".into())) };
-        let state = state(aws, &wire, Some(&args.tags))?;
+        let state = state(aws, &wire)?;
         let shows_routes = args.routes.iter().all(|asked| state.routes.iter().any(|route| route == asked));
         let shows_subnets = args.subnet_ids.iter().all(|asked| state.subnet_ids.iter().any(|subnet| subnet == asked));
         if !shows_routes || !shows_subnets {
@@ -385,7 +385,7 @@ async fn settled(aws: &Aws, cx: &Context, id: &str, args: &RouteTableArgs) -> Re
     .await
 }
 
-fn state(aws: &Aws, wire: &Wire, asked: Option<&Tags>) -> Result<RouteTableState, Error> {
+fn state(aws: &Aws, wire: &Wire) -> Result<RouteTableState, Error> {
     let missing = |member| Error::missing("ec2:DescribeRouteTables", member);
     let id = wire.route_table_id().ok_or_else(|| missing("routeTableId"))?;
     Ok(RouteTableState {
@@ -393,7 +393,7 @@ fn state(aws: &Aws, wire: &Wire, asked: Option<&Tags>) -> Result<RouteTableState
             vpc_id: Id::new(wire.vpc_id().ok_or_else(|| missing("vpcId"))?),
             routes: routes(wire).collect(),
             subnet_ids: associations(wire).map(|(subnet, _)| Id::new(subnet)).collect(),
-            tags: declared(aws, wire.tags(), asked),
+            tags: declared(wire.tags()),
         },
         id: Id::new(id),
         arn: aws.arn("ec2", aws.region(), wire.owner_id().unwrap_or_default(), &format!("route-table/{id}")),

@@ -11,7 +11,7 @@ use super::{FILTER_VALUES, Vpc, claimant, declared, filter, once, ours, retag, t
 use crate::batch;
 use crate::connect::Aws;
 use crate::error::Error;
-use crate::tags::{self, Tags};
+use crate::tags;
 use crate::wait::{Pace, Rule as Retry, Seen, retry, until};
 
 /// What a group meets while interfaces and other groups' rules still refer to it.
@@ -66,7 +66,7 @@ impl Managed for SecurityGroup {
                 .vpc_id(args.vpc_id.as_str())
                 .group_name(&args.name)
                 .description(&args.description)
-                .tag_specifications(tagged(aws, cx, ResourceType::SecurityGroup, &args.tags))
+                .tag_specifications(tagged(cx, ResourceType::SecurityGroup, &args.tags))
                 .customize()
                 .config_override(once())
                 .send()
@@ -79,7 +79,7 @@ impl Managed for SecurityGroup {
             // AWS puts rules of its own into a new group, so what is there is looked at, not assumed.
             let new = until(cx, "the security group", Pace::QUICK, || async {
                 Ok(match describe(aws, vec![filter("group-id", [id])]).await?.pop() {
-                    Some(wire) => Seen::Ready(state(aws, &wire, None)?),
+                    Some(wire) => Seen::Ready(state(aws, &wire)?),
                     None => Seen::Waiting("not visible".into()),
                 })
             })
@@ -94,10 +94,10 @@ impl Managed for SecurityGroup {
         aws: &Aws,
         _: &Context,
         id: &str,
-        prior: Option<&SecurityGroupState>,
+        _: Option<&SecurityGroupState>,
     ) -> Result<Option<SecurityGroupState>, Error> {
         let found = describe(aws, vec![filter("group-id", [id])]).await?.pop();
-        found.map(|wire| state(aws, &wire, prior.map(|prior| &prior.tags))).transpose()
+        found.map(|wire| state(aws, &wire)).transpose()
     }
 
     async fn claimed_by(aws: &Aws, cx: &Context, id: &str, _: &SecurityGroupState) -> Result<Option<String>, Error> {
@@ -115,7 +115,7 @@ impl Managed for SecurityGroup {
             FILTER_VALUES,
             |ids| describe(aws, vec![filter("group-id", ids)]),
             Wire::group_id,
-            |wire, prior| state(aws, wire, prior.map(|prior| &prior.tags)),
+            |wire, _| state(aws, wire),
         )
         .await
     }
@@ -140,7 +140,7 @@ impl Managed for SecurityGroup {
 
     async fn find(aws: &Aws, cx: &Context, intent: &Intent<Self>) -> Result<Found<Self>, Error> {
         let Some(wire) = describe(aws, ours(cx, &intent.token)).await?.pop() else { return Ok(Found::Nothing) };
-        let state = state(aws, &wire, Some(&intent.args.tags))?;
+        let state = state(aws, &wire)?;
         Ok(Found::Ours(Created::new(state.id.to_string(), state)))
     }
 
@@ -166,7 +166,7 @@ async fn describe(aws: &Aws, filters: Vec<Filter>) -> Result<Vec<Wire>, Error> {
     Ok(pages.collect::<Result<Vec<_>, _>>().await?)
 }
 
-fn state(aws: &Aws, wire: &Wire, asked: Option<&Tags>) -> Result<SecurityGroupState, Error> {
+fn state(aws: &Aws, wire: &Wire) -> Result<SecurityGroupState, Error> {
     let missing = |member| Error::missing("ec2:DescribeSecurityGroups", member);
     let id = wire.group_id().ok_or_else(|| missing("groupId"))?;
     let rules = |permissions: &[IpPermission]| {
@@ -181,7 +181,7 @@ fn state(aws: &Aws, wire: &Wire, asked: Option<&Tags>) -> Result<SecurityGroupSt
             description: wire.description().unwrap_or_default().to_owned(),
             ingress: rules(wire.ip_permissions()),
             egress: rules(wire.ip_permissions_egress()),
-            tags: declared(aws, wire.tags(), asked),
+            tags: declared(wire.tags()),
         },
         id: Id::new(id),
         arn: arn.unwrap_or_else(|| aws.arn("ec2", aws.region(), owner, &format!("security-group/{id}"))),

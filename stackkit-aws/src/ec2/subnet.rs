@@ -10,7 +10,7 @@ use super::{FILTER_VALUES, STILL_IN_USE, Vpc, claimant, declared, filter, once, 
 use crate::batch;
 use crate::connect::Aws;
 use crate::error::Error;
-use crate::tags::{self, Tags};
+use crate::tags;
 use crate::wait::{Pace, Rule, Seen, retry, until};
 
 /// A subnet: a block of a network's addresses in one availability zone.
@@ -57,7 +57,7 @@ impl Managed for Subnet {
                 .vpc_id(args.vpc_id.as_str())
                 .cidr_block(args.cidr.to_string())
                 .set_availability_zone(args.availability_zone.clone())
-                .tag_specifications(tagged(aws, cx, ResourceType::Subnet, &args.tags))
+                .tag_specifications(tagged(cx, ResourceType::Subnet, &args.tags))
                 .customize()
                 .config_override(once())
                 .send()
@@ -76,9 +76,9 @@ impl Managed for Subnet {
         Ok(Created::new(id, finish.await.map_err(Error::half_made)?))
     }
 
-    async fn read(aws: &Aws, _: &Context, id: &str, prior: Option<&SubnetState>) -> Result<Option<SubnetState>, Error> {
+    async fn read(aws: &Aws, _: &Context, id: &str, _: Option<&SubnetState>) -> Result<Option<SubnetState>, Error> {
         let found = describe(aws, vec![filter("subnet-id", [id])]).await?.pop();
-        found.map(|wire| state(aws, &wire, prior.map(|prior| &prior.tags))).transpose()
+        found.map(|wire| state(&wire)).transpose()
     }
 
     async fn claimed_by(aws: &Aws, cx: &Context, id: &str, _: &SubnetState) -> Result<Option<String>, Error> {
@@ -96,7 +96,7 @@ impl Managed for Subnet {
             FILTER_VALUES,
             |ids| describe(aws, vec![filter("subnet-id", ids)]),
             Wire::subnet_id,
-            |wire, prior| state(aws, wire, prior.map(|prior| &prior.tags)),
+            |wire, _| state(wire),
         )
         .await
     }
@@ -122,7 +122,7 @@ impl Managed for Subnet {
 
     async fn find(aws: &Aws, cx: &Context, intent: &Intent<Self>) -> Result<Found<Self>, Error> {
         let Some(wire) = describe(aws, ours(cx, &intent.token)).await?.pop() else { return Ok(Found::Nothing) };
-        let state = state(aws, &wire, Some(&intent.args.tags))?;
+        let state = state(&wire)?;
         Ok(Found::Ours(Created::new(state.id.to_string(), state)))
     }
 
@@ -157,7 +157,7 @@ async fn settled(aws: &Aws, cx: &Context, id: &str, args: &SubnetArgs) -> Result
         if wire.state() != Some(&Life::Available) {
             return Ok(Seen::Waiting(wire.state().map_or("pending", Life::as_str).to_owned()));
         }
-        let mut state = state(aws, &wire, Some(&args.tags))?;
+        let mut state = state(&wire)?;
         if state.map_public_ip_on_launch != args.map_public_ip_on_launch {
             return Ok(Seen::Waiting("changing".into()));
         }
@@ -167,7 +167,7 @@ async fn settled(aws: &Aws, cx: &Context, id: &str, args: &SubnetArgs) -> Result
     .await
 }
 
-fn state(aws: &Aws, wire: &Wire, asked: Option<&Tags>) -> Result<SubnetState, Error> {
+fn state(wire: &Wire) -> Result<SubnetState, Error> {
     let missing = |member| Error::missing("ec2:DescribeSubnets", member);
     Ok(SubnetState {
         args: SubnetArgs {
@@ -175,7 +175,7 @@ fn state(aws: &Aws, wire: &Wire, asked: Option<&Tags>) -> Result<SubnetState, Er
             cidr: super::block("ec2:DescribeSubnets", wire.cidr_block().ok_or_else(|| missing("cidrBlock"))?)?,
             availability_zone: wire.availability_zone().map(str::to_owned),
             map_public_ip_on_launch: wire.map_public_ip_on_launch().unwrap_or(false),
-            tags: declared(aws, wire.tags(), asked),
+            tags: declared(wire.tags()),
         },
         id: Id::new(wire.subnet_id().ok_or_else(|| missing("subnetId"))?),
         arn: wire.subnet_arn().unwrap_or_default().to_owned(),

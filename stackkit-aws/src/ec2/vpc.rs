@@ -12,7 +12,7 @@ use super::{FILTER_VALUES, STILL_IN_USE, claimant, declared, filter, once, ours,
 use crate::batch;
 use crate::connect::Aws;
 use crate::error::Error;
-use crate::tags::{self, Tags};
+use crate::tags;
 use crate::wait::{Pace, Rule, Seen, retry, until};
 
 /// A virtual private network of one region.
@@ -61,7 +61,7 @@ impl Managed for Vpc {
                 .create_vpc()
                 .cidr_block(args.cidr.to_string())
                 .instance_tenancy(Tenancy::from(args.instance_tenancy.as_str()))
-                .tag_specifications(tagged(aws, cx, ResourceType::Vpc, &args.tags))
+                .tag_specifications(tagged(cx, ResourceType::Vpc, &args.tags))
                 .customize()
                 .config_override(once())
                 .send()
@@ -77,9 +77,9 @@ impl Managed for Vpc {
         Ok(Created::new(id, finish.await.map_err(Error::half_made)?))
     }
 
-    async fn read(aws: &Aws, _: &Context, id: &str, prior: Option<&VpcState>) -> Result<Option<VpcState>, Error> {
+    async fn read(aws: &Aws, _: &Context, id: &str, _: Option<&VpcState>) -> Result<Option<VpcState>, Error> {
         match describe(aws, vec![filter("vpc-id", [id])]).await?.pop() {
-            Some(wire) => Ok(Some(state(aws, &wire, prior.map(|prior| &prior.tags)).await?)),
+            Some(wire) => Ok(Some(state(aws, &wire).await?)),
             None => Ok(None),
         }
     }
@@ -100,9 +100,9 @@ impl Managed for Vpc {
         })
         .await;
         let mut states = Vec::with_capacity(items.len());
-        for (found, (_, prior)) in found.into_iter().zip(items) {
+        for found in found {
             states.push(match found {
-                Ok(Some(wire)) => state(aws, &wire, prior.as_ref().map(|prior| &prior.tags)).await.map(Some),
+                Ok(Some(wire)) => state(aws, &wire).await.map(Some),
                 Ok(None) => Ok(None),
                 Err(error) => Err(error),
             });
@@ -123,7 +123,7 @@ impl Managed for Vpc {
 
     async fn find(aws: &Aws, cx: &Context, intent: &Intent<Self>) -> Result<Found<Self>, Error> {
         let Some(wire) = describe(aws, ours(cx, &intent.token)).await?.pop() else { return Ok(Found::Nothing) };
-        let state = state(aws, &wire, Some(&intent.args.tags)).await?;
+        let state = state(aws, &wire).await?;
         Ok(Found::Ours(Created::new(state.id.to_string(), state)))
     }
 
@@ -177,7 +177,7 @@ async fn settled(aws: &Aws, cx: &Context, id: &str, args: &VpcArgs) -> Result<Vp
         if wire.state() != Some(&Life::Available) {
             return Ok(Seen::Waiting(wire.state().map_or("pending", Life::as_str).to_owned()));
         }
-        let state = state(aws, &wire, Some(&args.tags)).await?;
+        let state = state(aws, &wire).await?;
         let shown = (state.enable_dns_support, state.enable_dns_hostnames);
         if shown != (args.enable_dns_support, args.enable_dns_hostnames) {
             return Ok(Seen::Waiting("changing".into()));
@@ -187,7 +187,7 @@ async fn settled(aws: &Aws, cx: &Context, id: &str, args: &VpcArgs) -> Result<Vp
     .await
 }
 
-async fn state(aws: &Aws, wire: &Wire, asked: Option<&Tags>) -> Result<VpcState, Error> {
+async fn state(aws: &Aws, wire: &Wire) -> Result<VpcState, Error> {
     let id = wire.vpc_id().ok_or_else(|| Error::missing("ec2:DescribeVpcs", "vpcId"))?;
     let cidr = wire.cidr_block().ok_or_else(|| Error::missing("ec2:DescribeVpcs", "cidrBlock"))?;
     let owner = wire.owner_id().unwrap_or_default();
@@ -197,7 +197,7 @@ async fn state(aws: &Aws, wire: &Wire, asked: Option<&Tags>) -> Result<VpcState,
             enable_dns_support: attribute(aws, id, VpcAttributeName::EnableDnsSupport).await?,
             enable_dns_hostnames: attribute(aws, id, VpcAttributeName::EnableDnsHostnames).await?,
             instance_tenancy: wire.instance_tenancy().map_or("default", Tenancy::as_str).to_owned(),
-            tags: declared(aws, wire.tags(), asked),
+            tags: declared(wire.tags()),
         },
         id: Id::new(id),
         arn: aws.arn("ec2", aws.region(), owner, &format!("vpc/{id}")),

@@ -181,7 +181,7 @@ impl Managed for Instance {
     type Provider = Aws;
 
     async fn create(aws: &Aws, cx: &Context, args: &InstanceArgs) -> Result<Created<Self>, Error> {
-        let tags = wire(&tags::of_new(cx, aws.default_tags(), &args.tags));
+        let tags = wire(&tags::of_new(cx, &args.tags));
         retry(cx, Rule::NEW, || async {
             Ok(aws
                 .rds()
@@ -369,11 +369,11 @@ async fn made(
     asked: Option<&InstanceArgs>,
 ) -> Result<InstanceState, Error> {
     if wire.endpoint().is_some() || wire.db_instance_status() != Some("creating") {
-        return state(aws, wire, asked);
+        return state(wire, asked);
     }
     until(cx, "the database", Pace { steady: 1, ..Pace::SLOW }, || async {
         Ok(match describe(aws, id).await? {
-            Some(wire) if wire.endpoint().is_some() => Seen::Ready(state(aws, &wire, asked)?),
+            Some(wire) if wire.endpoint().is_some() => Seen::Ready(state(&wire, asked)?),
             found => {
                 let status = found.as_ref().and_then(|wire| wire.db_instance_status());
                 Seen::Waiting(status.unwrap_or("not visible").to_owned())
@@ -404,7 +404,7 @@ async fn settled(aws: &Aws, cx: &Context, args: &InstanceArgs) -> Result<Instanc
         if super::modify::is_pending(&wire) {
             return Ok(Seen::Waiting("applying changes".into()));
         }
-        let state = state(aws, &wire, Some(args))?;
+        let state = state(&wire, Some(args))?;
         if state.address.is_empty() {
             return Ok(Seen::Waiting("without an endpoint".into()));
         }
@@ -416,7 +416,7 @@ async fn settled(aws: &Aws, cx: &Context, args: &InstanceArgs) -> Result<Instanc
     .await
 }
 
-pub(super) fn state(aws: &Aws, wire: &Wire, asked: Option<&InstanceArgs>) -> Result<InstanceState, Error> {
+pub(super) fn state(wire: &Wire, asked: Option<&InstanceArgs>) -> Result<InstanceState, Error> {
     let missing = |member| Error::missing("rds:DescribeDBInstances", member);
     let identifier = wire.db_instance_identifier().ok_or_else(|| missing("DBInstanceIdentifier"))?;
     let running = wire.engine_version().unwrap_or_default();
@@ -471,7 +471,7 @@ pub(super) fn state(aws: &Aws, wire: &Wire, asked: Option<&InstanceArgs>) -> Res
         maintenance_window: wire.preferred_maintenance_window().map(str::to_owned),
         auto_minor_version_upgrade,
         copy_tags_to_snapshot: wire.copy_tags_to_snapshot().unwrap_or(false),
-        tags: tags::declared(unwire(wire.tag_list()), aws.default_tags(), asked.map(|asked| &asked.tags)),
+        tags: tags::declared(unwire(wire.tag_list())),
     };
     // The resource id makes it another name for every instance that ever bears this identifier.
     let suffix = resource_id.rsplit('-').next().unwrap_or_default().to_lowercase();

@@ -35,7 +35,7 @@ fn unwire(tags: &[Tag]) -> Tags {
 
 /// Brings the tags of one resource from the recorded to the asked ones.
 async fn retag(aws: &Aws, arn: &str, recorded: &Tags, asked: &Tags) -> Result<(), Error> {
-    let Some(change) = tags::change(aws.default_tags(), recorded, asked) else { return Ok(()) };
+    let Some(change) = tags::change(recorded, asked) else { return Ok(()) };
     if !change.set.is_empty() {
         let call = aws.rds().add_tags_to_resource().resource_name(arn);
         call.set_tags(Some(wire(&change.set))).send().await?;

@@ -46,7 +46,7 @@ impl Managed for SubnetGroup {
     type Provider = Aws;
 
     async fn create(aws: &Aws, cx: &Context, args: &SubnetGroupArgs) -> Result<Created<Self>, Error> {
-        let tags = wire(&tags::of_new(cx, aws.default_tags(), &args.tags));
+        let tags = wire(&tags::of_new(cx, &args.tags));
         retry(cx, Rule::passing(&["InvalidSubnet"], 60), || async {
             Ok(aws
                 .rds()
@@ -69,10 +69,10 @@ impl Managed for SubnetGroup {
         aws: &Aws,
         _: &Context,
         id: &str,
-        prior: Option<&SubnetGroupState>,
+        _: Option<&SubnetGroupState>,
     ) -> Result<Option<SubnetGroupState>, Error> {
         match describe(aws, id).await? {
-            Some(found) => Ok(Some(state(aws, &found, prior.map(|prior| &prior.args)).await?)),
+            Some(found) => Ok(Some(state(aws, &found).await?)),
             None => Ok(None),
         }
     }
@@ -97,9 +97,9 @@ impl Managed for SubnetGroup {
             Ok(all) => all,
             Err(error) => return items.iter().map(|_| Err(error.clone())).collect(),
         };
-        for (id, prior) in items {
+        for (id, _) in items {
             results.push(match all.get(id) {
-                Some(found) => state(aws, found, prior.as_ref().map(|prior| &prior.args)).await.map(Some),
+                Some(found) => state(aws, found).await.map(Some),
                 None => Ok(None),
             });
         }
@@ -144,7 +144,7 @@ impl Managed for SubnetGroup {
         if !is_ours(cx, intent, &seen_tags(aws, arn).await?) {
             return Ok(Found::Nothing);
         }
-        let state = state(aws, &found, Some(&intent.args)).await?;
+        let state = state(aws, &found).await?;
         Ok(Found::Ours(Created::new(&intent.args.name, state)))
     }
 
@@ -186,7 +186,7 @@ async fn settled(aws: &Aws, cx: &Context, args: &SubnetGroupArgs) -> Result<Subn
         let Some(found) = describe(aws, &args.name).await? else {
             return Ok(Seen::Waiting("not visible".into()));
         };
-        let state = state(aws, &found, Some(args)).await?;
+        let state = state(aws, &found).await?;
         if state.subnet_ids != args.subnet_ids {
             return Ok(Seen::Waiting("changing".into()));
         }
@@ -195,7 +195,7 @@ async fn settled(aws: &Aws, cx: &Context, args: &SubnetGroupArgs) -> Result<Subn
     .await
 }
 
-async fn state(aws: &Aws, wire: &Wire, asked: Option<&SubnetGroupArgs>) -> Result<SubnetGroupState, Error> {
+async fn state(aws: &Aws, wire: &Wire) -> Result<SubnetGroupState, Error> {
     let missing = |member| Error::missing("rds:DescribeDBSubnetGroups", member);
     let arn = wire.db_subnet_group_arn().ok_or_else(|| missing("DBSubnetGroupArn"))?;
     let tags = seen_tags(aws, arn).await?;
@@ -204,7 +204,7 @@ async fn state(aws: &Aws, wire: &Wire, asked: Option<&SubnetGroupArgs>) -> Resul
             subnet_ids: wire.subnets().iter().filter_map(|it| it.subnet_identifier().map(str::to_owned)).collect(),
             name: wire.db_subnet_group_name().ok_or_else(|| missing("DBSubnetGroupName"))?.to_owned(),
             description: wire.db_subnet_group_description().unwrap_or_default().to_owned(),
-            tags: tags::declared(tags, aws.default_tags(), asked.map(|asked| &asked.tags)),
+            tags: tags::declared(tags),
         },
         arn: arn.to_owned(),
         vpc_id: wire.vpc_id().unwrap_or_default().to_owned(),

@@ -96,7 +96,7 @@ impl Managed for Bucket {
         if aws.region() == "us-east-1" && there(aws, &args.name).await? {
             return Err(exists(&args.name));
         }
-        let tags = wire(&tags::of_new(cx, aws.default_tags(), &args.tags))?;
+        let tags = wire(&tags::of_new(cx, &args.tags))?;
         let mut configuration = CreateBucketConfiguration::builder().set_tags(Some(tags));
         if aws.region() != "us-east-1" {
             configuration = configuration.location_constraint(BucketLocationConstraint::from(aws.region()));
@@ -169,7 +169,7 @@ impl Managed for Bucket {
         prior: &BucketState,
         args: &BucketArgs,
     ) -> Result<BucketState, Error> {
-        if let Some(change) = tags::change(aws.default_tags(), &prior.tags, &args.tags) {
+        if let Some(change) = tags::change(&prior.tags, &args.tags) {
             let mut all = seen_tags(aws, id).await?;
             all.retain(|key, _| !change.remove.contains(key));
             all.extend(change.set);
@@ -210,7 +210,7 @@ impl Managed for Bucket {
         }
         if !ours {
             let mut all = tags;
-            all.extend(tags::of_new(cx, aws.default_tags(), &intent.args.tags));
+            all.extend(tags::of_new(cx, &intent.args.tags));
             put_tags(aws, cx, name, all).await?;
         }
         Ok(match read(aws, name, Some(&intent.args)).await? {
@@ -356,7 +356,7 @@ async fn read(aws: &Aws, name: &str, asked: Option<&BucketArgs>) -> Result<Optio
             block_public_access: block.is_some_and(blocks_everything),
             ownership,
             force_destroy: asked.is_some_and(|asked| asked.force_destroy),
-            tags: tags::declared(tags?, aws.default_tags(), asked.map(|asked| &asked.tags)),
+            tags: tags::declared(tags?),
         },
         arn: aws.arn("s3", "", "", name),
         regional_domain_name: format!("{name}.s3.{region}.{suffix}"),
@@ -366,7 +366,7 @@ async fn read(aws: &Aws, name: &str, asked: Option<&BucketArgs>) -> Result<Optio
 
 /// Gives a new bucket its tags and settings.
 async fn finish(aws: &Aws, cx: &Context, args: &BucketArgs) -> Result<BucketState, Error> {
-    let all = tags::of_new(cx, aws.default_tags(), &args.tags);
+    let all = tags::of_new(cx, &args.tags);
     let shown = retry(cx, NEW, || seen_tags(aws, &args.name)).await?;
     // Services that speak S3 without being it may have passed over the tags of the create call.
     if all.iter().any(|(key, value)| shown.get(key) != Some(value)) {

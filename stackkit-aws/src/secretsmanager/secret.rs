@@ -108,7 +108,7 @@ impl Seen {
         })
     }
 
-    fn state(self, aws: &Aws, asked: Option<&SecretArgs>) -> SecretState {
+    fn state(self, asked: Option<&SecretArgs>) -> SecretState {
         SecretState {
             args: SecretArgs {
                 value: asked.map_or_else(|| String::new().into(), |asked| asked.value.clone()),
@@ -116,7 +116,7 @@ impl Seen {
                 description: self.description,
                 kms_key_id: self.kms_key_id,
                 recovery_window_days: asked.map_or(30, |asked| asked.recovery_window_days),
-                tags: tags::declared(self.tags, aws.default_tags(), asked.map(|asked| &asked.tags)),
+                tags: tags::declared(self.tags),
             },
             arn: self.arn,
             version_id: self.version_id.unwrap_or_default(),
@@ -149,7 +149,7 @@ async fn list(aws: &Aws) -> Result<HashMap<String, Seen>, Error> {
 async fn settled(aws: &Aws, id: &str, args: &SecretArgs) -> Result<SecretState, Error> {
     let seen = describe(aws, id).await?;
     let seen = seen.ok_or_else(|| Error::new(ErrorKind::UnknownOutcome, format!("`{id}` is not visible yet")))?;
-    let state = seen.state(aws, Some(args));
+    let state = seen.state(Some(args));
     Ok(SecretState { args: args.clone(), ..state })
 }
 
@@ -165,7 +165,7 @@ impl Managed for Secret {
             .set_kms_key_id(args.kms_key_id.clone())
             .secret_string(args.value.reveal())
             .client_request_token(cx.token())
-            .set_tags(Some(wire(&tags::of_new(cx, aws.default_tags(), &args.tags))))
+            .set_tags(Some(wire(&tags::of_new(cx, &args.tags))))
             .customize()
             .config_override(Builder::new().retry_config(RetryConfig::disabled()))
             .send()
@@ -178,7 +178,7 @@ impl Managed for Secret {
 
     async fn read(aws: &Aws, _: &Context, id: &str, prior: Option<&SecretState>) -> Result<Option<SecretState>, Error> {
         let found = describe(aws, id).await?.filter(|seen| !seen.deleted);
-        Ok(found.map(|seen| seen.state(aws, prior.map(|prior| &prior.args))))
+        Ok(found.map(|seen| seen.state(prior.map(|prior| &prior.args))))
     }
 
     async fn read_many(
@@ -199,7 +199,7 @@ impl Managed for Secret {
         };
         for (id, prior) in items {
             let found = all.remove(id).filter(|seen| !seen.deleted);
-            results.push(Ok(found.map(|seen| seen.state(aws, prior.as_ref().map(|prior| &prior.args)))));
+            results.push(Ok(found.map(|seen| seen.state(prior.as_ref().map(|prior| &prior.args)))));
         }
         results
     }
@@ -222,7 +222,7 @@ impl Managed for Secret {
             }
             call.send().await?;
         }
-        if let Some(change) = tags::change(aws.default_tags(), &prior.tags, &args.tags) {
+        if let Some(change) = tags::change(&prior.tags, &args.tags) {
             if !change.set.is_empty() {
                 let call = aws.secretsmanager().tag_resource().secret_id(id);
                 call.set_tags(Some(wire(&change.set))).send().await?;
@@ -249,7 +249,7 @@ impl Managed for Secret {
         match describe(aws, &intent.args.name).await? {
             Some(seen) if !seen.deleted && tags::is_ours(cx, intent, &seen.tags) => {
                 let arn = seen.arn.clone();
-                Ok(Found::Ours(Created::new(arn, seen.state(aws, Some(&intent.args)))))
+                Ok(Found::Ours(Created::new(arn, seen.state(Some(&intent.args)))))
             }
             _ => Ok(Found::Nothing),
         }

@@ -90,7 +90,7 @@ async fn state(aws: &Aws, name: &str, wire: &Wire, asked: Option<&ParameterArgs>
             description: wire.description().unwrap_or_default().to_owned(),
             key_id: wire.key_id().unwrap_or("alias/aws/ssm").to_owned(),
             tier: wire.tier().map_or("Standard", ParameterTier::as_str).to_owned(),
-            tags: tags::declared(tags, aws.default_tags(), asked.map(|asked| &asked.tags)),
+            tags: tags::declared(tags),
         },
         arn: wire.arn().unwrap_or_default().to_owned(),
         version: wire.version().unsigned_abs(),
@@ -117,7 +117,7 @@ impl Managed for Parameter {
             .description(&args.description)
             .key_id(&args.key_id)
             .tier(ParameterTier::from(args.tier.as_str()))
-            .set_tags(Some(wire(&tags::of_new(cx, aws.default_tags(), &args.tags))?))
+            .set_tags(Some(wire(&tags::of_new(cx, &args.tags))?))
             .customize()
             .config_override(Builder::new().retry_config(RetryConfig::disabled()))
             .send()
@@ -176,7 +176,7 @@ impl Managed for Parameter {
                 .send()
                 .await?;
         }
-        if let Some(change) = tags::change(aws.default_tags(), &prior.tags, &args.tags) {
+        if let Some(change) = tags::change(&prior.tags, &args.tags) {
             if !change.set.is_empty() {
                 let call = aws.ssm().add_tags_to_resource().resource_type(ResourceTypeForTagging::Parameter);
                 call.resource_id(id).set_tags(Some(wire(&change.set)?)).send().await?;

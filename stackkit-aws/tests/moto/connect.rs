@@ -16,7 +16,7 @@ async fn the_identity_is_account_and_region() -> Outcome {
 #[tokio::test]
 async fn a_missing_region_is_told_with_the_ways_to_set_it() -> Outcome {
     let without = config("http://127.0.0.1:9", "").into_builder().region(None).build();
-    let error = Aws::with_config(without, Default::default()).expect_err("no region");
+    let error = Aws::with_config(without).expect_err("no region");
     assert_eq!(error.kind(), ErrorKind::Invalid);
     for way in ["AWS_REGION", "`region`", "profile"] {
         assert!(error.to_string().contains(way), "{error}");
@@ -28,7 +28,7 @@ async fn a_missing_region_is_told_with_the_ways_to_set_it() -> Outcome {
 async fn an_endpoint_that_nobody_listens_on_fails_fast_and_is_named() -> Outcome {
     // A port that was free a moment ago, and is so again.
     let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let aws = Aws::with_config(config(&format!("http://{address}"), "eu-central-1"), Default::default())?;
+    let aws = Aws::with_config(config(&format!("http://{address}"), "eu-central-1"))?;
     let start = Instant::now();
     let error = aws.identity().await.expect_err("nobody listens");
     assert!(start.elapsed() < Duration::from_secs(15));
@@ -57,7 +57,7 @@ async fn missing_credentials_are_told_with_the_ways_to_give_them() -> Outcome {
         .into_builder()
         .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(Nothing))
         .build();
-    let error = Aws::with_config(without, Default::default())?.identity().await.expect_err("no credentials");
+    let error = Aws::with_config(without)?.identity().await.expect_err("no credentials");
     assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
     assert!(error.to_string().contains("AWS_PROFILE"), "{error}");
     Ok(())

@@ -7,7 +7,7 @@ use stackkit_aws::ec2::{
 };
 use test_servers::Moto;
 
-use crate::support::{Outcome, args, aws, context, same, shared, tagging, tags};
+use crate::support::{Outcome, args, aws, context, same, shared, tags};
 
 async fn vpc(aws: &Aws, name: &str) -> Result<VpcState, stackkit_aws::Error> {
     let made = Vpc::create(aws, &context::<Vpc>(name), &args(name, Vpc::new(cidr!("10.0.0.0/16")))).await?;
@@ -20,7 +20,7 @@ fn intent<R: Managed>(name: &str, draft: R) -> Intent<R> {
 
 #[tokio::test]
 async fn a_network_is_made_read_changed_and_deleted() -> Outcome {
-    let aws = tagging(shared(), &[("env", "test")]);
+    let aws = aws(shared());
     let cx = context::<Vpc>("vpc-life");
     let asked = args("", Vpc::new(cidr!("10.1.0.0/16")).tags([("team", "red")]));
     let made = Vpc::create(&aws, &cx, &asked).await?;
@@ -29,7 +29,7 @@ async fn a_network_is_made_read_changed_and_deleted() -> Outcome {
     assert_eq!(made.state.arn, format!("arn:aws:ec2:eu-central-1:123456789012:vpc/{}", made.id));
 
     let read = Vpc::read(&aws, &cx, &made.id, Some(&made.state)).await?.ok_or("gone")?;
-    assert_eq!(read, made.state, "neither the engine's tags nor the default ones show");
+    assert_eq!(read, made.state, "the engine's tags do not show");
     let imported = Vpc::read(&aws, &cx, &made.id, None).await?.ok_or("gone")?;
     assert_eq!(imported.tags, tags(&[("team", "red")]));
 
@@ -51,19 +51,6 @@ async fn the_zones_of_the_region_are_looked_up() -> Outcome {
     let found = AvailabilityZones::look_up(&aws(shared()), &context::<AvailabilityZones>("zones"), &asked).await?;
     assert_eq!(found.names, ["eu-central-1a", "eu-central-1b", "eu-central-1c"]);
     assert_eq!(found.zone_ids.len(), 3);
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_default_tag_that_was_taken_off_shows_and_is_mended() -> Outcome {
-    let (before, after) = (aws(shared()), tagging(shared(), &[("env", "test")]));
-    let cx = context::<Vpc>("vpc-defaults");
-    let asked = args("", Vpc::new(cidr!("10.1.0.0/16")));
-    let made = Vpc::create(&before, &cx, &asked).await?;
-    let drifted = Vpc::read(&after, &cx, &made.id, Some(&made.state)).await?.ok_or("gone")?;
-    assert!(drifted.tags.contains_key("env"), "the provider has a default tag that the network lacks");
-    let mended = Vpc::update(&after, &cx, &made.id, &drifted, &asked).await?;
-    assert_eq!(Vpc::read(&after, &cx, &made.id, Some(&mended)).await?, Some(mended));
     Ok(())
 }
 

@@ -158,9 +158,11 @@ async fn deploy_change_and_take_down() -> Outcome {
     assert_eq!(counts(&moved), [0, 1, 1, 0]);
     assert_eq!(counts(&world.up(&[("second", "10.0.9.0/24")]).await?), [0, 0, 0, 0]);
 
-    // The default tags changed: a refresh sees that they are missing, and all that can have tags get them.
+    // The default tags changed, and all that can have tags get them.
     let tagged = world.up(&[("second", "10.0.9.0/24"), ("environment", "prod")]).await?;
     assert_eq!(counts(&tagged), [0, ALL - 1, 0, 0]);
+    let drifted = world.events.lock().map(|events| events.iter().any(|event| event.starts_with("Drift")));
+    assert_eq!(drifted.ok(), Some(false), "it was the program that changed them");
 
     assert!(world.destroy().await.is_err(), "what holds data is protected");
     let open = [("second", "10.0.9.0/24"), ("environment", "prod"), ("protected", "false")];

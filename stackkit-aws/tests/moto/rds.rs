@@ -6,7 +6,7 @@ use stackkit_aws::ec2::{SecurityGroup, Subnet, Vpc};
 use stackkit_aws::rds::{Instance, InstanceArgs, SubnetGroup};
 use test_servers::{Fault, FaultMode, Moto};
 
-use crate::support::{Outcome, args, aws, config, context, shared, tagging, tags};
+use crate::support::{Outcome, args, aws, config, context, shared, tags};
 
 const PASSWORD: &str = "correct-horse-battery";
 
@@ -34,7 +34,7 @@ fn client(moto: &Moto) -> aws_sdk_rds::Client {
 
 #[tokio::test]
 async fn a_subnet_group_is_made_read_tagged_and_deleted() -> Outcome {
-    let aws = tagging(shared(), &[("env", "test")]);
+    let aws = aws(shared());
     let subnets = subnets(&aws, "group-life").await?;
     let cx = context::<SubnetGroup>("group-life");
     let draft = || SubnetGroup::new(subnets.iter().map(String::as_str).collect::<Vec<_>>()).name("group-life");
@@ -63,7 +63,7 @@ async fn a_subnet_group_is_made_read_tagged_and_deleted() -> Outcome {
 #[tokio::test]
 async fn a_database_is_made_safe_changed_and_deleted_with_a_last_snapshot() -> Outcome {
     let moto = Moto::start()?;
-    let aws = tagging(&moto, &[("env", "test")]);
+    let aws = aws(&moto);
     let subnets = subnets(&aws, "db-life").await?;
     let group = SubnetGroup::new(subnets.iter().map(String::as_str).collect::<Vec<_>>());
     let group = SubnetGroup::create(&aws, &context::<SubnetGroup>("g"), &args("db-group", group)).await?.id;

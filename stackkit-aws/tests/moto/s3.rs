@@ -3,7 +3,7 @@
 use stackkit::{ErrorKind, Found, Intent, Managed};
 use stackkit_aws::s3::{Bucket, BucketArgs, Ownership};
 
-use crate::support::{Outcome, args, aws, config, context, in_region, shared, tagging, tags};
+use crate::support::{Outcome, args, aws, config, context, in_region, shared, tags};
 
 fn bucket(name: &str) -> Bucket {
     Bucket::new().name(name)
@@ -16,7 +16,7 @@ fn client() -> aws_sdk_s3::Client {
 
 #[tokio::test]
 async fn a_bucket_is_made_safe_read_changed_and_deleted() -> Outcome {
-    let aws = tagging(shared(), &[("env", "test")]);
+    let aws = aws(shared());
     let cx = context::<Bucket>("bucket-life");
     let asked = args("", bucket("life").tags([("team", "red")]));
     let made = Bucket::create(&aws, &cx, &asked).await?;
@@ -44,7 +44,7 @@ async fn a_bucket_is_made_safe_read_changed_and_deleted() -> Outcome {
     let wire = client().get_bucket_tagging().bucket("life").send().await?;
     let mut keys: Vec<_> = wire.tag_set().iter().map(|tag| tag.key()).collect();
     keys.sort_unstable();
-    assert_eq!(keys, ["env", "stackkit:lineage", "stackkit:token", "stackkit:urn", "team"]);
+    assert_eq!(keys, ["stackkit:lineage", "stackkit:token", "stackkit:urn", "team"]);
 
     Bucket::delete(&aws, &cx, "life", &changed).await?;
     assert_eq!(Bucket::read(&aws, &cx, "life", Some(&changed)).await?, None);
@@ -78,7 +78,7 @@ async fn a_full_bucket_is_emptied_only_when_the_program_said_so() -> Outcome {
 #[tokio::test]
 async fn a_bucket_that_is_there_already_is_never_taken_over() -> Outcome {
     // There the service itself says nothing when one makes a bucket that one has.
-    let aws = in_region(shared(), "us-east-1", &[]);
+    let aws = in_region(shared(), "us-east-1");
     let asked = args("", bucket("taken"));
     let free = Bucket::is_name_free(&aws, &context::<Bucket>("t"), &asked).await?;
     assert_eq!(free, Some(true));

@@ -30,16 +30,11 @@ pub fn config(endpoint: &str, region: &str) -> SdkConfig {
 }
 
 pub fn aws(moto: &Moto) -> Aws {
-    tagging(moto, &[])
+    in_region(moto, "eu-central-1")
 }
 
-/// A provider with default tags.
-pub fn tagging(moto: &Moto, defaults: &[(&str, &str)]) -> Aws {
-    in_region(moto, "eu-central-1", defaults)
-}
-
-pub fn in_region(moto: &Moto, region: &str, defaults: &[(&str, &str)]) -> Aws {
-    Aws::with_config(config(moto.endpoint(), region), tags(defaults)).unwrap_or_else(|error| panic!("{error}"))
+pub fn in_region(moto: &Moto, region: &str) -> Aws {
+    Aws::with_config(config(moto.endpoint(), region)).unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub fn tags(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {

@@ -11,7 +11,7 @@ use stackkit::{ErrorKind, Found, Intent, Managed};
 use stackkit_aws::secretsmanager::{Secret, SecretArgs, SecretValue};
 use stackkit_aws::ssm::{Parameter, ParameterArgs, ParameterValue};
 use stackkit_aws::{Aws, Error};
-use support::{Outcome, args, config, context, shared, tagging};
+use support::{Outcome, args, config, context, shared};
 
 fn secrets() -> aws_sdk_secretsmanager::Client {
     aws_sdk_secretsmanager::Client::new(&config(shared().endpoint(), "eu-central-1"))
@@ -22,7 +22,7 @@ fn parameters() -> aws_sdk_ssm::Client {
 }
 
 fn aws() -> Aws {
-    tagging(shared(), &[("env", "test")])
+    support::aws(shared())
 }
 
 async fn ask(question: SecretValue) -> Result<(String, String), Error> {
@@ -94,7 +94,7 @@ async fn a_secret_is_made_read_rotated_and_deleted() -> Outcome {
     let wire = client.describe_secret().secret_id("life/db").send().await?;
     let mut keys: Vec<_> = wire.tags().iter().filter_map(|tag| tag.key()).collect();
     keys.sort_unstable();
-    assert_eq!(keys, ["env", "stackkit:lineage", "stackkit:token", "stackkit:urn", "team"]);
+    assert_eq!(keys, ["stackkit:lineage", "stackkit:token", "stackkit:urn", "team"]);
 
     // A description alone is no new version; a value is one.
     let described = args("", secret("life/db", "first").description("for orders").tags([("team", "blue")]));

@@ -10,6 +10,9 @@ use crate::stack::{Declarations, Declared};
 use crate::urn::Urn;
 use crate::value::{Computed, Expr, Value};
 
+/// The setting of a provider that is for the tags of its resources.
+const DEFAULT_TAGS: &str = "default_tags";
+
 /// Gives every resource what its components say, and writes all its old names out as URNs.
 pub(crate) fn inherit(declared: &mut Declarations) {
     // Whether anything is to be done at all: most resources stand directly in the stack and were never renamed.
@@ -43,6 +46,25 @@ pub(crate) fn inherit(declared: &mut Declarations) {
         .collect();
     for (read, chosen) in declared.reads.iter_mut().zip(chosen) {
         read.provider = read.provider.take().or(chosen);
+    }
+}
+
+/// Puts the `default_tags` of a provider instance under the tags of its resources.
+pub(crate) fn take_default_tags(declared: &mut Declarations) {
+    let defaults: HashMap<&str, &Value> = (declared.providers.iter())
+        .filter_map(|provider| match &provider.settings {
+            Value::Map(settings) => Some((provider.name.as_str(), settings.get(DEFAULT_TAGS)?)),
+            _ => None,
+        })
+        .filter(|(_, tags)| !tags.is_null())
+        .collect();
+    if defaults.is_empty() {
+        return;
+    }
+    for resource in &mut declared.resources {
+        if let Some(tags) = defaults.get(resource.provider_instance()) {
+            take_tags(resource, tags_field(resource.schema), tags);
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::resource::Resource;
 use crate::stack::{Handle, ProviderHandle, Shared, lock};
 use crate::value::Value;
 
-pub(crate) use inherit::{inherit, merged, provider_in, tags_field};
+pub(crate) use inherit::{inherit, merged, provider_in, tags_field, take_default_tags};
 pub(crate) use order::expand_dependencies;
 
 /// Where resources are declared: the stack itself, or a component of it. Both dereference to it, so that a function

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use stackkit::event::Operation;
 use stackkit::prelude::*;
+use stackkit::provider::Provider;
 use stackkit::testing::{Test, TestRun};
 use stackkit::ui::{PlanStyle, render_plan};
-use stackkit::{Component, Scope};
+use stackkit::{Component, Context, Created, Error, Id, Managed, Scope};
 
 use crate::toys::*;
 
@@ -184,6 +185,93 @@ async fn tags_are_merged_and_what_is_nearer_wins() {
     assert_eq!(tags("outer/inner/deep"), format!("base={base} stage=inner team=shop"));
     assert_eq!(run.get::<Node>("base").tags, None);
     settled(&test).await;
+}
+
+struct Market;
+
+#[derive(Debug, Clone, Default, Properties)]
+struct MarketSettings {
+    /// Under the tags of every stall.
+    default_tags: Option<BTreeMap<String, String>>,
+}
+
+impl Provider for Market {
+    const NAME: &'static str = "market";
+    const TYPES: &'static [&'static dyn stackkit::Ops<Self>] = stackkit::types![Stall];
+    type Settings = MarketSettings;
+    type Error = Error;
+    async fn connect(_: MarketSettings) -> Result<Self, Error> {
+        Ok(Market)
+    }
+}
+
+/// A place to sell at.
+#[resource("market:Stall")]
+struct Stall {
+    tags: Option<BTreeMap<String, String>>,
+    #[resource(output)]
+    id: Id<Self>,
+}
+
+impl Managed for Stall {
+    type Provider = Market;
+    async fn create(_: &Market, _: &Context, _: &StallArgs) -> Result<Created<Self>, Error> {
+        Err(Error::invalid("mocked only"))
+    }
+    async fn read(_: &Market, _: &Context, _: &str, _: Option<&StallState>) -> Result<Option<StallState>, Error> {
+        Err(Error::invalid("mocked only"))
+    }
+    async fn update(_: &Market, _: &Context, _: &str, _: &StallState, _: &StallArgs) -> Result<StallState, Error> {
+        Err(Error::invalid("mocked only"))
+    }
+    async fn delete(_: &Market, _: &Context, _: &str, _: &StallState) -> Result<(), Error> {
+        Err(Error::invalid("mocked only"))
+    }
+}
+
+#[stackkit::program(providers(Market, Toy))]
+async fn tagged_by_default(stack: &mut Stack) -> Result<()> {
+    #[derive(Debug, Clone, Properties)]
+    struct Config {
+        #[property(default = "dev")]
+        stage: String,
+    }
+    let config: Config = stack.config()?;
+    let base = stack.add("base", Node::new());
+    let tags = map! { "stage" => config.stage.as_str(), "team" => "shop" };
+    stack.provider::<Market>("default", MarketSettings::new().default_tags(tags));
+    let later = stack.provider::<Market>("later", MarketSettings::new().default_tags(map! { "base" => &base.id }));
+    stack.provider::<Market>("plain", MarketSettings::new());
+    stack.add("unset", Stall::new());
+    stack.add("own", Stall::new().tags(map! { "team" => "own" }));
+    stack.component("row").tags(map! { "team" => "row" }).add("inside", Stall::new());
+    stack.add("elsewhere", Stall::new()).provider(&later);
+    stack.transform_all(|resource| resource.tag("kind", "transformed"));
+    Ok(())
+}
+
+/// Rules: 30, 7.
+#[stackkit::test]
+async fn default_tags_of_a_provider_stand_under_all_others_and_their_change_is_no_drift() {
+    let test = Test::of(tagged_by_default);
+    let run = test.up().await.expect_ok();
+    let tags = |run: &TestRun, path: &str| {
+        let all = run.get::<Stall>(path).tags.clone().unwrap_or_default();
+        all.into_iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
+    };
+    let base = run.get::<Node>("base").id;
+    assert_eq!(tags(&run, "unset"), "kind=transformed stage=dev team=shop");
+    assert_eq!(tags(&run, "own"), "kind=transformed stage=dev team=own");
+    assert_eq!(tags(&run, "row/inside"), "kind=transformed stage=dev team=row");
+    assert_eq!(tags(&run, "elsewhere"), format!("base={base} kind=transformed"));
+    settled(&test).await;
+
+    let run = test.clone().config("stage", "prod").up().await.expect_ok();
+    assert_eq!(tags(&run, "unset"), "kind=transformed stage=prod team=shop");
+    let plan = run.plan().expect("a plan");
+    let shown = render_plan(plan, Operation::Preview, PlanStyle::default());
+    assert!(shown.contains("tags.stage  \"dev\" → \"prod\""), "{shown}");
+    assert!(!shown.contains("changed from outside"), "{shown}");
 }
 
 fn members(component: &mut Component) {
