@@ -118,7 +118,7 @@ fn verdict(copy: &Path, target: &Path) -> Result<Verdict, Failure> {
         .arg("--nocapture")
         .env("RUST_BACKTRACE", "0")
         .env("STACKKIT_SHRINK", "0")
-        .env("STACKKIT_CASES", "1000")
+        .env("STACKKIT_CASES", "4000")
         .current_dir(copy.join("stackkit"))
         .stdout(append()?)
         .stderr(append()?)

@@ -1,7 +1,9 @@
 //! Selection: which resources a plan is about, by globs, what comes along with them, and what that leaves dangling.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
+use petgraph::algo::kosaraju_scc;
+use petgraph::graph::DiGraph;
 use wildmatch::WildMatch;
 
 use crate::catalog::Catalog;
@@ -128,7 +130,10 @@ impl Selection {
         }
         // A refresh makes and deletes nothing.
         if options.operation != Some(Operation::Refresh) {
-            things.bring(&mut standing, input, current, dependencies, diagnostics);
+            while {
+                things.bring(&mut standing, input, current, dependencies, diagnostics);
+                things.open_circles(&mut standing, dependencies, diagnostics)
+            } {}
             things.keep(&mut standing, !options.targets.is_empty());
         }
         let count = input.declared.resources.len();
@@ -150,7 +155,9 @@ impl Selection {
     /// Why a resource is in the plan, where that is not plain.
     pub(super) fn reason(&self, node: &PlanNode) -> Option<&'static str> {
         match self.standing(node)? {
-            Standing::Needed => Some("something selected needs it, and it is not there or not finished yet"),
+            Standing::Needed => {
+                Some("something selected needs it, and it is not there, not finished, or depends on that as it is now")
+            }
             Standing::Dependent => Some("it depends on what is selected"),
             _ => None,
         }
@@ -393,6 +400,57 @@ impl<'a> Things<'a> {
                     .at(declared.at),
             );
         }
+    }
+
+    /// Brings what is left out and depends, by what is recorded of it, on what is selected and is to depend on it: left as it
+    /// is, the two would depend on each other. Says whether there was any.
+    fn open_circles(
+        &self,
+        standing: &mut [Standing],
+        dependencies: &[Vec<u32>],
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> bool {
+        let mut edges: Vec<(u32, u32)> = Vec::new();
+        for (thing, standing) in standing.iter().enumerate() {
+            if standing.is_in() {
+                edges.extend(dependencies.get(thing).into_iter().flatten().map(|used| (thing as u32, *used)));
+            } else if let Some(record) = self.records.get(thing).copied().flatten() {
+                let used = record.dependencies.iter().filter_map(|used| self.thing_of.get(used));
+                edges.extend(used.map(|used| (thing as u32, *used as u32)));
+            }
+        }
+        let graph = DiGraph::<(), ()>::from_edges(edges);
+        let (mut brought, mut refused) = (false, Vec::new());
+        for circle in kosaraju_scc(&graph).into_iter().filter(|circle| circle.len() > 1) {
+            let circle: BTreeSet<usize> = circle.into_iter().map(|thing| thing.index()).collect();
+            // Each circle leads from something selected to something that is not.
+            let selected = circle.iter().filter(|thing| standing[**thing].is_in());
+            let used = selected.flat_map(|thing| dependencies.get(*thing).into_iter().flatten());
+            let used: BTreeSet<usize> = used.map(|used| *used as usize).filter(|used| circle.contains(used)).collect();
+            for thing in used {
+                let Some(declared) = self.declared.resources.get(thing) else { continue };
+                match standing[thing] {
+                    Standing::Left => {
+                        standing[thing] = Standing::Needed;
+                        brought = true;
+                    }
+                    Standing::Excluded => refused.push(
+                        Diagnostic::refused(
+                            "it is excluded, and as it is now it depends on something selected that is to depend on it",
+                        )
+                        .on(&declared.urn)
+                        .help("do not exclude it, or exclude what needs it too, with `--exclude-dependents`")
+                        .at(declared.at),
+                    ),
+                    _ => {}
+                }
+            }
+        }
+        // What is brought may open the circles of what is excluded, too.
+        if !brought {
+            diagnostics.extend(refused);
+        }
+        brought
     }
 
     /// Leaves alone what would be deleted although something that is left out stands on it: the rest of what was not

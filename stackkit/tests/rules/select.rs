@@ -78,6 +78,25 @@ async fn a_plan_is_about_what_is_selected_and_what_that_needs_and_lacks() {
     assert_eq!((selected.asked, names(&selected.needed)), (1, vec!["d"]));
 }
 
+/// Rules: 29, 1.
+#[stackkit::test]
+async fn what_depended_on_a_target_and_is_to_be_needed_by_it_comes_along() {
+    let test = test(&[
+        vec![item("a"), item("far").soft("a"), item("near").soft("far")],
+        vec![item("near"), item("far"), item("a").soft("near"), item("beside").soft("far")],
+    ]);
+    test.up().await.expect_ok();
+    let of = |targets: &[&str], excludes: &[&str]| version(&test, 1).options(options(targets, excludes));
+    let run = of(&["a"], &[]).preview().await.expect_ok();
+    assert_eq!(planned(&run), ["update near", "update a"]);
+    let error = of(&["a"], &["near"]).preview().await.expect_err().to_string();
+    assert!(error.contains("as it is now it depends on something selected"), "{error}");
+    assert!(error.contains("toy:core:Node::near") && error.contains("--exclude-dependents"), "{error}");
+    of(&["a"], &[]).up().await.expect_ok();
+    version(&test, 1).up().await.expect_ok();
+    test.destroy().await.expect_ok();
+}
+
 /// Rules: 29.
 #[stackkit::test]
 async fn a_glob_that_matches_nothing_is_an_error_that_names_what_is_near() {

@@ -296,7 +296,8 @@ impl World {
         if !ours {
             let fixed = Value::text(format!("fixed-{name}"));
             let id = format!("stranger-{name}");
-            self.test.cloud().put_stranger(Ty::Node.schema(), &id, &[("name", fixed), ("size", Value::Int(77))]);
+            let ty = self.items.iter().find(|item| item.name == name).map_or(Ty::Node, |item| item.ty);
+            self.test.cloud().put_stranger(ty.schema(), &id, &[("name", fixed), ("size", Value::Int(77))]);
             self.strangers = self.test.cloud().strangers().into_iter().collect();
         }
         Ok(())

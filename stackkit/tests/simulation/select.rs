@@ -63,7 +63,9 @@ impl Select {
 
     /// Whether a refusal is of the selection alone.
     pub fn is_refused(&self, text: &str) -> bool {
-        ["matches no resource", "it is excluded and not there yet", "left out"].iter().any(|part| text.contains(part))
+        ["matches no resource", "it is excluded and not there yet", "it is excluded, and as it is now", "left out"]
+            .iter()
+            .any(|part| text.contains(part))
     }
 
     /// Judges a run by the calls that it made: nothing is touched that is excluded, and nothing that no target leads to.
