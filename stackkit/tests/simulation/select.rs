@@ -104,6 +104,14 @@ impl Select {
                 asked.insert(record.urn.name().to_owned());
             }
         }
+        // What a dead run had begun to make may be there.
+        for intent in before.intents.values() {
+            let used = intent.dependencies.iter().filter_map(|used| before.resources.get(used));
+            used.for_each(|used| edge(intent.urn.name(), used.urn.name()));
+            if matches(&self.targets, &intent.urn) {
+                asked.insert(intent.urn.name().to_owned());
+            }
+        }
         if self.dependents {
             asked = closure(asked, &needed_by);
         }
