@@ -87,8 +87,10 @@ pub(crate) fn holder(path: &Path) -> io::Result<Option<Holder>> {
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        // An empty file says that nobody holds it; closing the file frees the lock in any case.
+        // An empty file says that nobody holds it. Closing the file would free the lock too, but not before a process
+        // that is being started at this moment has closed the copy of it that it began with.
         let _ = self.file.set_len(0);
+        let _ = self.file.unlock();
     }
 }
 
