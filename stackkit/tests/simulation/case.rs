@@ -717,6 +717,12 @@ impl World {
             if there("kind") != Some(Value::text(item.kind.unwrap_or("wood"))) {
                 return Err(format!("{urn} is to be of {:?}, and is of {:?}", item.kind, there("kind")));
             }
+            // Only the cloud knows what it is, so nothing but the record of an update says that it is to be made again.
+            let pin = item.password.map(|other| Value::text(format!("{CANARY}-pin-{other}")));
+            let there_is = there("pin").map(|pin| pin.reveal().clone()).filter(|pin| !pin.is_null());
+            if there_is != pin {
+                return Err(format!("{urn} is to have the pin {pin:?}, and has {there_is:?}"));
+            }
             for (name, how) in &item.uses {
                 let used = self.items.iter().find(|other| other.name == *name);
                 let Some(used) = used.and_then(|used| Some((used.ty, of(&used.urn())?))) else { continue };

@@ -49,6 +49,9 @@ macro_rules! sim {
             pub name: Option<String>,
             /// What opens it.
             pub password: Option<Secret<String>>,
+            /// What opens it, too; the cloud never tells it.
+            #[resource(write_only)]
+            pub pin: Option<Secret<String>>,
             /// Its id.
             #[resource(output)]
             pub id: String,
@@ -480,7 +483,7 @@ macro_rules! add {
             draft = draft.name(format!("fixed-{}", $item.path().replace('/', "-")));
         }
         if let Some(other) = $item.password {
-            draft = draft.password(format!("{CANARY}-{other}"));
+            draft = draft.password(format!("{CANARY}-{other}")).pin(format!("{CANARY}-pin-{other}"));
         }
         let mut handle = $stack.add($item.name, draft);
         if let Some(protect) = $item.protect {
