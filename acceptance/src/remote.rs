@@ -36,8 +36,8 @@ pub fn slow(stack: &mut Stack) -> Result<()> {
     Ok(())
 }
 
-/// Runs the life of the stack `dev` of the program [`slow`].
-/// `middle` looks at the place while the stack is up; `url` is that of the place, which the sandbox's environment names.
+/// Runs the life of the stack `dev` of the program [`slow`]. `middle` looks at the place while the stack is up; `url` is
+/// that of the place, which the sandbox's environment names.
 ///
 /// # Panics
 /// When something in it is not as its user expects.

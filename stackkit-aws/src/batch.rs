@@ -26,14 +26,14 @@ where
     results
 }
 
-#[cfg(feature = "ec2")]
 /// [`read`] for types whose state is in what the list says. `id_of` and `state` look at one entry of the list.
+#[cfg(feature = "ec2")]
 pub(crate) async fn read_states<S, W, Fut>(
     items: &[(String, Option<S>)],
     size: usize,
     list: impl Fn(Vec<String>) -> Fut,
     id_of: fn(&W) -> Option<&str>,
-    state: impl Fn(&W, Option<&S>) -> Result<S, Error>,
+    state: impl Fn(&W) -> Result<S, Error>,
 ) -> Vec<Result<Option<S>, Error>>
 where
     Fut: Future<Output = Result<Vec<W>, Error>>,
@@ -46,8 +46,7 @@ where
         }
     })
     .await;
-    let with_prior = found.into_iter().zip(items);
-    with_prior.map(|(found, (_, prior))| found?.map(|entry| state(&entry, prior.as_ref())).transpose()).collect()
+    found.into_iter().map(|found| found?.map(|entry| state(&entry)).transpose()).collect()
 }
 
 #[cfg(test)]

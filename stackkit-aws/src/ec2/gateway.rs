@@ -83,7 +83,7 @@ impl Managed for InternetGateway {
             FILTER_VALUES,
             |ids| describe(aws, vec![filter("internet-gateway-id", ids)]),
             Wire::internet_gateway_id,
-            |wire, _| state(aws, wire),
+            |wire| state(aws, wire),
         )
         .await
     }

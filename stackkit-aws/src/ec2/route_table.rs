@@ -109,7 +109,7 @@ impl Managed for RouteTable {
             PAGE,
             |ids| describe(aws, vec![filter("route-table-id", ids)]),
             Wire::route_table_id,
-            |wire, _| state(aws, wire),
+            |wire| state(aws, wire),
         )
         .await
     }

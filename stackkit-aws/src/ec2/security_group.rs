@@ -115,7 +115,7 @@ impl Managed for SecurityGroup {
             FILTER_VALUES,
             |ids| describe(aws, vec![filter("group-id", ids)]),
             Wire::group_id,
-            |wire, _| state(aws, wire),
+            |wire| state(aws, wire),
         )
         .await
     }

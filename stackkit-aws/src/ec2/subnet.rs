@@ -96,7 +96,7 @@ impl Managed for Subnet {
             FILTER_VALUES,
             |ids| describe(aws, vec![filter("subnet-id", ids)]),
             Wire::subnet_id,
-            |wire, _| state(wire),
+            state,
         )
         .await
     }

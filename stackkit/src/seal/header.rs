@@ -37,7 +37,7 @@ impl Header {
     /// # Errors
     /// When the file cannot be read, or the header is not one.
     pub fn read(path: &Path) -> Result<Option<Self>, SealError> {
-        Self::parse(Self::file(path)?.text(), &format!("`{}`", path.display()))
+        Self::of(&Self::file(path)?)
     }
 
     /// Reads the header in a text; `place` names it in errors.
@@ -132,19 +132,16 @@ impl Header {
     /// # Errors
     /// When the file is not TOML, or cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), SealError> {
-        let mut file = Self::file(path)?;
-        let text = file.text().to_owned();
-        self.write_over(&mut file, &text)
+        self.write_into(Self::file(path)?)
     }
 
     /// Writes the header of a new stack, unless somebody else has made one meanwhile. Says whether it did.
     pub(crate) fn write_first(&self, path: &Path) -> Result<bool, SealError> {
-        let mut file = Self::file(path)?;
-        if Self::parse(file.text(), &format!("`{}`", path.display()))?.is_some() {
+        let file = Self::file(path)?;
+        if Self::of(&file)?.is_some() {
             return Ok(false);
         }
-        let text = file.text().to_owned();
-        match self.write_over(&mut file, &text) {
+        match self.write_into(file) {
             Ok(()) => Ok(true),
             Err(error) => match Self::read(path)? {
                 Some(_) => Ok(false),
@@ -155,12 +152,11 @@ impl Header {
 
     /// Writes the header over another, unless that is no longer there. Says whether it was.
     pub(crate) fn write_instead_of(&self, old: &Self, path: &Path) -> Result<bool, SealError> {
-        let mut file = Self::file(path)?;
-        if Self::parse(file.text(), &format!("`{}`", path.display()))?.as_ref() != Some(old) {
+        let file = Self::file(path)?;
+        if Self::of(&file)?.as_ref() != Some(old) {
             return Ok(false);
         }
-        let text = file.text().to_owned();
-        self.write_over(&mut file, &text).map(|()| true)
+        self.write_into(file).map(|()| true)
     }
 
     /// Writes a text, with this header in it, over what a file was when it was read.
@@ -168,6 +164,15 @@ impl Header {
         let path = file.path().to_owned();
         let text = self.set_in(text, &format!("`{}`", path.display()))?;
         file.replace(text).map(drop).map_err(|source| SealError::Io { what: "write", path, source })
+    }
+
+    fn write_into(&self, mut file: StackFile) -> Result<(), SealError> {
+        let text = file.text().to_owned();
+        self.write_over(&mut file, &text)
+    }
+
+    fn of(file: &StackFile) -> Result<Option<Self>, SealError> {
+        Self::parse(file.text(), &format!("`{}`", file.path().display()))
     }
 
     fn file(path: &Path) -> Result<StackFile, SealError> {
