@@ -12,6 +12,7 @@ use crate::diagnostic::DiagnosticKind;
 use crate::engine::{DeployOptions, Deployment, RunError};
 use crate::event::{Event, Listener, Operation, Summary};
 use crate::plan::{Plan, PlanOptions};
+use crate::state::place;
 use crate::ui::{
     JsonLines, Paint, Screen, ScreenOptions, Secrets, Verbosity, clean, count, render_outputs, render_plan,
 };
@@ -153,7 +154,7 @@ impl App {
         let result = async {
             self.require_program("preview")?;
             if self.stack_to_make()? && preview.save_plan.is_some() {
-                self.say(&format!("The stack `{}` is new: {} is made for its key", self.stack, self.file_name()));
+                self.say_that_it_is_new("its key");
             }
             let deployment = self.deploy(&watch, Some(&preview.planning), None)?;
             let options = preview.planning.options();
@@ -192,7 +193,7 @@ impl App {
             }
             self.require_consent(up.applying.yes, "make these changes")?;
             if self.stack_to_make()? {
-                self.say(&format!("The stack `{}` is new: {} is made for it", self.stack, self.file_name()));
+                self.say_that_it_is_new("it");
             }
             let deployment = self.deploy(&watch, Some(&up.planning), Some(&up.applying))?;
             let confirm = |plan: &Plan| up.applying.yes || self.ask(&watch, &question(plan, "Make these changes"));
@@ -208,6 +209,16 @@ impl App {
         let outputs_changed = watch.plan().is_some_and(|plan| plan.has_changes());
         let changed = result.is_ok() && (summary.has_changes() || outputs_changed);
         self.end(&watch, Operation::Up, result, &summary, up.planning.detailed_exit_code && changed)
+    }
+
+    fn say_that_it_is_new(&self, what_for: &str) {
+        let place = match self.backend.as_deref() {
+            Some(url) if place::redacted(url) == url => {
+                format!(", and names {} as where its state is", clean(&place::without(url, &["create"])))
+            }
+            _ => String::new(),
+        };
+        self.say(&format!("The stack `{}` is new: {} is made for {what_for}{place}", self.stack, self.file_name()));
     }
 
     /// The plan is the approval, and has its options in it.

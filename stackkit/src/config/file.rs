@@ -110,7 +110,8 @@ pub(crate) fn backend(dir: &Path, stack: &str) -> Result<Option<String>, ConfigE
     }
 }
 
-/// Lets the stack's file name its backend. Says whether it does: a URL with a password in it does not belong there.
+/// Lets the stack's file name its backend, without what is meant for the first time alone. Says whether it does: a URL with
+/// a password in it does not belong there.
 ///
 /// # Errors
 /// When the file cannot be read or written.
@@ -121,7 +122,7 @@ pub(crate) fn set_backend(dir: &Path, stack: &str, url: &str) -> Result<bool, Co
     }
     let table = file.document.entry("state").or_insert_with(|| Item::Table(Table::new()));
     let Some(table) = table.as_table_like_mut() else { return Err(file.invalid("state", "is not a table")) };
-    table.insert("backend", toml_edit::value(url));
+    table.insert("backend", toml_edit::value(crate::state::place::without(url, &["create"])));
     file.write()?;
     Ok(true)
 }

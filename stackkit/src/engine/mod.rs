@@ -387,6 +387,13 @@ impl Deployment {
             );
             self.options.listener.event(&Event::Warning { urn: None, message });
         }
+        if let Some(place) = &session.unnamed {
+            let message = format!(
+                "the state is made in {place}, whose URL has a password in it and is in no file: give it in \
+                 STACKKIT_BACKEND with every command"
+            );
+            self.options.listener.event(&Event::Warning { urn: None, message });
+        }
         if let Some(host) = &session.shown {
             let message = format!(
                 "the state of this stack lies in a Git repository with a remote at {host}, where repositories may be \

@@ -14,7 +14,7 @@ use crate::plan::{Retyped, type_of};
 use crate::read::Outside;
 use crate::schema::Role;
 use crate::seal::{self, Header, KeyOptions, Sealer, config_path};
-use crate::state::backend::{Backend, Holder, Lease, Loaded};
+use crate::state::backend::{Backend, Holder, Lease, Loaded, Position};
 use crate::state::lease;
 use crate::state::local::LocalBackend;
 use crate::state::memory::MemoryBackend;
@@ -56,6 +56,49 @@ impl States {
         let url = self.asked.as_deref().or(own.as_deref()).or(self.usual).unwrap_or("file://.stackkit");
         Ok(place::open(url, dir, &self.linked).await.map_err(StateError::from)?)
     }
+
+    /// That a stack which has no state where this run was told to look has none where it would be without a word either:
+    /// all of it would be made a second time. A place that cannot be read there says nothing.
+    async fn refuse_a_second(&self, dir: &Path, stack: &str, here: &dyn Backend) -> Result<(), RunError> {
+        let Some(asked) = &self.asked else { return Ok(()) };
+        let unasked = Self { asked: None, ..self.clone() };
+        let Ok(place) = unasked.place(dir, Some(stack)).await else { return Ok(()) };
+        let Ok(there) = place.stack(stack) else { return Ok(()) };
+        if there.describe() == here.describe() {
+            return Ok(());
+        }
+        match there.load().await {
+            Ok(held) if held.snapshot.is_some() || !held.entries.is_empty() => Err(RunError::one(
+                Diagnostic::refused(format!(
+                    "there is no state of the stack `{stack}` in {}, and there is one in {}",
+                    here.describe(),
+                    there.describe()
+                ))
+                .help(format!(
+                    "leave out `--backend` and STACKKIT_BACKEND, or without them take the state there: \
+                     `state move '{}'`",
+                    place::redacted(asked)
+                )),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets the file of a stack that has no state yet, and names no backend, name the one that this run was told, so that
+    /// later runs find it. Says whether they do: a URL with a password in it does not belong there.
+    fn remember(&self, dir: &Path, stack: &str) -> Result<bool, RunError> {
+        use crate::config::file::{ConfigError, backend, set_backend};
+        let failed = |error: ConfigError| RunError::Config(error.to_string());
+        let Some(asked) = self.asked.as_deref().filter(|asked| Some(*asked) != self.usual) else { return Ok(true) };
+        if backend(dir, stack).map_err(failed)?.is_some() {
+            return Ok(true);
+        }
+        match set_backend(dir, stack, asked) {
+            // Another run, which was told the same, has named it in this very moment.
+            Err(error) => backend(dir, stack).map_err(failed)?.map(|_| true).ok_or_else(|| failed(error)),
+            Ok(named) => Ok(named),
+        }
+    }
 }
 
 /// Whether a stack that does not exist yet is made.
@@ -79,6 +122,8 @@ pub(crate) struct Session {
     pub(crate) rescue: PathBuf,
     /// Where the state can be read by others than its team, as far as that can be told: said where a stack is made.
     pub(crate) shown: Option<String>,
+    /// The backend that this run was told and that the stack is made in, if its file cannot name it.
+    pub(crate) unnamed: Option<String>,
     /// Connections that the program opened already.
     pub(crate) outside: Option<Outside>,
 }
@@ -106,7 +151,7 @@ impl Source {
                 let (store, state) = Store::open(Arc::clone(backend), Arc::clone(sealer)).await?;
                 let rescue = std::env::temp_dir().join(format!("stackkit-{}.rescue", sealer.lineage()));
                 let (config, new_key_file) = (config.clone(), None);
-                Ok(Session { store, state, config, new_key_file, rescue, shown: None, outside: None })
+                Ok(Session { store, state, config, new_key_file, rescue, shown: None, unnamed: None, outside: None })
             }
             Source::Files { dir, states, keys, overrides, .. } => {
                 let place = states.place(dir, Some(stack)).await?;
@@ -128,7 +173,16 @@ impl Source {
                     .map_err(|error| RunError::Config(error.to_string()))?;
                 let sealer = Arc::new(newer.unwrap_or(sealer));
                 let (store, state) = Store::open(backend, sealer).await?;
-                Ok(Session { store, state, config, new_key_file, rescue, shown, outside: None })
+                let mut unnamed = None;
+                if store.position() == Position(0) && !made_up {
+                    if !made {
+                        states.refuse_a_second(dir, stack, &**store.backend()).await?;
+                    }
+                    if missing == Missing::Make {
+                        unnamed = (!states.remember(dir, stack)?).then(|| store.backend().describe());
+                    }
+                }
+                Ok(Session { store, state, config, new_key_file, rescue, shown, unnamed, outside: None })
             }
         }
     }

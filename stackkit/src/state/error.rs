@@ -144,7 +144,7 @@ pub enum StateError {
     },
     /// The state is older than what this machine has seen of it.
     #[error(
-        "the state in {place} went back: this machine has seen it at position {seen}, and it is at {now}; restore the newer one, or run `state accept` if the older one is meant"
+        "the state in {place} went back: this machine has seen it at position {seen}, and it is at {now}; restore the newer one, say with `--backend` where it is, or run `state accept` if the older one is meant"
     )]
     RolledBack {
         /// Where it is.

@@ -272,10 +272,7 @@ impl BackendUrl {
     /// The URL as it was given, without those of its options that are named: for a client that knows the others.
     /// The password that may be in it is still there.
     pub fn reveal_without(&self, options: &[&str]) -> String {
-        let (place, query) = self.text.split_once('?').unwrap_or((&self.text, ""));
-        let rest: Vec<_> =
-            query.split('&').filter(|pair| !options.contains(&pair.split('=').next().unwrap_or_default())).collect();
-        if rest.iter().all(|pair| pair.is_empty()) { place.to_owned() } else { format!("{place}?{}", rest.join("&")) }
+        without(&self.text, options)
     }
 
     /// Whether a password stands in it.
@@ -299,6 +296,14 @@ impl fmt::Debug for BackendUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "BackendUrl({self})")
     }
+}
+
+/// A URL without those of its options that are named.
+pub(crate) fn without(url: &str, options: &[&str]) -> String {
+    let (place, query) = url.split_once('?').unwrap_or((url, ""));
+    let rest: Vec<_> =
+        query.split('&').filter(|pair| !options.contains(&pair.split('=').next().unwrap_or_default())).collect();
+    if rest.iter().all(|pair| pair.is_empty()) { place.to_owned() } else { format!("{place}?{}", rest.join("&")) }
 }
 
 /// A URL without the password in it: neither that of `user:password@host`, nor one in an option.
