@@ -67,21 +67,26 @@ impl States {
         if there.describe() == here.describe() {
             return Ok(());
         }
-        match there.load().await {
-            Ok(held) if held.snapshot.is_some() || !held.entries.is_empty() => Err(RunError::one(
-                Diagnostic::refused(format!(
-                    "there is no state of the stack `{stack}` in {}, and there is one in {}",
-                    here.describe(),
-                    there.describe()
-                ))
-                .help(format!(
-                    "leave out `--backend` and STACKKIT_BACKEND, or without them take the state there: \
-                     `state move '{}'`",
-                    place::redacted(asked)
-                )),
-            )),
-            _ => Ok(()),
+        let is_there = |held: Loaded| held.snapshot.is_some() || !held.entries.is_empty();
+        if !there.load().await.is_ok_and(is_there) {
+            return Ok(());
         }
+        // The two may be one place by other options, where another run has begun since this one looked.
+        if here.load().await.map(is_there).map_err(StateError::from)? {
+            return Ok(());
+        }
+        Err(RunError::one(
+            Diagnostic::refused(format!(
+                "there is no state of the stack `{stack}` in {}, and there is one in {}",
+                here.describe(),
+                there.describe()
+            ))
+            .help(format!(
+                "leave out `--backend` and STACKKIT_BACKEND, or without them take the state there: \
+                 `state move '{}'`",
+                place::redacted(asked)
+            )),
+        ))
     }
 
     /// Lets the file of a stack that has no state yet, and names no backend, name the one that this run was told, so that
