@@ -44,10 +44,10 @@ fn run() -> Result<bool, Failure> {
         let sound = std::fs::read_to_string(&path)?;
         std::fs::write(&path, sound.replace(bug.old, bug.new))?;
         let began = Instant::now();
-        let mut verdict = verdict(folder.path(), &target, &FEW)?;
-        if matches!(verdict, Verdict::Unnoticed) {
-            verdict = self::verdict(folder.path(), &target, &MANY)?;
-        }
+        let verdict = match verdict(folder.path(), &target, &FEW)? {
+            Verdict::Unnoticed => verdict(folder.path(), &target, &MANY)?,
+            noticed => noticed,
+        };
         std::fs::write(&path, sound)?;
         tried += 1;
         let seconds = began.elapsed().as_secs();

@@ -212,11 +212,9 @@ impl App {
     }
 
     fn say_that_it_is_new(&self, what_for: &str) {
-        let place = match self.backend.as_deref() {
-            Some(url) if place::redacted(url) == url => {
-                format!(", and names {} as where its state is", clean(&place::without(url, &["create"])))
-            }
-            _ => String::new(),
+        let place = match self.backend.as_deref().and_then(place::lasting) {
+            Some(url) => format!(", and names {} as where its state is", clean(&url)),
+            None => String::new(),
         };
         self.say(&format!("The stack `{}` is new: {} is made for {what_for}{place}", self.stack, self.file_name()));
     }

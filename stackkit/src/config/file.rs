@@ -8,6 +8,7 @@ use toml_edit::{Array, DocumentMut, InlineTable, Item, Key, Table, TableLike, Va
 
 use crate::seal::{Place, SealError, Sealer, config_path};
 use crate::stack_file::StackFile;
+use crate::state::place;
 use crate::value::Value;
 
 /// What can be wrong with a stack's configuration file.
@@ -101,7 +102,7 @@ pub(crate) fn backend(dir: &Path, stack: &str) -> Result<Option<String>, ConfigE
     }
     let Some(item) = table.get("backend") else { return Ok(None) };
     match item.as_str() {
-        Some(url) if crate::state::place::redacted(url) != url => invalid(
+        Some(url) if place::has_password(url) => invalid(
             "state.backend",
             "has a password in it: leave it out, and give it by the environment (PGPASSWORD) or in STACKKIT_BACKEND",
         ),
@@ -117,12 +118,10 @@ pub(crate) fn backend(dir: &Path, stack: &str) -> Result<Option<String>, ConfigE
 /// When the file cannot be read or written.
 pub(crate) fn set_backend(dir: &Path, stack: &str, url: &str) -> Result<bool, ConfigError> {
     let mut file = ConfigFile::read(dir, stack)?;
-    if crate::state::place::redacted(url) != url {
-        return Ok(false);
-    }
+    let Some(url) = place::lasting(url) else { return Ok(false) };
     let table = file.document.entry("state").or_insert_with(|| Item::Table(Table::new()));
     let Some(table) = table.as_table_like_mut() else { return Err(file.invalid("state", "is not a table")) };
-    table.insert("backend", toml_edit::value(crate::state::place::without(url, &["create"])));
+    table.insert("backend", toml_edit::value(url));
     file.write()?;
     Ok(true)
 }

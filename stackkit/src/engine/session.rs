@@ -67,12 +67,11 @@ impl States {
         if there.describe() == here.describe() {
             return Ok(());
         }
-        let is_there = |held: Loaded| held.snapshot.is_some() || !held.entries.is_empty();
-        if !there.load().await.is_ok_and(is_there) {
+        if there.load().await.map_or(true, |held| held.is_empty()) {
             return Ok(());
         }
         // The two may be one place by other options, where another run has begun since this one looked.
-        if here.load().await.map(is_there).map_err(StateError::from)? {
+        if !here.load().await.map_err(StateError::from)?.is_empty() {
             return Ok(());
         }
         Err(RunError::one(
@@ -94,7 +93,7 @@ impl States {
     fn remember(&self, dir: &Path, stack: &str) -> Result<bool, RunError> {
         use crate::config::file::{ConfigError, backend, set_backend};
         let failed = |error: ConfigError| RunError::Config(error.to_string());
-        let Some(asked) = self.asked.as_deref().filter(|asked| Some(*asked) != self.usual) else { return Ok(true) };
+        let Some(asked) = self.asked.as_deref() else { return Ok(true) };
         if backend(dir, stack).map_err(failed)?.is_some() {
             return Ok(true);
         }
@@ -250,7 +249,7 @@ async fn unlock(
         return Ok(unlocked);
     }
     let there = backend.load().await.map_err(StateError::from)?;
-    if there.snapshot.is_some() || !there.entries.is_empty() {
+    if !there.is_empty() {
         return Err(RunError::one(
             Diagnostic::invalid(format!(
                 "there is a state of the stack `{stack}` in {}, but {} has no [seal] header to open it with",

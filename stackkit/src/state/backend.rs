@@ -27,6 +27,13 @@ pub struct Loaded {
     pub position: Position,
 }
 
+impl Loaded {
+    /// Whether there is no state: neither a folded one nor an entry.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.snapshot.is_none() && self.entries.is_empty()
+    }
+}
+
 /// Who holds a lease.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Holder {

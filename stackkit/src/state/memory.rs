@@ -280,7 +280,7 @@ impl Place for MemoryPlace {
             let stacks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let held = |backend: &MemoryBackend| {
                 let inner = backend.inner();
-                inner.log.snapshot.is_some() || !inner.log.entries.is_empty()
+                !inner.log.is_empty()
             };
             Ok(stacks.iter().filter(|(_, backend)| held(backend)).map(|(name, _)| name.clone()).collect())
         })

@@ -277,7 +277,7 @@ impl BackendUrl {
 
     /// Whether a password stands in it.
     pub fn has_password(&self) -> bool {
-        redacted(&self.text) != self.text
+        has_password(&self.text)
     }
 
     /// An error about this URL.
@@ -298,8 +298,18 @@ impl fmt::Debug for BackendUrl {
     }
 }
 
+/// What a file names of a URL: all but what is meant for the first time alone. `None` where a password stands in it, for
+/// such files are committed and shown around.
+pub(crate) fn lasting(url: &str) -> Option<String> {
+    (!has_password(url)).then(|| without(url, &["create"]))
+}
+
+pub(crate) fn has_password(url: &str) -> bool {
+    redacted(url) != url
+}
+
 /// A URL without those of its options that are named.
-pub(crate) fn without(url: &str, options: &[&str]) -> String {
+fn without(url: &str, options: &[&str]) -> String {
     let (place, query) = url.split_once('?').unwrap_or((url, ""));
     let rest: Vec<_> =
         query.split('&').filter(|pair| !options.contains(&pair.split('=').next().unwrap_or_default())).collect();
